@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: MIT
+# A thin front for people; the build itself is Meson's.
+
+BUILD   ?= build
+TIMEOUT ?= 600
+MEMORY  ?= 512M
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+
+PACKAGES := qemu-system-x86 meson ninja-build gcc libc6-dev clang libclang-rt-14-dev pkg-config \
+            python3 libxen-dev libcmocka-dev libelf-dev liblzma-dev zlib1g-dev libzstd-dev \
+            liblz4-dev libbz2-dev libjson-c-dev busybox-static cpio gzip bzip2 lz4 zstd xz-utils \
+            binutils gcovr
+
+PVMM   := $(BUILD)/pvmm
+KERNEL := $(BUILD)/kernel/vmlinuz
+INITRD := $(BUILD)/initramfs.cpio.gz
+
+.PHONY: all deps kernel xen run test clean help
+
+all: $(BUILD)/build.ninja
+	ninja -C $(BUILD)
+
+$(BUILD)/build.ninja:
+	CC="$(CC)" meson setup $(BUILD)
+
+deps:
+	@scripts/deps.sh $(PACKAGES)
+
+kernel:
+	@scripts/fetch-kernel.sh $(BUILD)/kernel
+
+xen:
+	@scripts/fetch-xen.sh $(BUILD)/xen
+
+# Each step needs the one before, so these are lists, not prerequisites that -j may reorder.
+run:
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory kernel
+	$(PVMM) run --timeout $(TIMEOUT) -m $(MEMORY) -i $(INITRD) --json $(BUILD)/run.json \
+	    --log $(BUILD)/run.log $(KERNEL) </dev/null
+
+test:
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory kernel
+	@$(MAKE) --no-print-directory xen
+	meson test -C $(BUILD) --print-errorlogs
+
+clean:
+	rm -rf $(BUILD)
+
+help:
+	@echo "make          build into $(BUILD)/"
+	@echo "make deps     install the Debian packages that are missing"
+	@echo "make run      boot Debian's kernel with a memory workload, and print the verdict"
+	@echo "make test     run every test"
+	@echo "make clean    remove $(BUILD)/"
+	@echo
+	@echo "Variables: BUILD=DIR, CC=gcc|clang (of a new BUILD), MEMORY=SIZE, TIMEOUT=SECONDS"

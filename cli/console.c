@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+#include "console.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#define QUIT_KEY      0x1d /* Ctrl-], as in `xl console` and telnet */
+#define DRAIN_PATIENCE 2000 /* ms to wait for a reader of standard output at the end */
+
+static struct termios saved;
+static bool is_raw;
+
+void terminal_restore(void)
+{
+    if (is_raw)
+        tcsetattr(STDIN_FILENO, TCSADRAIN, &saved);
+    is_raw = false;
+}
+
+void terminal_raw(void)
+{
+    static bool registered;
+    struct termios raw;
+
+    /* A background job must leave the terminal alone. */
+    if (is_raw || !isatty(STDIN_FILENO) || tcgetpgrp(STDIN_FILENO) != getpgrp() ||
+        tcgetattr(STDIN_FILENO, &saved) != 0)
+        return;
+    if (!registered)
+        atexit(terminal_restore);
+    registered = true;
+    raw = saved;
+    cfmakeraw(&raw);
+    raw.c_oflag = saved.c_oflag; /* our own lines on stderr still need their carriage returns */
+    is_raw = tcsetattr(STDIN_FILENO, TCSADRAIN, &raw) == 0;
+}
+
+bool console_wants_input(const struct console *c)
+{
+    return !c->in_ended && c->in_size == 0;
+}
+
+bool console_has_input(const struct console *c)
+{
+    return c->in_size > 0;
+}
+
+bool console_wants_output(const struct console *c)
+{
+    return c->out_size == 0;
+}
+
+bool console_has_output(const struct console *c)
+{
+    return c->out_size > 0;
+}
+
+void console_read_stdin(struct console *c)
+{
+    const ssize_t n = read(STDIN_FILENO, c->in, sizeof(c->in));
+
+    if (n < 0 && (errno == EINTR || errno == EAGAIN))
+        return;
+    if (n <= 0) {
+        c->in_ended = true;
+        return;
+    }
+    c->in_at = 0;
+    c->in_size = (size_t)n;
+    if (is_raw && memchr(c->in, QUIT_KEY, c->in_size) != NULL)
+        c->quit = true;
+}
+
+void console_write_guest(struct console *c, int com1)
+{
+    const ssize_t n = write(com1, c->in + c->in_at, c->in_size);
+
+    if (n < 0 && (errno == EINTR || errno == EAGAIN))
+        return;
+    if (n < 0) { /* the machine is going away, which is noticed elsewhere */
+        c->in_size = 0;
+        return;
+    }
+    c->in_at += (size_t)n;
+    c->in_size -= (size_t)n;
+}
+
+void console_read_guest(struct console *c, int com1)
+{
+    const ssize_t n = read(com1, c->out, sizeof(c->out));
+
+    if (n <= 0)
+        return;
+    c->out_at = 0;
+    c->out_size = (size_t)n;
+    c->seen = true;
+    lines_feed(c->lines, c->out, c->out_size);
+}
+
+void console_write_stdout(struct console *c)
+{
+    const ssize_t n = write(STDOUT_FILENO, c->out + c->out_at, c->out_size);
+
+    if (n < 0 && (errno == EINTR || errno == EAGAIN))
+        return;
+    if (n < 0) {
+        c->broken = true;
+        c->out_size = 0;
+        return;
+    }
+    c->out_at += (size_t)n;
+    c->out_size -= (size_t)n;
+}
+
+static void flush_out(struct console *c)
+{
+    while (c->out_size > 0) {
+        struct pollfd p = {.fd = STDOUT_FILENO, .events = POLLOUT};
+
+        if (poll(&p, 1, DRAIN_PATIENCE) == 0)
+            return;
+        console_write_stdout(c);
+    }
+}
+
+void console_drain(struct console *c, int com1)
+{
+    for (;;) {
+        flush_out(c);
+        if (c->out_size > 0) /* nobody reads */
+            return;
+        console_read_guest(c, com1);
+        if (c->out_size == 0)
+            return;
+    }
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The guest's console: COM1 to standard output, standard input to COM1. A terminal on standard input
+ * is put in raw mode: every key, Ctrl-C too, belongs to the guest; only Ctrl-] is ours and quits.
+ */
+#ifndef PVMM_CLI_CONSOLE_H
+#define PVMM_CLI_CONSOLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "lines.h"
+
+/* Writing this much to a pipe that poll() calls writable never blocks. */
+#define CONSOLE_CHUNK 4096
+
+struct console {
+    struct lines *lines; /* sees the output as well */
+    char in[CONSOLE_CHUNK];
+    size_t in_at, in_size;
+    char out[CONSOLE_CHUNK];
+    size_t out_at, out_size;
+    bool in_ended; /* end of standard input: the guest runs on */
+    bool quit;     /* Ctrl-] was typed */
+    bool broken;   /* standard output cannot be written */
+    bool seen;     /* the guest has printed something */
+};
+
+/* Raw mode on and off; both may be called at any time, and at exit it is off. */
+void terminal_raw(void);
+void terminal_restore(void);
+
+bool console_wants_input(const struct console *c);  /* poll standard input */
+bool console_has_input(const struct console *c);    /* poll COM1 for writing */
+bool console_wants_output(const struct console *c); /* poll COM1 for reading */
+bool console_has_output(const struct console *c);   /* poll standard output */
+
+void console_read_stdin(struct console *c);
+void console_write_guest(struct console *c, int com1);
+void console_read_guest(struct console *c, int com1);
+void console_write_stdout(struct console *c);
+
+/* The machine is gone: pass on what is still in the channel. */
+void console_drain(struct console *c, int com1);
+
+#endif

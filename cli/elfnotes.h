@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* Xen's ELF notes: what a PV kernel says about itself. Pure functions on a byte buffer. */
+#ifndef PVMM_CLI_ELFNOTES_H
+#define PVMM_CLI_ELFNOTES_H
+
+#include <stdbool.h>
+
+#include <xen/elfnote.h>
+
+#include "memfd.h"
+
+struct xen_notes {
+    unsigned count; /* notes with owner "Xen" */
+    bool seen[XEN_ELFNOTE_MAX + 1];
+    uint64_t value[XEN_ELFNOTE_MAX + 1]; /* of numeric notes; 0 if absent */
+    char guest_os[32];
+};
+
+/* Add the notes of one note segment. Damage is EXIT_UNTESTABLE. */
+int xen_notes_read(struct view elf, uint64_t offset, uint64_t size, struct xen_notes *notes,
+                   struct error *e);
+
+/* Is there a section named __xen_guest, the way before ELF notes? */
+bool has_legacy_section(struct view elf);
+
+#endif

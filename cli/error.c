@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+#include "error.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+int error_set(struct error *e, int code, const char *fmt, ...)
+{
+    va_list args;
+
+    e->code = code;
+    va_start(args, fmt);
+    vsnprintf(e->text, sizeof(e->text), fmt, args);
+    va_end(args);
+    return -1;
+}
+
+int error_errno(struct error *e, int code, const char *fmt, ...)
+{
+    const int saved = errno;
+    va_list args;
+    size_t used;
+
+    e->code = code;
+    va_start(args, fmt);
+    vsnprintf(e->text, sizeof(e->text), fmt, args);
+    va_end(args);
+    used = strlen(e->text);
+    snprintf(e->text + used, sizeof(e->text) - used, ": %s", strerror(saved));
+    return -1;
+}
+
+int error_context(struct error *e, const char *fmt, ...)
+{
+    char chain[ERROR_CHARS];
+    va_list args;
+    size_t used;
+
+    memcpy(chain, e->text, sizeof(chain));
+    va_start(args, fmt);
+    vsnprintf(e->text, sizeof(e->text), fmt, args);
+    va_end(args);
+    used = strlen(e->text);
+    snprintf(e->text + used, sizeof(e->text) - used, ": %s", chain);
+    return -1;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* The image that the machine boots: our hypervisor, or a real Xen. */
+#ifndef PVMM_CLI_HVIMAGE_H
+#define PVMM_CLI_HVIMAGE_H
+
+#include <stdbool.h>
+
+#include "error.h"
+
+/*
+ * "pvmm" is our own, from $PVMM_HYPERVISOR or from beside the tool; anything else is the path of a Xen
+ * image, compressed or not. Returns a memory file, or -1; errors are EXIT_ENVIRONMENT.
+ */
+int hv_image_load(const char *name, bool *real_xen, struct error *e);
+
+#endif

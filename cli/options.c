@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+#include "options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "exitcodes.h"
+
+#define PAGE       4096u
+#define MEMORY_MAX (UINT64_C(256) << 30)
+
+enum long_option {
+    OPT_NAME = 256,
+    OPT_HYPERVISOR,
+    OPT_EXPECT,
+    OPT_E820,
+    OPT_TIMEOUT,
+    OPT_ICOUNT,
+    OPT_STRICT,
+    OPT_JSON,
+    OPT_SEED,
+    OPT_ACCEL,
+    OPT_CPU,
+    OPT_MACHINE,
+    OPT_QEMU,
+    OPT_LOG,
+};
+
+static const struct option long_options[] = {
+    {"memory", required_argument, NULL, 'm'},
+    {"vcpus", required_argument, NULL, 'c'},
+    {"initrd", required_argument, NULL, 'i'},
+    {"append", required_argument, NULL, 'a'},
+    {"name", required_argument, NULL, OPT_NAME},
+    {"hypervisor", required_argument, NULL, OPT_HYPERVISOR},
+    {"expect", required_argument, NULL, OPT_EXPECT},
+    {"e820", required_argument, NULL, OPT_E820},
+    {"timeout", required_argument, NULL, OPT_TIMEOUT},
+    {"icount", no_argument, NULL, OPT_ICOUNT},
+    {"strict", no_argument, NULL, OPT_STRICT},
+    {"json", required_argument, NULL, OPT_JSON},
+    {"seed", required_argument, NULL, OPT_SEED},
+    {"accel", required_argument, NULL, OPT_ACCEL},
+    {"cpu", required_argument, NULL, OPT_CPU},
+    {"machine", required_argument, NULL, OPT_MACHINE},
+    {"qemu", required_argument, NULL, OPT_QEMU},
+    {"log", required_argument, NULL, OPT_LOG},
+    {"verbose", no_argument, NULL, 'v'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+bool parse_size(const char *text, uint64_t *bytes)
+{
+    static const char units[] = "KMG";
+    unsigned long long n;
+    const char *unit;
+    unsigned shift = 0;
+    char *end;
+
+    errno = 0;
+    if (!isdigit((unsigned char)text[0]))
+        return false;
+    n = strtoull(text, &end, 10);
+    if (*end != '\0') {
+        unit = strchr(units, toupper((unsigned char)*end));
+        if (unit == NULL || end[1] != '\0')
+            return false;
+        shift = 10 * (unsigned)(unit - units + 1);
+    }
+    if (errno != 0 || n > UINT64_MAX >> shift)
+        return false;
+    *bytes = (uint64_t)n << shift;
+    return true;
+}
+
+static int parse_memory(struct options *o, const char *text, struct error *e)
+{
+    if (!parse_size(text, &o->memory))
+        return error_set(e, EXIT_USAGE, "-m %s: not a size (a number with K, M or G)", text);
+    if (o->memory > MEMORY_MAX)
+        return error_set(e, EXIT_USAGE, "-m %s: more than 256 GiB", text);
+    if (o->memory % PAGE != 0 || o->memory == 0)
+        return error_set(e, EXIT_USAGE,
+                         "-m %s: not a multiple of 4096 bytes (give K, M or G, as in 256M)", text);
+    return 0;
+}
+
+static int parse_cpus(const char *text, struct error *e)
+{
+    char *end;
+    const long n = strtol(text, &end, 10);
+
+    if (!isdigit((unsigned char)text[0]) || *end != '\0' || n < 1)
+        return error_set(e, EXIT_USAGE, "-c %s: not a number of vCPUs", text);
+    if (n > 1)
+        return error_set(e, EXIT_NOT_YET, "-c %s: more than one vCPU is not there yet", text);
+    return 0;
+}
+
+static int parse_timeout(struct options *o, const char *text, struct error *e)
+{
+    char *end;
+
+    o->timeout = strtod(text, &end);
+    if (end == text || *end != '\0' || !isfinite(o->timeout) || o->timeout <= 0 ||
+        o->timeout > 1e8)
+        return error_set(e, EXIT_USAGE, "--timeout %s: not a number of seconds", text);
+    return 0;
+}
+
+static int parse_seed(struct options *o, const char *text, struct error *e)
+{
+    char *end;
+
+    errno = 0;
+    o->seed = strtoull(text, &end, 0);
+    o->has_seed = true;
+    if (!isdigit((unsigned char)text[0]) || *end != '\0' || errno != 0)
+        return error_set(e, EXIT_USAGE, "--seed %s: not a number", text);
+    return 0;
+}
+
+static int parse_accel(struct options *o, const char *text, struct error *e)
+{
+    static const char *const names[] = {
+        [ACCEL_AUTO] = "auto", [ACCEL_TCG] = "tcg", [ACCEL_KVM] = "kvm"};
+
+    for (int i = 0; i < 3; i++)
+        if (strcmp(text, names[i]) == 0) {
+            o->accel = (enum accel)i;
+            return 0;
+        }
+    return error_set(e, EXIT_USAGE, "--accel %s: one of auto, tcg, kvm is wanted", text);
+}
+
+/* Words that end up inside a list of QEMU's options. */
+static int plain_word(const char *option, const char *text, struct error *e)
+{
+    if (text[0] == '\0' || strpbrk(text, " \t\r\n") != NULL)
+        return error_set(e, EXIT_USAGE, "%s \"%s\": a word without blanks is wanted", option, text);
+    return 0;
+}
+
+static int parse_machine(struct options *o, const char *text, struct error *e)
+{
+    o->machine = text;
+    if (strcmp(text, "q35") != 0 && strcmp(text, "pc") != 0)
+        return error_set(e, EXIT_USAGE, "--machine %s: one of q35, pc is wanted", text);
+    return 0;
+}
+
+static int parse_long(struct options *o, int opt, char *arg, struct error *e)
+{
+    switch (opt) {
+    case OPT_NAME:
+        return error_set(e, EXIT_NOT_YET, "--name: guests have no names yet");
+    case OPT_E820:
+        return error_set(e, EXIT_NOT_YET, "--e820: memory maps of your own are not there yet");
+    case OPT_STRICT:
+        return error_set(e, EXIT_NOT_YET, "--strict: not there yet");
+    case OPT_HYPERVISOR:
+        o->hypervisor = arg;
+        return 0;
+    case OPT_EXPECT:
+        o->expect = arg;
+        return 0;
+    case OPT_TIMEOUT:
+        return parse_timeout(o, arg, e);
+    case OPT_ICOUNT:
+        o->icount = true;
+        return 0;
+    case OPT_JSON:
+        o->json = arg;
+        if (strcmp(arg, "-") == 0)
+            return error_set(e, EXIT_USAGE,
+                             "--json -: standard output is the guest's console; name a file");
+        return 0;
+    case OPT_SEED:
+        return parse_seed(o, arg, e);
+    case OPT_ACCEL:
+        return parse_accel(o, arg, e);
+    case OPT_CPU:
+        o->cpu = arg;
+        return plain_word("--cpu", arg, e);
+    case OPT_MACHINE:
+        return parse_machine(o, arg, e);
+    case OPT_QEMU:
+        o->qemu = arg;
+        return 0;
+    default:
+        o->log = arg;
+        return 0;
+    }
+}
+
+static int parse_one(struct options *o, int opt, char **argv, struct error *e)
+{
+    switch (opt) {
+    case 'm':
+        return parse_memory(o, optarg, e);
+    case 'c':
+        return parse_cpus(optarg, e);
+    case 'i':
+        o->initrd = optarg;
+        return 0;
+    case 'a':
+        o->arguments = optarg;
+        return 0;
+    case 'v':
+        o->verbose = true;
+        return 0;
+    case 'h':
+        o->help = true;
+        return 0;
+    case ':':
+        return error_set(e, EXIT_USAGE, "option %s wants a value", argv[optind - 1]);
+    case '?':
+        if (optopt > 0 && optopt < 256)
+            return error_set(e, EXIT_USAGE, "unknown option -%c", optopt);
+        return error_set(e, EXIT_USAGE, "option %s is unknown, ambiguous or takes no value",
+                         argv[optind - 1]);
+    default:
+        return parse_long(o, opt, optarg, e);
+    }
+}
+
+static void set_defaults(struct options *o)
+{
+    const char *qemu = getenv("PVMM_QEMU");
+
+    *o = (struct options){
+        .arguments = "",
+        .hypervisor = "pvmm",
+        .qemu = qemu != NULL && qemu[0] != '\0' ? qemu : "qemu-system-x86_64",
+        .cpu = "qemu64",
+        .machine = "q35",
+        .accel = ACCEL_AUTO,
+        .memory = UINT64_C(512) << 20,
+    };
+}
+
+int options_parse(struct options *o, int argc, char **argv, struct error *e)
+{
+    int opt;
+
+    set_defaults(o);
+    optind = 1;
+    opterr = 0;
+    while ((opt = getopt_long(argc, argv, ":m:c:i:a:vh", long_options, NULL)) != -1)
+        if (parse_one(o, opt, argv, e) != 0)
+            return -1;
+    if (o->help)
+        return 0;
+    if (optind == argc)
+        return error_set(e, EXIT_USAGE, "no kernel is given");
+    if (optind + 1 < argc)
+        return error_set(e, EXIT_USAGE, "one kernel is wanted, but \"%s\" follows it",
+                         argv[optind + 1]);
+    o->kernel = argv[optind];
+    if (o->icount && o->accel == ACCEL_KVM)
+        return error_set(e, EXIT_USAGE, "--icount counts instructions, which KVM cannot");
+    return 0;
+}
+
+/* Does the command line have a word that starts with `key`? */
+static bool has_word(const char *line, const char *key)
+{
+    const size_t n = strlen(key);
+
+    while (*line != '\0') {
+        line += strspn(line, " \t");
+        if (strncmp(line, key, n) == 0)
+            return true;
+        line += strcspn(line, " \t");
+    }
+    return false;
+}
+
+char *guest_command_line(const char *arguments)
+{
+    char *line;
+
+    if (asprintf(&line, "%s%s%s", has_word(arguments, "console=") ? "" : "console=hvc0 ",
+                 has_word(arguments, "earlyprintk") ? "" : "earlyprintk=xen ", arguments) < 0)
+        return NULL;
+    line[strlen(line) - (line[0] != '\0' && line[strlen(line) - 1] == ' ')] = '\0';
+    return line;
+}

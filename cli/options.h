@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* The command line of `pvmm run`. */
+#ifndef PVMM_CLI_OPTIONS_H
+#define PVMM_CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "error.h"
+
+enum accel { ACCEL_AUTO, ACCEL_TCG, ACCEL_KVM };
+
+struct options {
+    const char *kernel;
+    const char *initrd;     /* NULL: none */
+    const char *arguments;  /* of the guest's command line */
+    const char *hypervisor; /* "pvmm", or the path of a Xen image */
+    const char *expect;     /* NULL: none */
+    const char *json;       /* NULL: none */
+    const char *log;        /* NULL: none */
+    const char *qemu;
+    const char *cpu;
+    const char *machine;
+    enum accel accel;
+    uint64_t memory; /* bytes, a multiple of 4096 */
+    double timeout;  /* seconds; 0: none */
+    uint64_t seed;
+    bool has_seed;
+    bool icount;
+    bool verbose;
+    bool help;
+};
+
+/* Fill in defaults, then what argv says; argv[0] is "run". Errors are EXIT_USAGE or EXIT_NOT_YET. */
+int options_parse(struct options *o, int argc, char **argv, struct error *e);
+
+/* "64M" and the like; false if it is not a size. */
+bool parse_size(const char *text, uint64_t *bytes);
+
+/* The words of `arguments`, with the defaults for those the user did not give. Malloc'd, or NULL. */
+char *guest_command_line(const char *arguments);
+
+#endif

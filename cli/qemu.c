@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT */
+#include "qemu.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "exitcodes.h"
+
+#define ARGUMENTS 48
+
+/* The command line of QEMU; strings that were made for it are freed with it. */
+struct command {
+    char *argv[ARGUMENTS];
+    int argc;
+    bool failed;
+};
+
+/* Descriptors that QEMU's ends of the channels are. */
+struct ends {
+    int com1, com2, errors, report;
+};
+
+static void add(struct command *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void add(struct command *c, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    if (c->argc == ARGUMENTS - 1 || vasprintf(&c->argv[c->argc], fmt, args) < 0)
+        c->failed = true;
+    else
+        c->argc++;
+    va_end(args);
+}
+
+static void command_free(struct command *c)
+{
+    for (int i = 0; i < c->argc; i++)
+        free(c->argv[i]);
+}
+
+/*
+ * QEMU's -initrd lists multiboot modules "FILE ARGUMENTS,FILE ARGUMENTS"; a comma inside is doubled.
+ * The hypervisor sees "FILE ARGUMENTS", the multiboot way.
+ */
+static char *module_list(const struct machine *m)
+{
+    const size_t room = strlen(m->guest_arguments) * 2 + 128;
+    char *list = malloc(room);
+    size_t n;
+
+    if (list == NULL)
+        return NULL;
+    n = (size_t)snprintf(list, room, "/proc/self/fd/%d ", m->kernel_fd);
+    for (const char *p = m->guest_arguments; *p != '\0'; p++) {
+        list[n++] = *p;
+        if (*p == ',')
+            list[n++] = ',';
+    }
+    list[n] = '\0';
+    if (m->initrd_fd >= 0)
+        snprintf(list + n, room - n, ",/proc/self/fd/%d", m->initrd_fd);
+    return list;
+}
+
+static void add_machine(struct command *c, const struct machine *m)
+{
+    add(c, "%s", m->qemu);
+    add(c, "-machine");
+    add(c, "%s,accel=%s,memory-backend=ram", m->machine, m->accel);
+    add(c, "-cpu");
+    add(c, "%s", m->cpu);
+    add(c, "-m");
+    add(c, "%lluM", (unsigned long long)m->megabytes);
+    add(c, "-object");
+    add(c, "memory-backend-file,id=ram,size=%lluM,share=on,mem-path=/proc/self/fd/%d",
+        (unsigned long long)m->megabytes, m->ram_fd);
+    add(c, "-nodefaults");
+    add(c, "-no-user-config");
+    add(c, "-no-reboot");
+    add(c, "-display");
+    add(c, "none");
+    if (m->icount) {
+        add(c, "-icount");
+        add(c, "shift=0,sleep=off");
+    }
+}
+
+static void add_serial(struct command *c, const char *id, int fd)
+{
+    add(c, "-chardev");
+    add(c, "socket,id=%s,fd=%d", id, fd);
+    add(c, "-serial");
+    add(c, "chardev:%s", id);
+}
+
+static int build_command(struct command *c, const struct machine *m, const struct ends *ends,
+                         struct error *e)
+{
+    char *modules = module_list(m);
+
+    *c = (struct command){.failed = modules == NULL};
+    add_machine(c, m);
+    add_serial(c, "com1", ends->com1);
+    add_serial(c, "com2", ends->com2);
+    add(c, "-kernel");
+    add(c, "/proc/self/fd/%d", m->hypervisor_fd);
+    add(c, "-append");
+    add(c, "%s", m->hypervisor_arguments);
+    add(c, "-initrd");
+    add(c, "%s", modules != NULL ? modules : "");
+    free(modules);
+    return c->failed ? error_set(e, EXIT_ENVIRONMENT, "out of memory") : 0;
+}
+
+static void keep_open(int fd)
+{
+    if (fd >= 0)
+        fcntl(fd, F_SETFD, 0);
+}
+
+/* In the child, up to the point of no return; an errno goes back over the report pipe. */
+static void become_qemu(const struct command *c, const struct machine *m, const struct ends *ends,
+                        pid_t parent)
+{
+    const int null = open("/dev/null", O_RDONLY);
+    sigset_t none;
+    int why;
+
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) /* it went away before the line above */
+        _exit(127);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGPIPE, SIG_DFL);
+    dup2(null, STDIN_FILENO);
+    dup2(ends->errors, STDOUT_FILENO);
+    dup2(ends->errors, STDERR_FILENO);
+    keep_open(m->ram_fd);
+    keep_open(m->hypervisor_fd);
+    keep_open(m->kernel_fd);
+    keep_open(m->initrd_fd);
+    keep_open(ends->com1);
+    keep_open(ends->com2);
+    execvp(c->argv[0], c->argv);
+    why = errno;
+    if (write(ends->report, &why, sizeof(why)) < 0)
+        _exit(126);
+    _exit(127);
+}
+
+/* The other half of the report pipe: it closes at exec, or brings the errno of a failed one. */
+static int await_exec(struct qemu *q, int report, const char *program, struct error *e)
+{
+    int why;
+    ssize_t n;
+
+    do
+        n = read(report, &why, sizeof(why));
+    while (n < 0 && errno == EINTR);
+    if (n != sizeof(why))
+        return 0;
+    qemu_end(q);
+    errno = why;
+    return error_errno(e, EXIT_ENVIRONMENT, "cannot start QEMU as \"%s\"", program);
+}
+
+static int spawn(struct qemu *q, const struct machine *m, const struct ends *ends, int report,
+                 struct error *e)
+{
+    const pid_t parent = getpid();
+    struct command c;
+
+    if (build_command(&c, m, ends, e) != 0) {
+        command_free(&c);
+        return -1;
+    }
+    q->pid = fork();
+    if (q->pid == 0)
+        become_qemu(&c, m, ends, parent);
+    command_free(&c);
+    if (q->pid < 0)
+        return error_errno(e, EXIT_ENVIRONMENT, "cannot start a process for QEMU");
+    setpgid(q->pid, q->pid); /* in both, so that it is done whoever runs first */
+    close(ends->report);
+    q->pidfd = pidfd_open(q->pid, 0);
+    if (q->pidfd < 0) {
+        error_errno(e, EXIT_ENVIRONMENT, "cannot watch QEMU");
+        qemu_end(q);
+        return -1;
+    }
+    return await_exec(q, report, m->qemu, e);
+}
+
+static void close_pair(const int pair[2])
+{
+    close(pair[0]);
+    close(pair[1]);
+}
+
+static int channels(int com1[2], int com2[2], int errors[2], int report[2], struct error *e)
+{
+    const int type = SOCK_STREAM | SOCK_CLOEXEC;
+
+    if (socketpair(AF_UNIX, type, 0, com1) == 0) {
+        if (socketpair(AF_UNIX, type, 0, com2) == 0) {
+            if (pipe2(errors, O_CLOEXEC) == 0) {
+                if (pipe2(report, O_CLOEXEC) == 0)
+                    return 0;
+                close_pair(errors);
+            }
+            close_pair(com2);
+        }
+        close_pair(com1);
+    }
+    return error_errno(e, EXIT_ENVIRONMENT, "cannot make channels for QEMU");
+}
+
+static void nonblocking(int fd)
+{
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+}
+
+int qemu_start(struct qemu *q, const struct machine *m, struct error *e)
+{
+    int com1[2], com2[2], errors[2], report[2], rc;
+    struct ends ends;
+
+    if (channels(com1, com2, errors, report, e) != 0)
+        return -1;
+    ends = (struct ends){com1[1], com2[1], errors[1], report[1]};
+    *q = (struct qemu){
+        .pid = -1, .pidfd = -1, .com1 = com1[0], .com2 = com2[0], .errors = errors[0]};
+    nonblocking(q->com1);
+    nonblocking(q->com2);
+    nonblocking(q->errors);
+    rc = spawn(q, m, &ends, report[0], e);
+    close(ends.com1);
+    close(ends.com2);
+    close(ends.errors);
+    close(report[0]);
+    if (rc != 0) {
+        close(q->com1);
+        close(q->com2);
+        close(q->errors);
+    }
+    return rc;
+}
+
+void qemu_read_errors(struct qemu *q, bool echo)
+{
+    char text[512];
+    ssize_t n;
+
+    while ((n = read(q->errors, text, sizeof(text))) > 0) {
+        if (echo)
+            fwrite(text, 1, (size_t)n, stderr);
+        for (ssize_t i = 0; i < n; i++) {
+            if (text[i] == '\n' || text[i] == '\r') {
+                q->said_ended = true;
+                continue;
+            }
+            if (q->said_ended)
+                q->said_length = 0;
+            q->said_ended = false;
+            if (q->said_length < sizeof(q->said) - 1)
+                q->said[q->said_length++] = text[i];
+            q->said[q->said_length] = '\0';
+        }
+    }
+}
+
+int qemu_end(struct qemu *q)
+{
+    int status = 0;
+
+    if (q->pid > 0) {
+        kill(-q->pid, SIGKILL); /* all it may have started; it has no state worth a farewell */
+        while (waitpid(q->pid, &status, 0) < 0 && errno == EINTR)
+            ;
+        q->pid = -1;
+    }
+    if (q->pidfd >= 0)
+        close(q->pidfd);
+    q->pidfd = -1;
+    return status;
+}

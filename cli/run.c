@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT */
+#include "run.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "exitcodes.h"
+#include "hvimage.h"
+#include "initrd.h"
+#include "kernel.h"
+#include "session.h"
+
+#include <pvmm/boot.h>
+
+#define MIB             (UINT64_C(1) << 20)
+#define XEN_OVERHEAD    (512 * MIB)
+#define OWN_OVERHEAD    (64 * MIB) /* the hypervisor, its frame table, the firmware's holes */
+#define MODULES_MAX     (1024 * MIB) /* QEMU puts them below the PCI hole, after the hypervisor */
+
+/* Everything a run is made from. */
+struct plan {
+    const struct options *o;
+    struct kernel kernel;
+    int initrd_fd; /* -1: none */
+    uint64_t initrd_size;
+    int hypervisor_fd;
+    bool real_xen;
+    char *guest_arguments;
+    char hypervisor_arguments[256];
+    uint64_t megabytes; /* of the machine */
+    bool has_expect;
+    regex_t expect;
+    FILE *log, *json;
+    int signals;
+    int64_t start;
+};
+
+static int open_output(const char *path, FILE **out, struct error *e)
+{
+    if (path == NULL)
+        return 0;
+    *out = fopen(path, "we");
+    return *out != NULL ? 0 : error_errno(e, EXIT_ENVIRONMENT, "cannot write %s", path);
+}
+
+static int prepare_expect(struct plan *p, struct error *e)
+{
+    char why[128];
+    int rc;
+
+    if (p->o->expect == NULL)
+        return 0;
+    rc = regcomp(&p->expect, p->o->expect, REG_EXTENDED | REG_NOSUB);
+    if (rc != 0) {
+        regerror(rc, &p->expect, why, sizeof(why));
+        return error_set(e, EXIT_USAGE, "--expect \"%s\": %s", p->o->expect, why);
+    }
+    p->has_expect = true;
+    return 0;
+}
+
+static int prepare_arguments(struct plan *p, struct error *e)
+{
+    p->guest_arguments = guest_command_line(p->o->arguments);
+    if (p->guest_arguments == NULL)
+        return error_set(e, EXIT_ENVIRONMENT, "out of memory");
+    if (strlen(p->guest_arguments) >= PVMM_GUEST_CMDLINE_MAX)
+        return error_set(e, EXIT_USAGE,
+                         "-a: the guest's command line is %zu bytes long, and %u are the limit",
+                         strlen(p->guest_arguments), PVMM_GUEST_CMDLINE_MAX - 1);
+    return 0;
+}
+
+static int prepare_guest(struct plan *p, struct error *e)
+{
+    if (kernel_load(p->o->kernel, &p->kernel, e) != 0)
+        return -1;
+    if (p->o->initrd != NULL &&
+        initrd_load(p->o->initrd, &p->initrd_fd, &p->initrd_size, e) != 0)
+        return -1;
+    if (pv_image_fits(&p->kernel.image, p->o->memory, p->initrd_size, e) != 0)
+        return error_context(e, "kernel %s", p->o->kernel);
+    if (p->kernel.elf_size + p->initrd_size > MODULES_MAX)
+        return error_set(e, EXIT_UNTESTABLE,
+                         "kernel and initrd have %llu MiB, more than a boot loader can place",
+                         (unsigned long long)((p->kernel.elf_size + p->initrd_size) / MIB));
+    return 0;
+}
+
+static void hypervisor_arguments(struct plan *p)
+{
+    char *line = p->hypervisor_arguments;
+    const size_t size = sizeof(p->hypervisor_arguments);
+    const unsigned long long bytes = p->o->memory;
+
+    if (p->real_xen)
+        snprintf(line, size,
+                 "console=com1 com1=115200 loglvl=all guest_loglvl=all bootscrub=0 "
+                 "dom0_mem=%lluK,max:%lluK dom0_max_vcpus=1",
+                 bytes / 1024, bytes / 1024);
+    else if (p->o->has_seed)
+        snprintf(line, size, PVMM_OPT_MEM "%llu " PVMM_OPT_SEED "0x%llx", bytes,
+                 (unsigned long long)p->o->seed);
+    else
+        snprintf(line, size, PVMM_OPT_MEM "%llu", bytes);
+}
+
+/* The guest's memory, the modules that lie beside it for a while, and the hypervisor's own. */
+static void size_machine(struct plan *p)
+{
+    uint64_t bytes = p->o->memory + p->initrd_size;
+
+    if (p->real_xen)
+        bytes += XEN_OVERHEAD + p->kernel.original_size;
+    else
+        bytes += OWN_OVERHEAD + p->o->memory / 32 + p->kernel.elf_size;
+    p->megabytes = (bytes + MIB - 1) / MIB;
+}
+
+static int prepare_signals(struct plan *p, struct error *e)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    p->signals = signalfd(-1, &set, SFD_CLOEXEC);
+    return p->signals >= 0 ? 0 : error_errno(e, EXIT_ENVIRONMENT, "cannot watch for signals");
+}
+
+static int prepare(struct plan *p, struct error *e)
+{
+    if (open_output(p->o->json, &p->json, e) != 0 || open_output(p->o->log, &p->log, e) != 0 ||
+        prepare_expect(p, e) != 0 || prepare_arguments(p, e) != 0 || prepare_guest(p, e) != 0)
+        return -1;
+    p->hypervisor_fd = hv_image_load(p->o->hypervisor, &p->real_xen, e);
+    if (p->hypervisor_fd < 0)
+        return -1;
+    hypervisor_arguments(p);
+    size_machine(p);
+    return prepare_signals(p, e);
+}
+
+/* One machine, with the accelerator `accel`. */
+static int attempt(const struct plan *p, const char *accel, bool on_trial, struct console *console,
+                   struct report *r, struct error *e)
+{
+    static struct session session; /* large, and there is one at a time */
+    struct machine m = {
+        .qemu = p->o->qemu,
+        .machine = p->o->machine,
+        .cpu = p->o->cpu,
+        .accel = accel,
+        .icount = p->o->icount,
+        .megabytes = p->megabytes,
+        .hypervisor_fd = p->hypervisor_fd,
+        .kernel_fd = p->real_xen ? p->kernel.original_fd : p->kernel.elf_fd,
+        .initrd_fd = p->initrd_fd,
+        .hypervisor_arguments = p->hypervisor_arguments,
+        .guest_arguments = p->guest_arguments,
+    };
+    int rc;
+
+    session = (struct session){
+        .real_xen = p->real_xen,
+        .on_trial = on_trial,
+        .verbose = p->o->verbose,
+        .expect = p->has_expect ? &p->expect : NULL,
+        .log = p->log,
+        .signals = p->signals,
+        .deadline =
+            p->o->timeout > 0 ? p->start + (int64_t)(p->o->timeout * (double)SECOND) : NEVER,
+    };
+    m.ram_fd = memfd_new("machine", p->megabytes * MIB, e);
+    if (m.ram_fd < 0)
+        return -1;
+    r->facts = (struct run_facts){.timeout = p->o->timeout};
+    rc = session_run(&session, &m, console, &r->facts, e);
+    close(m.ram_fd);
+    r->accel = rc == 0 ? accel : NULL;
+    r->facts.wall = (double)(clock_now() - p->start) / (double)SECOND;
+    return rc;
+}
+
+/* Is what happened under KVM better explained by a KVM that does not work? */
+static bool kvm_failed(const struct report *r, const struct console *c)
+{
+    const struct run_facts *f = &r->facts;
+
+    if (f->end == END_NO_HELLO)
+        return true;
+    if (c->seen) /* the guest has spoken: the machine works */
+        return false;
+    if (f->ended)
+        return f->verdict.outcome == PVMM_OUTCOME_PANIC ||
+               f->verdict.outcome == PVMM_OUTCOME_KILLED;
+    return f->end == END_MACHINE;
+}
+
+/* A real Xen sends no hello, so that a KVM that does not work cannot be told from a slow start. */
+static bool try_kvm(const struct plan *p)
+{
+    return p->o->accel == ACCEL_AUTO && !p->real_xen && !p->o->icount &&
+           access("/dev/kvm", R_OK | W_OK) == 0;
+}
+
+static int start(const struct plan *p, struct report *r, struct error *e)
+{
+    static struct console console;
+    int rc;
+
+    terminal_raw();
+    if (try_kvm(p)) {
+        rc = attempt(p, "kvm", true, &console, r, e);
+        if (rc != 0 || !kvm_failed(r, &console))
+            goto out;
+        if (p->o->verbose)
+            fprintf(stderr, "pvmm: KVM does not work here (%s), going on with TCG\n",
+                    r->facts.qemu_said[0] != '\0' ? r->facts.qemu_said : "no sign of life");
+    }
+    rc = attempt(p, p->o->accel == ACCEL_KVM ? "kvm" : "tcg", false, &console, r, e);
+out:
+    terminal_restore();
+    return rc;
+}
+
+static void close_all(struct plan *p)
+{
+    if (p->has_expect)
+        regfree(&p->expect);
+    if (p->log != NULL)
+        fclose(p->log);
+    if (p->json != NULL)
+        fclose(p->json);
+    free(p->guest_arguments);
+}
+
+int run(const struct options *o)
+{
+    static struct report r;
+    struct plan p = {.o = o, .initrd_fd = -1, .hypervisor_fd = -1, .start = clock_now()};
+    struct error e;
+
+    r = (struct report){.kernel = o->kernel, .hypervisor = o->hypervisor, .memory = o->memory};
+    if (prepare(&p, &e) != 0 || start(&p, &r, &e) != 0)
+        report_error(&r, &e);
+    else
+        report_decide(&r);
+    report_print(&r, stderr);
+    if (p.json != NULL && report_json(&r, p.json) != 0) {
+        fprintf(stderr, "pvmm: cannot write %s\n", o->json);
+        if (r.exit_code == EXIT_CLEAN)
+            r.exit_code = EXIT_ENVIRONMENT;
+    }
+    close_all(&p);
+    return r.exit_code;
+}

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+#include "session.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "exitcodes.h"
+
+#define HELLO_PATIENCE  (3 * SECOND)   /* for the hypervisor to come up, with KVM on trial */
+#define STOP_PATIENCE   (10 * SECOND)  /* for the verdict after --expect was seen */
+#define LATE_PATIENCE   (3 * SECOND)   /* for the verdict after a timeout */
+#define LEAVE_PATIENCE  (3 * SECOND)   /* for QEMU to end after the verdict is there */
+#define QUIET           (SECOND / 4)   /* then the unfinished line is taken for a prompt */
+
+enum source { SIGNALS, PROCESS, COM1, COM2, ERRORS, STDIN, STDOUT, SOURCES };
+
+static void each_line(void *ctx, const char *line)
+{
+    struct session *s = ctx;
+
+    if (s->expect != NULL && !s->expect_seen && regexec(s->expect, line, 0, NULL, 0) == 0)
+        s->expect_seen = true;
+    if (s->real_xen)
+        xen_log_line(&s->xen, line);
+}
+
+static bool guest_over(const struct session *s)
+{
+    if (s->real_xen)
+        return s->xen.outcome != PVMM_OUTCOME_NONE;
+    return mailbox_state(&s->mailbox) == PVMM_STATE_ENDED;
+}
+
+/* Ask our hypervisor to stop the guest and say what there is to say. False: there is none to ask. */
+static bool ask_to_stop(struct session *s)
+{
+    static const char bell = PVMM_BELL_STOP;
+
+    return !s->real_xen && s->mailbox.box != NULL && !guest_over(s) &&
+           write(s->qemu.com2, &bell, 1) == 1;
+}
+
+/* The first end that is seen is the one that counts; what follows are its consequences. */
+static void finish(struct session *s, enum session_end end)
+{
+    int64_t patience = 0;
+
+    if (s->end != END_NONE)
+        return;
+    s->end = end;
+    if (end == END_EXPECT && ask_to_stop(s))
+        patience = STOP_PATIENCE;
+    else if (end == END_TIMEOUT && ask_to_stop(s))
+        patience = LATE_PATIENCE;
+    else if (end == END_GUEST && !s->real_xen)
+        patience = LEAVE_PATIENCE;
+    s->kill_deadline = clock_now() + patience;
+}
+
+static void on_signal(struct session *s)
+{
+    struct signalfd_siginfo info;
+
+    if (read(s->signals, &info, sizeof(info)) == sizeof(info))
+        finish(s, info.ssi_signo == SIGINT ? END_INTERRUPT : END_TERMINATE);
+}
+
+static void on_com1(struct session *s)
+{
+    console_read_guest(s->console, s->qemu.com1);
+    s->quiet_since = clock_now();
+}
+
+static void on_com2(struct session *s)
+{
+    char data[256];
+    ssize_t n;
+
+    while ((n = read(s->qemu.com2, data, sizeof(data))) > 0)
+        if (mailbox_feed(&s->mailbox, s->ram_fd, data, (size_t)n, &s->trouble) != 0)
+            finish(s, END_CHANNEL);
+    mailbox_copy_log(&s->mailbox, s->log);
+}
+
+/* What the state of things means, whoever brought the news. */
+static void take_stock(struct session *s)
+{
+    const int64_t now = clock_now();
+
+    if (s->quiet_since != NEVER && now - s->quiet_since >= QUIET && lines_pending(&s->lines)) {
+        lines_peek(&s->lines);
+        s->quiet_since = NEVER;
+    }
+    if (s->console->quit)
+        finish(s, END_INTERRUPT);
+    if (s->console->broken)
+        finish(s, END_OUTPUT);
+    if (s->expect_seen)
+        finish(s, END_EXPECT);
+    if (guest_over(s))
+        finish(s, END_GUEST);
+    if (now >= s->deadline)
+        finish(s, END_TIMEOUT);
+    if (s->mailbox.box == NULL && now >= s->hello_deadline)
+        finish(s, END_NO_HELLO);
+    if (s->on_trial && strstr(s->qemu.said, "KVM internal error") != NULL)
+        finish(s, END_NO_HELLO);
+    /* The verdict is there: what remains is QEMU's own way out. */
+    if (s->end != END_NONE && guest_over(s))
+        s->kill_deadline = earlier(s->kill_deadline, now + LEAVE_PATIENCE);
+}
+
+static int64_t next_deadline(const struct session *s)
+{
+    int64_t next = s->end != END_NONE ? s->kill_deadline : s->deadline;
+
+    if (s->end == END_NONE && s->mailbox.box == NULL)
+        next = earlier(next, s->hello_deadline);
+    if (s->quiet_since != NEVER && lines_pending(&s->lines))
+        next = earlier(next, s->quiet_since + QUIET);
+    return next;
+}
+
+/* Milliseconds for poll(): rounded up, at least now and then, as a missed bell must not hang us. */
+static int patience_ms(const struct session *s)
+{
+    const int64_t left = next_deadline(s) - clock_now();
+
+    if (left <= 0)
+        return 0;
+    return left > SECOND ? 1000 : (int)(left / 1000000 + 1);
+}
+
+static void fill(struct pollfd *p, int fd, bool in, bool out)
+{
+    p->events = (short)((in ? POLLIN : 0) | (out ? POLLOUT : 0));
+    p->fd = p->events != 0 ? fd : -1;
+    p->revents = 0;
+}
+
+static void wait_for_news(struct session *s, struct pollfd *p)
+{
+    struct console *c = s->console;
+
+    fill(&p[SIGNALS], s->signals, true, false);
+    fill(&p[PROCESS], s->qemu.pidfd, true, false);
+    fill(&p[COM1], s->qemu.com1, console_wants_output(c), console_has_input(c));
+    fill(&p[COM2], s->qemu.com2, true, false);
+    fill(&p[ERRORS], s->qemu.errors, true, false);
+    fill(&p[STDIN], STDIN_FILENO, console_wants_input(c), false);
+    fill(&p[STDOUT], STDOUT_FILENO, false, console_has_output(c));
+    while (poll(p, SOURCES, patience_ms(s)) < 0 && errno == EINTR)
+        ;
+}
+
+static void handle_news(struct session *s, const struct pollfd *p)
+{
+    if (p[SIGNALS].revents)
+        on_signal(s);
+    if (p[COM1].revents & (POLLIN | POLLHUP))
+        on_com1(s);
+    if (p[COM1].revents & POLLOUT)
+        console_write_guest(s->console, s->qemu.com1);
+    if (p[COM2].revents)
+        on_com2(s);
+    if (p[ERRORS].revents)
+        qemu_read_errors(&s->qemu, s->verbose);
+    if (p[STDIN].revents)
+        console_read_stdin(s->console);
+    if (p[STDOUT].revents)
+        console_write_stdout(s->console);
+}
+
+/* Until QEMU is gone, or has had its time to go. */
+static void loop(struct session *s)
+{
+    struct pollfd p[SOURCES];
+
+    for (;;) {
+        wait_for_news(s, p);
+        if (p[PROCESS].revents)
+            return;
+        handle_news(s, p);
+        take_stock(s);
+        if (s->end != END_NONE && clock_now() >= s->kill_deadline)
+            return;
+    }
+}
+
+/* The machine is gone; what it had said before is still in the channels and in its memory. */
+static void collect_rest(struct session *s)
+{
+    console_drain(s->console, s->qemu.com1);
+    if (lines_pending(&s->lines))
+        lines_peek(&s->lines);
+    on_com2(s);
+    qemu_read_errors(&s->qemu, s->verbose);
+    take_stock(s);
+    finish(s, END_MACHINE);
+}
+
+static void take_facts(struct session *s, struct run_facts *f)
+{
+    f->end = s->end;
+    f->expect_given = s->expect != NULL;
+    f->expect_seen = s->expect_seen;
+    f->real_xen = s->real_xen;
+    f->ended = guest_over(s);
+    if (s->real_xen) {
+        f->verdict.outcome = s->xen.outcome;
+        memcpy(f->verdict.message, s->xen.message, sizeof(f->verdict.message));
+    } else {
+        f->has_verdict = mailbox_verdict(&s->mailbox, &f->verdict);
+    }
+    memcpy(f->qemu_said, s->qemu.said, sizeof(f->qemu_said));
+    memcpy(f->trouble, s->trouble.text, sizeof(f->trouble));
+}
+
+int session_run(struct session *s, const struct machine *m, struct console *console,
+                struct run_facts *facts, struct error *e)
+{
+    if (qemu_start(&s->qemu, m, e) != 0)
+        return -1;
+    if (s->verbose)
+        fprintf(stderr, "pvmm: QEMU is process %d, accelerator %s\n", (int)s->qemu.pid, m->accel);
+    s->console = console;
+    s->lines = (struct lines){.each = each_line, .ctx = s};
+    console->lines = &s->lines;
+    s->ram_fd = m->ram_fd;
+    s->quiet_since = NEVER;
+    s->kill_deadline = NEVER;
+    s->hello_deadline = s->on_trial ? clock_now() + HELLO_PATIENCE : NEVER;
+    loop(s);
+    facts->qemu_status = qemu_end(&s->qemu);
+    collect_rest(s);
+    take_facts(s, facts);
+    mailbox_close(&s->mailbox);
+    close(s->qemu.com1);
+    close(s->qemu.com2);
+    close(s->qemu.errors);
+    return 0;
+}

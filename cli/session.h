@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* One machine from start to end: its channels, its deadlines, and how it came to an end. */
+#ifndef PVMM_CLI_SESSION_H
+#define PVMM_CLI_SESSION_H
+
+#include <regex.h>
+
+#include "console.h"
+#include "mailbox.h"
+#include "qemu.h"
+#include "verdict.h"
+#include "xenlog.h"
+
+struct session {
+    /* set by the caller */
+    bool real_xen;
+    bool on_trial;         /* KVM, and nobody knows yet whether it works */
+    bool verbose;
+    const regex_t *expect; /* NULL: none */
+    FILE *log;             /* NULL: none */
+    int signals;           /* a signalfd for SIGINT, SIGTERM, SIGHUP */
+    int64_t deadline;      /* of --timeout */
+
+    /* its own */
+    struct qemu qemu;
+    struct console *console;
+    struct lines lines;
+    struct mailbox mailbox;
+    struct xen_log xen;
+    int ram_fd;
+    bool expect_seen;
+    enum session_end end;
+    int64_t hello_deadline;
+    int64_t kill_deadline; /* once an end is known: how long the machine may take to go */
+    int64_t quiet_since;   /* last output, for the unfinished line; NEVER: it was looked at */
+    struct error trouble;
+};
+
+/*
+ * Start the machine and stay with it to its end. `console` outlives the session: what was typed but
+ * not yet taken is kept for another try. Returns -1 if it could not be started.
+ */
+int session_run(struct session *s, const struct machine *m, struct console *console,
+                struct run_facts *facts, struct error *e);
+
+#endif

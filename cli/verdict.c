@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+#include "verdict.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <pvmm/hypercalls.h>
+
+#include "exitcodes.h"
+
+#define NAME(number, name) [number] = #name,
+
+const char *hypercall_name(unsigned number)
+{
+    static const char *const names[PVMM_HYPERCALLS] = {PVMM_HYPERCALL_LIST(NAME)};
+
+    return number < PVMM_HYPERCALLS ? names[number] : NULL;
+}
+
+const char *frame_type_name(unsigned type)
+{
+    static const char *const names[PVMM_FRAME_TYPES] = {
+        [PVMM_FRAME_NONE] = "none", [PVMM_FRAME_L1] = "l1",     [PVMM_FRAME_L2] = "l2",
+        [PVMM_FRAME_L3] = "l3",     [PVMM_FRAME_L4] = "l4",     [PVMM_FRAME_DESC] = "descriptor",
+        [PVMM_FRAME_WRITABLE] = "writable",
+    };
+
+    return type < PVMM_FRAME_TYPES ? names[type] : NULL;
+}
+
+static double seconds(uint64_t ns)
+{
+    return (double)ns / 1e9;
+}
+
+static uint64_t sum(const uint64_t *v, unsigned n)
+{
+    uint64_t total = 0;
+
+    for (unsigned i = 0; i < n; i++)
+        total += v[i];
+    return total;
+}
+
+static const char *headline(int exit_code)
+{
+    switch (exit_code) {
+    case EXIT_CLEAN:
+        return "clean";
+    case EXIT_CRASHED:
+    case EXIT_TIMEOUT:
+        return "not clean";
+    case EXIT_UNTESTABLE:
+        return "cannot be tested";
+    default:
+        return "failed";
+    }
+}
+
+static void print_headline(const struct report *r, FILE *out)
+{
+    const char *no_color = getenv("NO_COLOR");
+    const bool color = isatty(fileno(out)) && (no_color == NULL || no_color[0] == '\0');
+    const char *tone = r->exit_code == EXIT_CLEAN ? "\033[32m" : "\033[31m";
+
+    fprintf(out, "pvmm: %s%s%s: %s\n", color ? tone : "",
+            headline(r->exit_code), color ? "\033[0m" : "", r->message);
+}
+
+static void print_times(const struct run_facts *f, FILE *out)
+{
+    const struct pvmm_verdict *v = &f->verdict;
+
+    fprintf(out, "  wall time      %.2f s\n", f->wall);
+    if (!f->has_verdict)
+        return;
+    fprintf(out, "  guest time     ");
+    if (v->ns_to_user != 0)
+        fprintf(out, "%.2f s to init, %.2f s in all\n", seconds(v->ns_to_user),
+                seconds(v->ns_total));
+    else
+        fprintf(out, "%.2f s, init was not reached\n", seconds(v->ns_total));
+}
+
+static const struct pvmm_verdict *sorted_verdict; /* qsort() has no room for it */
+
+static int by_count(const void *a, const void *b)
+{
+    const unsigned x = *(const unsigned *)a, y = *(const unsigned *)b;
+    const uint64_t nx = sorted_verdict->hypercalls[x], ny = sorted_verdict->hypercalls[y];
+
+    if (nx != ny)
+        return nx < ny ? 1 : -1;
+    return x < y ? -1 : x > y;
+}
+
+static void print_hypercall(const struct pvmm_verdict *v, unsigned number, FILE *out)
+{
+    char unnamed[16];
+    const char *name = hypercall_name(number);
+
+    snprintf(unnamed, sizeof(unnamed), "number %u", number);
+    fprintf(out, "    %-28s %10" PRIu64, name != NULL ? name : unnamed, v->hypercalls[number]);
+    if (v->refused[number] != 0)
+        fprintf(out, "  (%" PRIu64 " refused)", v->refused[number]);
+    fputc('\n', out);
+}
+
+static void print_hypercalls(const struct pvmm_verdict *v, FILE *out)
+{
+    unsigned order[PVMM_HYPERCALLS];
+
+    fprintf(out, "  hypercalls     %" PRIu64 ", %" PRIu64 " of them refused",
+            sum(v->hypercalls, PVMM_HYPERCALLS) + v->unknown_hypercalls,
+            sum(v->refused, PVMM_HYPERCALLS) + v->unknown_hypercalls);
+    if (v->unknown_hypercalls != 0)
+        fprintf(out, ", %" PRIu64 " of unknown numbers", v->unknown_hypercalls);
+    fputc('\n', out);
+    for (unsigned i = 0; i < PVMM_HYPERCALLS; i++)
+        order[i] = i;
+    sorted_verdict = v;
+    qsort(order, PVMM_HYPERCALLS, sizeof(order[0]), by_count);
+    for (unsigned i = 0; i < PVMM_HYPERCALLS && v->hypercalls[order[i]] != 0; i++)
+        print_hypercall(v, order[i], out);
+}
+
+static void print_frames(const struct pvmm_verdict *v, FILE *out)
+{
+    fprintf(out, "  frames         %" PRIu64 ":", v->guest_frames);
+    for (unsigned i = 0; i < PVMM_FRAME_TYPES; i++)
+        fprintf(out, "%s %" PRIu64 " %s", i == 0 ? "" : ",", v->frames_by_type[i],
+                frame_type_name(i));
+    fprintf(out, "; %" PRIu64 " pinned\n", v->frames_pinned);
+}
+
+static void print_machine(const struct pvmm_verdict *v, FILE *out)
+{
+    fprintf(out, "  tlb            %" PRIu64 " flushes, %" PRIu64 " of single pages\n",
+            v->tlb_flushes, v->tlb_page_flushes);
+    fprintf(out, "  root switches  %" PRIu64 "\n", v->root_switches);
+    fprintf(out,
+            "  traps          %" PRIu64 " exceptions bounced, %" PRIu64 " events, %" PRIu64
+            " instructions and %" PRIu64 " table writes emulated\n",
+            v->exceptions_bounced, v->events_delivered, v->emulated_instructions,
+            v->emulated_table_writes);
+    fprintf(out, "  requests       %" PRIu64 " refused by the memory contract\n",
+            v->refused_requests);
+    fprintf(out, "  seed           0x%" PRIx64 "\n", v->seed);
+}
+
+static void print_audit(const struct pvmm_audit *a, FILE *out)
+{
+    if (!a->taken) {
+        fprintf(out, "  audit          not taken\n");
+        return;
+    }
+    if (a->findings == 0)
+        fprintf(out, "  audit          clean");
+    else
+        fprintf(out, "  audit          %u DIFFERENCES", a->findings);
+    fprintf(out, ": %" PRIu64 " frames, %" PRIu64 " tables, %" PRIu64 " entries\n", a->frames,
+            a->tables, a->entries);
+    for (unsigned i = 0; i < PVMM_FINDINGS && i < a->findings; i++)
+        fprintf(out, "    %s\n", a->finding[i]);
+}
+
+void report_print(const struct report *r, FILE *out)
+{
+    const struct run_facts *f = &r->facts;
+
+    print_headline(r, out);
+    if (r->accel == NULL) /* no machine was started */
+        return;
+    print_times(f, out);
+    if (!f->has_verdict)
+        return;
+    print_hypercalls(&f->verdict, out);
+    print_frames(&f->verdict, out);
+    print_machine(&f->verdict, out);
+    print_audit(&f->verdict.audit, out);
+}

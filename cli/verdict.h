@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/* What there is to say at the end of a run: decided once, told as text and as JSON. */
+#ifndef PVMM_CLI_VERDICT_H
+#define PVMM_CLI_VERDICT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <pvmm/channel.h>
+
+#include "error.h"
+
+/* What ended the session, seen from the host. */
+enum session_end {
+    END_NONE,
+    END_GUEST,     /* the hypervisor says the guest is over */
+    END_MACHINE,   /* QEMU ended without the hypervisor having said so */
+    END_EXPECT,    /* --expect was seen */
+    END_TIMEOUT,   /* --timeout ran out */
+    END_INTERRUPT, /* SIGINT, or Ctrl-] */
+    END_TERMINATE, /* SIGTERM or SIGHUP */
+    END_OUTPUT,    /* standard output cannot be written */
+    END_CHANNEL,   /* the hypervisor and this tool do not understand each other */
+    END_NO_HELLO,  /* the hypervisor did not come up in time (only on trial of KVM) */
+};
+
+/* The facts a verdict is made from. */
+struct run_facts {
+    enum session_end end;
+    bool expect_given, expect_seen;
+    bool real_xen;
+    bool has_verdict;            /* `verdict` was read from the mailbox */
+    bool ended;                  /* ... and it is complete */
+    struct pvmm_verdict verdict; /* under a real Xen: outcome and message only */
+    int qemu_status;             /* of waitpid(), with END_MACHINE */
+    char qemu_said[256];
+    char trouble[ERROR_CHARS];   /* with END_CHANNEL */
+    double timeout;
+    double wall; /* seconds */
+};
+
+struct report {
+    int exit_code;
+    const char *outcome; /* one word for programs */
+    char message[ERROR_CHARS + 64]; /* for people */
+    const char *kernel, *hypervisor, *accel; /* accel is NULL if no machine was started */
+    uint64_t memory;
+    struct run_facts facts;
+};
+
+/* From facts to exit code, word and message. */
+void report_decide(struct report *r);
+
+/* A run that failed before there was a machine. */
+void report_error(struct report *r, const struct error *e);
+
+/* For people. */
+void report_print(const struct report *r, FILE *out);
+
+/* For programs. Returns -1 if it cannot be written. */
+int report_json(const struct report *r, FILE *out);
+
+/* Names from the ABI's lists; NULL where there is none. */
+const char *hypercall_name(unsigned number);
+const char *frame_type_name(unsigned type);
+
+#endif

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+#include "verdict.h"
+
+#include <json-c/json.h>
+
+#include "exitcodes.h"
+
+static void put_int(struct json_object *o, const char *key, uint64_t value)
+{
+    json_object_object_add(o, key, json_object_new_uint64(value));
+}
+
+static void put_text(struct json_object *o, const char *key, const char *text)
+{
+    json_object_object_add(o, key, text != NULL ? json_object_new_string(text) : NULL);
+}
+
+static struct json_object *hypercalls(const struct pvmm_verdict *v)
+{
+    struct json_object *all = json_object_new_object();
+
+    for (unsigned i = 0; i < PVMM_HYPERCALLS; i++) {
+        struct json_object *one;
+        char number[16];
+
+        if (v->hypercalls[i] == 0)
+            continue;
+        one = json_object_new_object();
+        put_int(one, "number", i);
+        put_int(one, "count", v->hypercalls[i]);
+        put_int(one, "refused", v->refused[i]);
+        snprintf(number, sizeof(number), "%u", i);
+        json_object_object_add(all, hypercall_name(i) != NULL ? hypercall_name(i) : number, one);
+    }
+    return all;
+}
+
+static struct json_object *frames(const struct pvmm_verdict *v)
+{
+    struct json_object *all = json_object_new_object();
+
+    put_int(all, "given", v->guest_frames);
+    for (unsigned i = 0; i < PVMM_FRAME_TYPES; i++)
+        put_int(all, frame_type_name(i), v->frames_by_type[i]);
+    put_int(all, "pinned", v->frames_pinned);
+    return all;
+}
+
+static struct json_object *audit(const struct pvmm_audit *a)
+{
+    struct json_object *o = json_object_new_object();
+    struct json_object *texts = json_object_new_array();
+
+    json_object_object_add(o, "taken", json_object_new_boolean(a->taken != 0));
+    json_object_object_add(o, "clean", json_object_new_boolean(a->taken != 0 && a->findings == 0));
+    put_int(o, "findings", a->findings);
+    put_int(o, "frames", a->frames);
+    put_int(o, "tables", a->tables);
+    put_int(o, "entries", a->entries);
+    for (unsigned i = 0; i < PVMM_FINDINGS && i < a->findings; i++)
+        json_object_array_add(texts, json_object_new_string(a->finding[i]));
+    json_object_object_add(o, "first", texts);
+    return o;
+}
+
+static void put_verdict(struct json_object *o, const struct pvmm_verdict *v)
+{
+    put_int(o, "shutdown_reason", v->shutdown_reason);
+    put_int(o, "ns_to_user", v->ns_to_user);
+    put_int(o, "ns_total", v->ns_total);
+    put_int(o, "seed", v->seed);
+    json_object_object_add(o, "hypercalls", hypercalls(v));
+    put_int(o, "unknown_hypercalls", v->unknown_hypercalls);
+    put_int(o, "refused_requests", v->refused_requests);
+    json_object_object_add(o, "frames", frames(v));
+    put_int(o, "tlb_flushes", v->tlb_flushes);
+    put_int(o, "tlb_page_flushes", v->tlb_page_flushes);
+    put_int(o, "root_switches", v->root_switches);
+    put_int(o, "exceptions_bounced", v->exceptions_bounced);
+    put_int(o, "events_delivered", v->events_delivered);
+    put_int(o, "emulated_instructions", v->emulated_instructions);
+    put_int(o, "emulated_table_writes", v->emulated_table_writes);
+    json_object_object_add(o, "audit", audit(&v->audit));
+}
+
+static struct json_object *to_json(const struct report *r)
+{
+    struct json_object *o = json_object_new_object();
+
+    put_int(o, "format", 1);
+    json_object_object_add(o, "clean", json_object_new_boolean(r->exit_code == EXIT_CLEAN));
+    put_int(o, "exit_code", (uint64_t)r->exit_code);
+    put_text(o, "outcome", r->outcome);
+    put_text(o, "message", r->message);
+    put_text(o, "kernel", r->kernel);
+    put_text(o, "hypervisor", r->hypervisor);
+    put_text(o, "accel", r->accel);
+    put_int(o, "memory", r->memory);
+    json_object_object_add(o, "wall_seconds", json_object_new_double(r->facts.wall));
+    json_object_object_add(o, "verdict_complete", json_object_new_boolean(r->facts.ended));
+    if (r->facts.has_verdict)
+        put_verdict(o, &r->facts.verdict);
+    return o;
+}
+
+int report_json(const struct report *r, FILE *out)
+{
+    struct json_object *o = to_json(r);
+    const int flags = JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+                      JSON_C_TO_STRING_NOSLASHESCAPE;
+
+    fprintf(out, "%s\n", json_object_to_json_string_ext(o, flags));
+    json_object_put(o);
+    return ferror(out) || fflush(out) != 0 ? -1 : 0;
+}

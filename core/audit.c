@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The oracle: recount derives every type and count from what holds them, compare sets the result
+ * against the frame table.
+ *
+ * Holders: a domain's allocation, a share, pins of every level, loaded roots, descriptor pages, a
+ * frame held writable for the hypervisor, leftovers, an orphan's reference on itself, and every
+ * present entry of every table that is reached from these, as far as its entries hold references.
+ */
+#include "internal.h"
+
+static void finding(struct core_audit *a, enum core_finding_kind kind, mfn_t m, uint64_t recorded,
+                    uint64_t derived, maddr_t at)
+{
+    if (a->findings < CORE_FINDINGS_KEPT)
+        a->first[a->findings] = (struct core_finding){kind, m, recorded, derived, at};
+    a->findings++;
+}
+
+struct recount {
+    struct core *c;
+    struct core_count *count;
+    struct core_audit *a;
+};
+
+static void walk_table(struct recount *r, mfn_t m, unsigned level);
+
+static void count_hold(struct recount *r, mfn_t m)
+{
+    r->count[m.n].holds++;
+}
+
+static void count_use(struct recount *r, mfn_t m, enum frame_type t)
+{
+    struct core_count *n = &r->count[m.n];
+    n->holds++;
+    n->uses++;
+    if (n->type == TYPE_NONE)
+        n->type = (uint8_t)t;
+    else if (n->type != t)
+        n->conflict = (uint8_t)t;
+    if (type_is_table(t))
+        walk_table(r, m, t);
+}
+
+/* May a table of owner `from` hold a reference on m? */
+static bool may_hold(const struct recount *r, uint32_t from, mfn_t m)
+{
+    uint32_t owner = hold_owner(load_hold(r->c, m));
+    if (owner == from)
+        return true;
+    const struct core_domain *d = domain_of_owner(r->c, from);
+    return d && d->controls_all && owner != OWNER_NOBODY;
+}
+
+static void count_entry(struct recount *r, mfn_t table, unsigned level, unsigned slot, uint64_t e)
+{
+    const struct core *c = r->c;
+    maddr_t at = mfn_address(table, slot * (unsigned)sizeof(uint64_t));
+    uint32_t owner = hold_owner(load_hold(c, table));
+    const struct core_domain *d = domain_of_owner(c, owner);
+    mfn_t m = pte_frame(e);
+    if (!d || (e & ~entry_allowed(d, level)) || entry_adjust(level, e) != e)
+        finding(r->a, FINDING_ENTRY, table, e, entry_adjust(level, e), at);
+    bool device = !frame_exists(c, m) || hold_owner(load_hold(c, m)) == OWNER_DEVICE;
+    if (device) {
+        if (level != TYPE_L1 || !d || !d->has_devices)
+            finding(r->a, FINDING_OWNER, m, e, owner, at);
+        return;
+    }
+    if (!may_hold(r, owner, m))
+        finding(r->a, FINDING_OWNER, m, e, owner, at);
+    r->a->entries++;
+    if (level > TYPE_L1)
+        count_use(r, m, (enum frame_type)(level - 1));
+    else if (e & PTE_RW)
+        count_use(r, m, TYPE_WRITABLE);
+    else
+        count_hold(r, m);
+}
+
+/* The slot is the hypervisor's (R6). */
+static void check_reserved(struct recount *r, mfn_t m, unsigned slot, uint64_t e)
+{
+    uint64_t own = glue_l4_reserved(r->c, m, slot);
+    uint64_t differ = (e ^ own) & ~(PTE_ACCESSED | PTE_DIRTY);
+    if (differ)
+        finding(r->a, FINDING_ENTRY, m, e, own,
+                mfn_address(m, slot * (unsigned)sizeof(uint64_t)));
+}
+
+static void walk_table(struct recount *r, mfn_t m, unsigned level)
+{
+    struct core_count *n = &r->count[m.n];
+    if (n->walked)
+        return;
+    n->walked = 1;
+    const uint64_t *table = glue_frame(r->c, m);
+    if (!table) {
+        n->missing = 1;
+        r->a->missing++;
+        return;
+    }
+    uint64_t use = load_use(r->c, m);
+    bool validated = use & USE_VALIDATED;
+    unsigned held = validated ? ENTRIES : use_held(use);
+    r->a->tables++;
+    for (unsigned slot = 0; slot < held; slot++) {
+        uint64_t e = entry_load(&table[slot]);
+        if (slot_is_reserved(level, slot)) {
+            if (validated)
+                check_reserved(r, m, slot, e);
+        } else if (pte_present(e)) {
+            count_entry(r, m, level, slot, e);
+        }
+    }
+}
+
+/* What the frame's own words say of its holders. */
+static void count_own_holders(struct recount *r, mfn_t m)
+{
+    uint64_t use = load_use(r->c, m);
+    uint64_t hold = load_hold(r->c, m);
+    if (hold & HOLD_ALLOCATED)
+        count_hold(r, m);
+    if (hold & HOLD_SHARED)
+        count_use(r, m, TYPE_WRITABLE);
+    if (use & USE_PINNED)
+        count_use(r, m, use_type(use));
+    if (use_is_orphan(use)) {
+        count_hold(r, m);
+        walk_table(r, m, use_type(use));
+    }
+}
+
+static void count_vcpu(struct recount *r, const struct core_vcpu *v)
+{
+    if (!mfn_eq(v->kernel_root, NO_MFN))
+        count_use(r, v->kernel_root, TYPE_L4);
+    if (!mfn_eq(v->user_root, NO_MFN))
+        count_use(r, v->user_root, TYPE_L4);
+    for (unsigned i = 0; i < CORE_GDT_FRAMES; i++)
+        if (!mfn_eq(v->gdt[i], NO_MFN))
+            count_use(r, v->gdt[i], TYPE_DESC);
+    for (unsigned i = 0; i < CORE_LDT_FRAMES; i++)
+        if (!mfn_eq(v->ldt[i], NO_MFN))
+            count_use(r, v->ldt[i], TYPE_DESC);
+    if (!mfn_eq(v->held, NO_MFN))
+        count_use(r, v->held, TYPE_WRITABLE);
+    for (unsigned i = 0; i < v->leftovers; i++)
+        if (v->leftover[i].counted)
+            count_use(r, v->leftover[i].table, use_type(load_use(r->c, v->leftover[i].table)));
+}
+
+void core_recount(struct core *c, struct core_count *scratch, struct core_audit *a)
+{
+    struct recount r = {c, scratch, a};
+    for (uint64_t n = 0; n < c->nr_frames; n++)
+        scratch[n] = (struct core_count){0};
+    for (uint64_t n = 0; n < c->nr_frames; n++)
+        count_own_holders(&r, mfn(n));
+    for (struct core_domain *d = c->domains; d; d = d->next)
+        for (struct core_vcpu *v = d->vcpus; v; v = v->next)
+            count_vcpu(&r, v);
+}
+
+/* Flags that cannot be while nothing runs. */
+static bool state_fits(uint64_t use, uint64_t hold)
+{
+    bool uses = use_count(use) > 0;
+    bool table = type_is_table(use_type(use));
+    if (use & (USE_BUSY | USE_LOCKED))
+        return false;
+    if ((use & USE_PINNED) && !(uses && table && (use & USE_VALIDATED)))
+        return false;
+    if (use_held(use) > 0 && (!table || (use & USE_VALIDATED)))
+        return false;
+    if (table && !uses && (use & USE_VALIDATED))
+        return false;
+    if (!table && uses && !(use & USE_VALIDATED))
+        return false;
+    bool owned = hold_owner(hold) != OWNER_NOBODY && hold_owner(hold) != OWNER_DEVICE;
+    return owned == (hold_count(hold) > 0) && (owned || use == 0);
+}
+
+static void compare_frame(const struct core *c, mfn_t m, const struct core_count *n,
+                          struct core_audit *a)
+{
+    uint64_t use = load_use(c, m);
+    uint64_t hold = load_hold(c, m);
+    maddr_t at = mfn_address(m, 0);
+    if (n->conflict)
+        finding(a, FINDING_CONFLICT, m, n->type, n->conflict, at);
+    if (use_count(use) > 0 && n->uses > 0 && use_type(use) != n->type)
+        finding(a, FINDING_TYPE, m, use_type(use), n->type, at);
+    if (use_count(use) != n->uses)
+        finding(a, FINDING_USES, m, use_count(use), n->uses, at);
+    if (hold_count(hold) != n->holds)
+        finding(a, FINDING_HOLDS, m, hold_count(hold), n->holds, at);
+    if (!state_fits(use, hold))
+        finding(a, FINDING_STATE, m, use, hold, at);
+}
+
+static void compare_domain(const struct core *c, const struct core_domain *d,
+                           struct core_audit *a)
+{
+    uint64_t owned = 0;
+    for (uint64_t n = 0; n < c->nr_frames; n++) {
+        uint64_t hold = load_hold(c, mfn(n));
+        owned += hold_owner(hold) == owner_of_domain(d) && !(hold & HOLD_SHARED);
+    }
+    if (owned != d->frames)
+        finding(a, FINDING_DOMAIN, NO_MFN, d->frames, owned, (maddr_t){d->id});
+}
+
+void core_compare(struct core *c, const struct core_count *scratch, struct core_audit *a)
+{
+    for (uint64_t n = 0; n < c->nr_frames; n++)
+        compare_frame(c, mfn(n), &scratch[n], a);
+    for (const struct core_domain *d = c->domains; d; d = d->next)
+        compare_domain(c, d, a);
+    a->frames += c->nr_frames;
+}
+
+bool core_audit(struct core *c, struct core_count *scratch, struct core_audit *a)
+{
+    *a = (struct core_audit){0};
+    core_recount(c, scratch, a);
+    core_compare(c, scratch, a);
+    return a->findings == 0;
+}
+
+const char *core_finding_text(enum core_finding_kind k)
+{
+    static const char *const text[] = {
+        [FINDING_TYPE] = "type differs from what its holders need",
+        [FINDING_USES] = "type count differs from its holders",
+        [FINDING_HOLDS] = "reference count differs from its holders",
+        [FINDING_CONFLICT] = "two holders need different types",
+        [FINDING_OWNER] = "held by a table of another owner, or free",
+        [FINDING_ENTRY] = "a validated table holds an entry that validation would refuse",
+        [FINDING_STATE] = "its flags contradict each other",
+        [FINDING_DOMAIN] = "the domain's frame counter differs from the frames it owns",
+    };
+    return (unsigned)k < sizeof(text) / sizeof(text[0]) ? text[k] : "unknown finding";
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * System time: the TSC, scaled exactly as the ABI's vcpu_time_info has it, so that the guest and the
+ * hypervisor never disagree. The one-shot timer is the local APIC's.
+ */
+#include "clock.h"
+
+#include "asm.h"
+#include "interrupts.h"
+#include "machine.h"
+
+#define NS_PER_SECOND 1000000000ull
+
+/* Channel 2 of the PIT: its gate and output are bits of port 0x61. */
+#define PIT_HZ        1193182u
+#define PIT_CHANNEL2  0x42
+#define PIT_COMMAND   0x43
+#define PIT_ONE_SHOT  0xb0 /* channel 2, both bytes, mode 0 */
+#define PIT_GATE_PORT 0x61
+#define PIT_GATE      0x01
+#define PIT_SPEAKER   0x02
+#define PIT_OUTPUT    0x20
+
+#define CALIBRATION_HZ    100u /* each try takes 10 ms */
+#define CALIBRATION_TRIES 5
+#define TIMER_TICKS_MAX   0x7fffffffu
+
+__extension__ typedef unsigned __int128 wide;
+
+static struct {
+    uint64_t start; /* TSC at system time 0 */
+    uint64_t hz;
+    uint32_t multiply; /* ns = (ticks << shift) * multiply >> 32; shift may be negative */
+    int8_t shift;
+    uint64_t timer_hz;
+    uint64_t wall_start; /* UNIX seconds at system time 0 */
+} clock;
+
+uint64_t now_ns(void)
+{
+    uint64_t ticks = rdtsc() - clock.start;
+
+    ticks = clock.shift < 0 ? ticks >> -clock.shift : ticks << clock.shift;
+    return (uint64_t)((wide)ticks * clock.multiply >> 32);
+}
+
+uint64_t tsc_khz(void)
+{
+    return clock.hz / 1000;
+}
+
+void clock_vcpu_time(vcpu_time_info_t *t)
+{
+    t->tsc_timestamp = clock.start;
+    t->system_time = 0;
+    t->tsc_to_system_mul = clock.multiply;
+    t->tsc_shift = clock.shift;
+    t->flags = 0;
+}
+
+uint64_t wallclock_seconds_at_boot(void)
+{
+    return clock.wall_start;
+}
+
+/* ---- calibration */
+
+/* Whatever delays a try only makes it longer: the shortest of several is the best. */
+static uint64_t measure_tsc(uint32_t *timer_ticks)
+{
+    unsigned count = PIT_HZ / CALIBRATION_HZ;
+    uint64_t start;
+
+    outb(PIT_GATE_PORT, (inb(PIT_GATE_PORT) & ~PIT_SPEAKER) | PIT_GATE);
+    outb(PIT_COMMAND, PIT_ONE_SHOT);
+    outb(PIT_CHANNEL2, (uint8_t)count);
+    lapic_timer_start(TIMER_TICKS_MAX);
+    start = rdtsc();
+    outb(PIT_CHANNEL2, (uint8_t)(count >> 8));
+    while (!(inb(PIT_GATE_PORT) & PIT_OUTPUT))
+        ;
+    start = rdtsc() - start;
+    *timer_ticks = TIMER_TICKS_MAX - lapic_timer_left();
+    lapic_timer_start(0);
+    return start;
+}
+
+static void calibrate(void)
+{
+    uint64_t best = ~0ull;
+    uint32_t timer_best = 0;
+
+    for (unsigned i = 0; i < CALIBRATION_TRIES; i++) {
+        uint32_t timer;
+        uint64_t ticks = measure_tsc(&timer);
+
+        if (ticks < best) {
+            best = ticks;
+            timer_best = timer;
+        }
+    }
+    clock.hz = best * PIT_HZ / (PIT_HZ / CALIBRATION_HZ);
+    clock.timer_hz = (uint64_t)timer_best * PIT_HZ / (PIT_HZ / CALIBRATION_HZ);
+}
+
+/* The largest multiplier that fits in 32 bits. */
+static void set_scale(void)
+{
+    uint64_t hz = clock.hz;
+
+    clock.shift = 0;
+    for (; hz > 2 * NS_PER_SECOND; hz >>= 1)
+        clock.shift--;
+    for (; hz <= NS_PER_SECOND; hz <<= 1)
+        clock.shift++;
+    clock.multiply = (uint32_t)((NS_PER_SECOND << 32) / hz);
+}
+
+void clock_init(void)
+{
+    calibrate();
+    set_scale();
+    clock.start = rdtsc();
+    clock.wall_start = rtc_read();
+    log_line("TSC %lu kHz, timer %lu kHz", tsc_khz(), clock.timer_hz / 1000);
+}
+
+/* ---- the timer */
+
+static void start_timer(uint64_t ns)
+{
+    uint64_t seconds = ns / NS_PER_SECOND;
+    uint64_t ticks = TIMER_TICKS_MAX;
+
+    /* Round up: an interrupt before its time would only be armed again. */
+    if (seconds < TIMER_TICKS_MAX / clock.timer_hz)
+        ticks = ns * clock.timer_hz / NS_PER_SECOND + 1;
+    lapic_timer_start((uint32_t)ticks);
+}
+
+void timer_arm(uint64_t due_ns)
+{
+    uint64_t now = now_ns();
+
+    this_cpu()->timer_due_ns = due_ns;
+    if (!due_ns)
+        lapic_timer_start(0);
+    else
+        start_timer(due_ns > now ? due_ns - now : 0);
+}
+
+/* The hardware's timer has a shorter reach than 64 bits of nanoseconds: it may be early. */
+void clock_interrupt(void)
+{
+    uint64_t due = this_cpu()->timer_due_ns;
+
+    if (!due)
+        return;
+    if (now_ns() < due) {
+        timer_arm(due);
+        return;
+    }
+    this_cpu()->timer_due_ns = 0;
+    timer_interrupt();
+}

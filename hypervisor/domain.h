@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/* What the parts that make up a running domain offer to each other. */
+#ifndef PVMM_HV_DOMAIN_H
+#define PVMM_HV_DOMAIN_H
+
+#include "machine.h"
+#include "traps.h"
+
+#define GUEST_DOMAIN_ID 1u
+
+/* ---- domain.c */
+
+/* DOMID_SELF or a domain's own number; NULL: there is none. */
+struct domain *domain_by_id(uint16_t id);
+struct vcpu *domain_vcpu(struct domain *d, uint64_t id); /* NULL: it does not exist */
+/* Fills the machine-independent half of a fresh domain and its vCPUs. */
+void domain_init(struct domain *d, uint64_t pages);
+
+/* ---- events.c: two-level event channels */
+
+/* A free port, now reserved; 0: none left. */
+unsigned event_port_take(struct domain *d);
+void event_port_free(struct domain *d, unsigned port);
+bool event_port_known(const struct domain *d, uint32_t port);
+bool event_port_pending(const struct domain *d, unsigned port);
+/* Makes a port pending and notifies its vCPU unless it is masked. */
+void event_raise(struct domain *d, unsigned port);
+void event_unmask(struct domain *d, unsigned port);
+/* Raises what is bound to `virq` on v, if anything. */
+void event_virq(struct vcpu *v, unsigned virq);
+/* Marks an upcall as due on v and wakes it. */
+void event_notify(struct vcpu *v);
+static inline bool event_due(const struct vcpu *v)
+{
+    return *(volatile uint8_t *)&v->info->evtchn_upcall_pending &&
+           !*(volatile uint8_t *)&v->info->evtchn_upcall_mask;
+}
+
+/* ---- sched.c */
+
+void vcpu_wake(struct vcpu *v);
+/* A timer of v was set or stopped. */
+void timers_changed(void);
+/* Accounts the time since the last change to v's present state, and enters `state`. */
+void runstate_enter(struct vcpu *v, int state);
+/* The state up to now. */
+void runstate_now(const struct vcpu *v, vcpu_runstate_info_t *out);
+/* Writes it to the guest's registered area, if it has one that can be reached now. */
+void runstate_publish(struct vcpu *v);
+
+/* ---- vtime.c */
+
+void vtime_publish(struct vcpu *v);
+void vtime_refresh(struct vcpu *v, uint64_t now); /* publishes again when the last is old */
+void vtime_wallclock(struct domain *d);
+
+/* ---- console.c */
+
+/* Moves out[] to COM1 and what COM1 received to in[]; raises the port when anything moved. */
+void console_serve(struct domain *d);
+bool console_input_waits(void);
+
+/* ---- channel.c */
+
+bool channel_stop_requested(void);
+void channel_input(void); /* COM2 received something */
+
+#endif

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The machine's frames: what is RAM, what the hypervisor keeps for itself, and the free rest.
+ *
+ * At boot `boot_take` cuts the permanent arrays off the top of the largest gap below 4 GiB (all
+ * that boot.S maps). The free frames then form a list in the order of a shuffle by the seed, so
+ * that a guest which confuses pfn and mfn never gets away with it. `place[]` finds a frame in the
+ * list, for runs of frames: they are searched for, not kept apart.
+ */
+#include "frames.h"
+
+#include "machine.h"
+#include "string.h"
+
+#define LOW_MEMORY_END  0x100000ull /* stays unused: firmware, boot loader's tables; mfn 0 */
+#define BOOT_MAPPED_END 0x100000000ull
+#define NO_PLACE        (~0u)
+#define FRAME_STAMP_SHIFT 32 /* in struct frame's `hold` */
+
+extern uint8_t image_end[];
+
+static struct {
+    uint64_t nr_frames;
+    uint32_t *list;  /* free frames; the next to go out is the last */
+    uint32_t *place; /* index in `list` of each frame; NO_PLACE: not free */
+    uint32_t free;
+    uint64_t random;
+    struct boot_range boot; /* the gap: [start, end) not yet cut off, */
+    uint64_t boot_end;      /* and where it ended at first */
+} pool;
+
+struct core_count *audit_scratch;
+
+/* ---- the boot loader's memory map */
+
+static uint64_t up(uint64_t a)
+{
+    return (a + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1);
+}
+
+static uint64_t down(uint64_t a)
+{
+    return a & ~(uint64_t)(PAGE_BYTES - 1);
+}
+
+static struct boot_range image_range(void)
+{
+    return (struct boot_range){IMAGE_PHYS, (uint64_t)image_end - IMAGE_BASE};
+}
+
+/* Whole frames above low memory; empty when start >= end. */
+static struct boot_range usable(struct boot_range r)
+{
+    r.start = up(r.start);
+    r.end = down(r.end);
+    if (r.start < LOW_MEMORY_END)
+        r.start = LOW_MEMORY_END;
+    return r;
+}
+
+static void consider_gap(uint64_t start, uint64_t end)
+{
+    if (end > BOOT_MAPPED_END)
+        end = BOOT_MAPPED_END;
+    if (end > start && end - start > pool.boot.end - pool.boot.start)
+        pool.boot = (struct boot_range){start, end};
+}
+
+/* Cuts `r` at whatever lies in it and considers what is left. */
+static void consider_range(const struct boot_loader_info *b, struct boot_range r)
+{
+    uint64_t start = r.start;
+
+    while (start < r.end) {
+        struct boot_range next = {r.end, r.end};
+
+        for (unsigned i = 0; i <= b->nr_modules; i++) {
+            struct boot_range used = i ? b->module[i - 1].range : image_range();
+
+            if (used.end > start && used.start < next.start)
+                next = used;
+        }
+        consider_gap(start, next.start);
+        start = up(next.end);
+    }
+}
+
+static void *boot_take(uint64_t bytes, uint64_t alignment)
+{
+    uint64_t at = (pool.boot.end - bytes) & ~(alignment - 1);
+
+    if (bytes > pool.boot.end - pool.boot.start || at < pool.boot.start)
+        panic("not enough memory below 4 GiB: %lu more bytes needed", bytes);
+    pool.boot.end = at;
+    return direct((maddr_t){at});
+}
+
+mfn_t boot_frame(void)
+{
+    void *p = boot_take(PAGE_BYTES, PAGE_BYTES);
+
+    memset(p, 0, PAGE_BYTES);
+    return maddr_frame(direct_address(p));
+}
+
+/* ---- the free list */
+
+/* xorshift64*: a seed gives the same shuffle on every machine. */
+static uint64_t random_below(uint64_t n)
+{
+    pool.random ^= pool.random >> 12;
+    pool.random ^= pool.random << 25;
+    pool.random ^= pool.random >> 27;
+    return (pool.random * 0x2545f4914f6cdd1dull >> 32) % n;
+}
+
+static void list_set(uint32_t at, uint32_t frame)
+{
+    pool.list[at] = frame;
+    pool.place[frame] = at;
+}
+
+static void list_add(uint32_t frame)
+{
+    list_set(pool.free++, frame);
+}
+
+static void list_remove(uint32_t frame)
+{
+    list_set(pool.place[frame], pool.list[--pool.free]);
+    pool.place[frame] = NO_PLACE;
+}
+
+/* Adds a frame at a random place: doing this from an empty list is a Fisher-Yates shuffle. */
+static void list_add_shuffled(uint32_t frame)
+{
+    uint32_t at = (uint32_t)random_below(pool.free + 1ull);
+
+    list_add(frame);
+    list_set(pool.free - 1, pool.list[at]);
+    list_set(at, frame);
+}
+
+static bool overlaps(struct boot_range r, uint64_t address)
+{
+    return address >= down(r.start) && address < up(r.end);
+}
+
+static bool is_taken(const struct boot_loader_info *b, uint64_t address)
+{
+    if (overlaps(image_range(), address))
+        return true;
+    if (address >= pool.boot.end && address < pool.boot_end)
+        return true;
+    for (unsigned i = 0; i < b->nr_modules; i++) {
+        if (overlaps(b->module[i].range, address))
+            return true;
+    }
+    return false;
+}
+
+static void release_range(const struct boot_loader_info *b, struct boot_range r)
+{
+    for (uint64_t a = r.start; a < r.end; a += PAGE_BYTES) {
+        core_frame_is_ram(the_core(), maddr_frame((maddr_t){a}));
+        if (!is_taken(b, a))
+            list_add_shuffled((uint32_t)(a >> PAGE_SHIFT_4K));
+    }
+}
+
+/* ---- set-up */
+
+void frames_init(const struct boot_loader_info *b)
+{
+    for (unsigned i = 0; i < b->nr_ram; i++) {
+        struct boot_range r = usable(b->ram[i]);
+
+        if (r.start < r.end && r.end >> PAGE_SHIFT_4K > pool.nr_frames)
+            pool.nr_frames = r.end >> PAGE_SHIFT_4K;
+        consider_range(b, r);
+    }
+    pool.boot_end = pool.boot.end;
+}
+
+void frames_fill(uint64_t seed)
+{
+    uint64_t n = pool.nr_frames;
+    struct frame *frames = boot_take(n * sizeof(*frames), PAGE_BYTES);
+
+    /* The guest reads the m2p in whole pages of 2 MiB: nothing else may lie in them. */
+    uint64_t *m2p = boot_take(m2p_bytes(), M2P_PAGE_BYTES);
+
+    memset(m2p, 0xff, m2p_bytes());
+    audit_scratch = boot_take(n * sizeof(*audit_scratch), PAGE_BYTES);
+    pool.list = boot_take(n * sizeof(*pool.list), PAGE_BYTES);
+    pool.place = boot_take(n * sizeof(*pool.place), PAGE_BYTES);
+    memset(pool.place, 0xff, n * sizeof(*pool.place));
+    core_init(the_core(), frames, m2p, n, NULL);
+
+    pool.random = seed ^ 0x9e3779b97f4a7c15ull; /* never stays 0 for small seeds */
+    if (!pool.random)
+        pool.random = 1;
+}
+
+void frames_release_ram(const struct boot_loader_info *b)
+{
+    for (unsigned i = 0; i < b->nr_ram; i++)
+        release_range(b, usable(b->ram[i]));
+}
+
+void frames_release(uint64_t start, uint64_t end)
+{
+    for (uint64_t a = up(start); a < down(end); a += PAGE_BYTES)
+        list_add_shuffled((uint32_t)(a >> PAGE_SHIFT_4K));
+}
+
+uint64_t m2p_bytes(void)
+{
+    uint64_t bytes = pool.nr_frames * sizeof(uint64_t);
+
+    return (bytes + M2P_PAGE_BYTES - 1) & ~(M2P_PAGE_BYTES - 1);
+}
+
+/* ---- taking and giving back */
+
+/* R9: the frame's last owner may still have a writable translation cached. */
+static void make_clear(mfn_t m)
+{
+    tlb_flush_since((uint16_t)(the_core()->frames[m.n].hold >> FRAME_STAMP_SHIFT));
+    memset(direct_frame(m), 0, PAGE_BYTES);
+}
+
+static bool run_is_free(uint64_t first, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        if (pool.place[first + i] == NO_PLACE)
+            return false;
+    }
+    return true;
+}
+
+static bool find_run(uint64_t count, uint64_t *first)
+{
+    for (uint64_t m = 0; m + count <= pool.nr_frames; m += count) {
+        if (run_is_free(m, count)) {
+            *first = m;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool frames_take(unsigned order, mfn_t *out)
+{
+    uint64_t count = 1ull << order, first;
+
+    if (order >= 32 || count > pool.free)
+        return false;
+    if (order == 0)
+        first = pool.list[pool.free - 1];
+    else if (!find_run(count, &first))
+        return false;
+    for (uint64_t i = 0; i < count; i++) {
+        list_remove((uint32_t)(first + i));
+        make_clear(mfn(first + i));
+    }
+    *out = mfn(first);
+    return true;
+}
+
+void frames_give(mfn_t m)
+{
+    ASSERT(m.n < pool.nr_frames && pool.place[m.n] == NO_PLACE);
+    list_add((uint32_t)m.n);
+}
+
+uint64_t frames_free(void)
+{
+    return pool.free;
+}
+
+mfn_t hv_frame(void)
+{
+    mfn_t m;
+
+    if (!frames_take(0, &m))
+        panic("no free frame left for the hypervisor");
+    return m;
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/* sched_op: giving the CPU up, for a while or for good (<xen/sched.h>). */
+#include "hypercall.h"
+
+#include <xen/sched.h>
+
+#define POLL_PORTS_MAX 128u /* as real Xen has it */
+
+static enum pvmm_outcome outcome_of(unsigned reason)
+{
+    switch (reason) {
+    case SHUTDOWN_poweroff:
+        return PVMM_OUTCOME_POWEROFF;
+    case SHUTDOWN_reboot:
+        return PVMM_OUTCOME_REBOOT;
+    case SHUTDOWN_suspend:
+        return PVMM_OUTCOME_SUSPEND;
+    default:
+        return PVMM_OUTCOME_CRASH;
+    }
+}
+
+static int64_t guest_shutdown(gva_t arg)
+{
+    struct sched_shutdown how;
+    if (!copy_from_guest(&how, arg, sizeof(how)))
+        return -XEN_EFAULT;
+    unsigned reason = how.reason & 0xff;
+    char message[64] = "";
+    if (outcome_of(reason) == PVMM_OUTCOME_CRASH)
+        format(message, sizeof(message), "the guest shut down with reason %u%s", reason,
+               reason == SHUTDOWN_crash ? " (crash)" : "");
+    domain_end(outcome_of(reason), reason, message);
+}
+
+/* before_guest() does the waiting, once this call's result is in place. */
+static int64_t block(struct vcpu *v)
+{
+    v->info->evtchn_upcall_mask = 0;
+    v->blocked = !event_due(v);
+    return 0;
+}
+
+/* 1: one of the ports is pending, 0: none is. */
+static int poll_ports(const struct domain *d, const struct sched_poll *p, evtchn_port_t *last)
+{
+    for (unsigned i = 0; i < p->nr_ports; i++) {
+        gva_t at = gva((uint64_t)p->ports.p + i * sizeof(*last));
+        if (!copy_from_guest(last, at, sizeof(*last)))
+            return -XEN_EFAULT;
+        if (!event_port_known(d, *last))
+            return -XEN_EINVAL;
+        if (event_port_pending(d, *last))
+            return 1;
+    }
+    return 0;
+}
+
+static int64_t poll(struct vcpu *v, gva_t arg)
+{
+    struct sched_poll p;
+    evtchn_port_t port = 0;
+    if (!copy_from_guest(&p, arg, sizeof(p)))
+        return -XEN_EFAULT;
+    if (p.nr_ports > POLL_PORTS_MAX)
+        return -XEN_EINVAL;
+    if (!guest_range_ok(gva((uint64_t)p.ports.p), p.nr_ports * sizeof(port)))
+        return -XEN_EFAULT;
+    if (event_due(v))
+        return 0;
+    int rc = poll_ports(v->domain, &p, &port);
+    if (rc)
+        return rc > 0 ? 0 : rc;
+    v->poll_port = p.nr_ports == 1 ? port : 0;
+    v->poll_timeout = p.timeout;
+    v->polling = true;
+    v->blocked = true;
+    timers_changed();
+    return 0;
+}
+
+int64_t hc_sched_op(struct call *c)
+{
+    gva_t arg = gva(c->arg[1]);
+    /* A guest that waits for its console must see it move. */
+    console_serve(c->v->domain);
+    switch ((uint32_t)c->arg[0]) {
+    case SCHEDOP_yield:
+        return 0;
+    case SCHEDOP_block:
+        return block(c->v);
+    case SCHEDOP_shutdown:
+        return guest_shutdown(arg);
+    case SCHEDOP_poll:
+        return poll(c->v, arg);
+    case SCHEDOP_pin_override:
+        return -XEN_EPERM; /* for the hardware's domain alone */
+    default:
+        return -XEN_ENOSYS;
+    }
+}

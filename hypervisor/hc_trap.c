@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+/* Where the guest takes its traps, and the switches that go with them. */
+#include "hypercall.h"
+
+#include <xen/nmi.h>
+
+#include "asm.h"
+
+#define RPL_GUEST 3u
+
+/* ---- traps */
+
+static void take_trap(struct vcpu *v, const trap_info_t *t)
+{
+    v->traps[t->vector] = (struct guest_trap){
+        .address = t->address,
+        .cs = t->cs | RPL_GUEST,
+        .dpl = t->flags & 3,
+        .mask_events = t->flags & 4,
+    };
+}
+
+/* Entries are merged into the table; one with address 0 ends the list. No list: no traps. */
+int64_t hc_set_trap_table(struct call *c)
+{
+    gva_t list = gva(c->arg[0]);
+    trap_info_t t;
+    if (list.a == 0) {
+        for (unsigned i = 0; i < 256; i++)
+            c->v->traps[i] = (struct guest_trap){.address = 0};
+        return 0;
+    }
+    for (;; list.a += sizeof(t)) {
+        if (!copy_from_guest(&t, list, sizeof(t)))
+            return -XEN_EFAULT;
+        if (t.address == 0)
+            return 0;
+        if (!canonical(t.address))
+            return -XEN_EINVAL;
+        take_trap(c->v, &t);
+        if (cpu_interrupt_pending()) {
+            c->arg[0] = list.a + sizeof(t);
+            return call_restart(c);
+        }
+    }
+}
+
+/* The NMI's handler is the trap table's entry 2; NMIs do not nest, so events wait meanwhile. */
+static void take_nmi_handler(struct vcpu *v, uint64_t address)
+{
+    v->traps[TRAP_NMI] = (struct guest_trap){
+        .address = address,
+        .cs = FLAT_KERNEL_CS,
+        .mask_events = address != 0,
+    };
+}
+
+int64_t hc_nmi_op(struct call *c)
+{
+    struct xennmi_callback cb;
+    switch ((uint32_t)c->arg[0]) {
+    case XENNMI_register_callback:
+        if (!copy_from_guest(&cb, gva(c->arg[1]), sizeof(cb)))
+            return -XEN_EFAULT;
+        if (!canonical(cb.handler_address))
+            return -XEN_EINVAL;
+        take_nmi_handler(c->v, cb.handler_address);
+        return 0;
+    case XENNMI_unregister_callback:
+        take_nmi_handler(c->v, 0);
+        return 0;
+    default:
+        return -XEN_ENOSYS;
+    }
+}
+
+/* ---- callbacks */
+
+static struct guest_callback *callback_of(struct vcpu *v, unsigned type)
+{
+    switch (type) {
+    case CALLBACKTYPE_event:
+        return &v->event;
+    case CALLBACKTYPE_failsafe:
+        return &v->failsafe;
+    case CALLBACKTYPE_syscall:
+        return &v->syscall;
+    case CALLBACKTYPE_syscall32:
+        return &v->syscall32;
+    case CALLBACKTYPE_sysenter:
+        return &v->sysenter;
+    default:
+        return NULL;
+    }
+}
+
+static int64_t register_callback(struct vcpu *v, unsigned type, uint64_t address, bool mask_events)
+{
+    if (!canonical(address))
+        return -XEN_EINVAL;
+    if (type == CALLBACKTYPE_nmi) {
+        take_nmi_handler(v, address);
+        return 0;
+    }
+    struct guest_callback *cb = callback_of(v, type);
+    if (!cb)
+        return -XEN_ENOSYS;
+    *cb = (struct guest_callback){.address = address, .mask_events = mask_events};
+    return 0;
+}
+
+/* Only the NMI's can be taken back. */
+static int64_t unregister_callback(struct vcpu *v, unsigned type)
+{
+    if (type == CALLBACKTYPE_nmi) {
+        take_nmi_handler(v, 0);
+        return 0;
+    }
+    return callback_of(v, type) ? -XEN_EINVAL : -XEN_ENOSYS;
+}
+
+int64_t hc_callback_op(struct call *c)
+{
+    struct callback_register reg;
+    struct callback_unregister unreg;
+    switch ((uint32_t)c->arg[0]) {
+    case CALLBACKOP_register:
+        if (!copy_from_guest(&reg, gva(c->arg[1]), sizeof(reg)))
+            return -XEN_EFAULT;
+        return register_callback(c->v, reg.type, reg.address, reg.flags & CALLBACKF_mask_events);
+    case CALLBACKOP_unregister:
+        if (!copy_from_guest(&unreg, gva(c->arg[1]), sizeof(unreg)))
+            return -XEN_EFAULT;
+        return unregister_callback(c->v, unreg.type);
+    default:
+        return -XEN_ENOSYS;
+    }
+}
+
+/* The older form: events always masked on their own entry, the other two not. */
+int64_t hc_set_callbacks(struct call *c)
+{
+    register_callback(c->v, CALLBACKTYPE_event, c->arg[0], true);
+    register_callback(c->v, CALLBACKTYPE_failsafe, c->arg[1], false);
+    register_callback(c->v, CALLBACKTYPE_syscall, c->arg[2], false);
+    return 0;
+}
+
+/* ---- FPU */
+
+int64_t hc_fpu_taskswitch(struct call *c)
+{
+    bool set = (uint32_t)c->arg[0] != 0;
+    c->v->guest_cr0 = set ? c->v->guest_cr0 | CR0_TS : c->v->guest_cr0 & ~CR0_TS;
+    cpu_set_task_switched(c->v, set);
+    return 0;
+}
+
+/* ---- debug registers */
+
+#define DR6_ONES      0xffff0ff0ull
+#define DR6_ZEROS     0x00001000ull
+#define DR7_ONES      0x00000400ull
+#define DR7_ZEROS     0x0000d800ull
+#define DR7_GD        0x00002000ull
+#define DR7_ENABLED   0x000000ffull
+#define DR7_TYPES     16u /* two bits of type and two of length for each breakpoint from here */
+#define DR7_TYPE_IO   2u
+
+static void load_debugreg(unsigned n, uint64_t value)
+{
+    switch (n) {
+    case 0:
+        __asm__ volatile("mov %0, %%db0" : : "r"(value));
+        break;
+    case 1:
+        __asm__ volatile("mov %0, %%db1" : : "r"(value));
+        break;
+    case 2:
+        __asm__ volatile("mov %0, %%db2" : : "r"(value));
+        break;
+    case 3:
+        __asm__ volatile("mov %0, %%db3" : : "r"(value));
+        break;
+    case 6:
+        __asm__ volatile("mov %0, %%db6" : : "r"(value));
+        break;
+    case 7:
+        __asm__ volatile("mov %0, %%db7" : : "r"(value));
+        break;
+    default:
+        break;
+    }
+}
+
+/* A breakpoint must not fire inside the hypervisor. */
+static int64_t check_breakpoint(uint64_t address)
+{
+    return guest_range_ok(gva(address), sizeof(address)) ? 0 : -XEN_EPERM;
+}
+
+static int64_t check_dr7(uint64_t *value)
+{
+    if (*value >> 32)
+        return -XEN_EINVAL;
+    *value = (*value & ~DR7_ZEROS) | DR7_ONES;
+    if (*value & DR7_GD)
+        return -XEN_EPERM;
+    for (unsigned i = 0; (*value & DR7_ENABLED) && i < 4; i++)
+        if ((*value >> (DR7_TYPES + 4 * i) & 3) == DR7_TYPE_IO)
+            return -XEN_EPERM; /* ports are not the guest's */
+    return 0;
+}
+
+static int64_t check_dr6(uint64_t *value)
+{
+    if (*value >> 32)
+        return -XEN_EINVAL;
+    *value = (*value & ~DR6_ZEROS) | DR6_ONES;
+    return 0;
+}
+
+/* 4 and 5 are other names of 6 and 7. */
+static unsigned real_debugreg(uint64_t n)
+{
+    return n == 4 || n == 5 ? (unsigned)n + 2 : n < 8 ? (unsigned)n : 8;
+}
+
+int64_t hc_set_debugreg(struct call *c)
+{
+    unsigned n = real_debugreg((uint32_t)c->arg[0]);
+    uint64_t value = c->arg[1];
+    int64_t rc = n < 4    ? check_breakpoint(value)
+                 : n == 6 ? check_dr6(&value)
+                 : n == 7 ? check_dr7(&value)
+                          : -XEN_ENODEV;
+    if (rc)
+        return rc;
+    c->v->debugreg[n] = value;
+    load_debugreg(n, value);
+    return 0;
+}
+
+int64_t hc_get_debugreg(struct call *c)
+{
+    unsigned n = real_debugreg((uint32_t)c->arg[0]);
+    return n < 8 ? (int64_t)c->v->debugreg[n] : -XEN_ENODEV;
+}
+
+/* ---- vm_assist */
+
+/* Direct table writes are served whether asked for or not, and 64-bit guests have no 4 GiB
+ * segments: accepting is all that most types need. */
+#define ASSISTS                                                                                    \
+    (1u << VMASST_TYPE_4gb_segments | 1u << VMASST_TYPE_4gb_segments_notify |                      \
+     1u << VMASST_TYPE_writable_pagetables | 1u << VMASST_TYPE_pae_extended_cr3 |                  \
+     1u << VMASST_TYPE_runstate_update_flag)
+
+int64_t hc_vm_assist(struct call *c)
+{
+    uint32_t type = (uint32_t)c->arg[1];
+    if (type >= 32 || !(ASSISTS >> type & 1))
+        return -XEN_EINVAL;
+    switch ((uint32_t)c->arg[0]) {
+    case VMASST_CMD_enable:
+        c->v->domain->vm_assist |= 1u << type;
+        return 0;
+    case VMASST_CMD_disable:
+        c->v->domain->vm_assist &= ~(1u << type);
+        return 0;
+    default:
+        return -XEN_ENOSYS;
+    }
+}

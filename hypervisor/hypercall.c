@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+/* Hypercalls: who serves which number, batches of them, and what is written down about refusals. */
+#include "hypercall.h"
+
+#include <pvmm/hypercalls.h>
+
+#define LOGGED_EACH 6u /* lines per number; more are only counted */
+
+static const char *const names[PVMM_HYPERCALLS] = {
+#define NAME(number, name) [number] = #name,
+    PVMM_HYPERCALL_LIST(NAME)
+#undef NAME
+};
+
+static call_handler hc_multicall, hc_iret;
+
+static call_handler *const handlers[PVMM_HYPERCALLS] = {
+    [__HYPERVISOR_set_trap_table] = hc_set_trap_table,
+    [__HYPERVISOR_mmu_update] = hc_mmu_update,
+    [__HYPERVISOR_set_gdt] = hc_set_gdt,
+    [__HYPERVISOR_stack_switch] = hc_stack_switch,
+    [__HYPERVISOR_set_callbacks] = hc_set_callbacks,
+    [__HYPERVISOR_fpu_taskswitch] = hc_fpu_taskswitch,
+    [__HYPERVISOR_set_debugreg] = hc_set_debugreg,
+    [__HYPERVISOR_get_debugreg] = hc_get_debugreg,
+    [__HYPERVISOR_update_descriptor] = hc_update_descriptor,
+    [__HYPERVISOR_memory_op] = hc_memory_op,
+    [__HYPERVISOR_multicall] = hc_multicall,
+    [__HYPERVISOR_update_va_mapping] = hc_update_va_mapping,
+    [__HYPERVISOR_set_timer_op] = hc_set_timer_op,
+    [__HYPERVISOR_xen_version] = hc_xen_version,
+    [__HYPERVISOR_console_io] = hc_console_io,
+    [__HYPERVISOR_vm_assist] = hc_vm_assist,
+    [__HYPERVISOR_update_va_mapping_otherdomain] = hc_update_va_mapping_otherdomain,
+    [__HYPERVISOR_iret] = hc_iret,
+    [__HYPERVISOR_vcpu_op] = hc_vcpu_op,
+    [__HYPERVISOR_set_segment_base] = hc_set_segment_base,
+    [__HYPERVISOR_mmuext_op] = hc_mmuext_op,
+    [__HYPERVISOR_nmi_op] = hc_nmi_op,
+    [__HYPERVISOR_sched_op] = hc_sched_op,
+    [__HYPERVISOR_callback_op] = hc_callback_op,
+    [__HYPERVISOR_event_channel_op] = hc_event_channel_op,
+    [__HYPERVISOR_physdev_op] = hc_physdev_op,
+    [__HYPERVISOR_xenpmu_op] = hc_xenpmu_op,
+};
+
+const char *hypercall_name(uint64_t number)
+{
+    return number < PVMM_HYPERCALLS && names[number] ? names[number] : "?";
+}
+
+/* ---- writing down */
+
+/* true: another line about this number may go to the log. Says so once when it is the last. */
+static bool may_log(uint64_t number)
+{
+    static unsigned lines[PVMM_HYPERCALLS + 1];
+    unsigned *n = &lines[number < PVMM_HYPERCALLS ? number : PVMM_HYPERCALLS];
+    if (*n >= LOGGED_EACH)
+        return false;
+    if (++*n == LOGGED_EACH)
+        log_line("hypercall %s (%lu): refusals after the next line are only counted",
+                 hypercall_name(number), number);
+    return true;
+}
+
+static bool is_error(const struct call *c, int64_t result)
+{
+    /* These two answer with values of the guest's own. */
+    if (c->number == __HYPERVISOR_iret || c->number == __HYPERVISOR_get_debugreg)
+        return false;
+    return result < 0 && result >= -4095;
+}
+
+static void note_result(const struct call *c, bool served, int64_t result)
+{
+    struct pvmm_verdict *to = &mailbox.verdict;
+    if (c->number >= PVMM_HYPERCALLS) {
+        to->unknown_hypercalls++;
+    } else {
+        to->hypercalls[c->number]++;
+        to->refused[c->number] += is_error(c, result);
+    }
+    if (!is_error(c, result) || !may_log(c->number))
+        return;
+    if (!served)
+        log_line("hypercall %s (%lu) is not implemented, called from %lx",
+                 hypercall_name(c->number), c->number, c->regs->rip);
+    else
+        log_line("hypercall %s(%lx, %lx, %lx, %lx) refused: %ld, called from %lx",
+                 hypercall_name(c->number), c->arg[0], c->arg[1], c->arg[2], c->arg[3], result,
+                 c->regs->rip);
+}
+
+/* The state of the frame that a request stumbled on; the words' layout is struct frame's. */
+static void log_refused_frame(const struct core_refusal *why)
+{
+    if (mfn_eq(why->frame, NO_MFN))
+        return;
+    log_line("  frame %lx: type %s, %lu uses, %lu references, owner %lu; wanted as %s",
+             why->frame.n, core_type_name((enum frame_type)(why->use >> 60)),
+             why->use & 0xffffffff, why->hold & 0xffffffff, why->hold >> 50,
+             core_type_name((enum frame_type)why->wanted));
+}
+
+void note_refusal(struct call *c, int rc)
+{
+    const struct core_refusal *why = &c->v->mem.refusal;
+    if (why->error != rc) /* not the core's */
+        return;
+    mailbox.verdict.refused_requests++;
+    if (!may_log(c->number))
+        return;
+    log_line("%s: R%u, %s: %d (value %lx, pfn %lx), called from %lx", hypercall_name(c->number),
+             (unsigned)why->rule, core_reason_text(why->reason), rc, why->value,
+             why->frame.n < the_core()->nr_frames ? the_core()->m2p[why->frame.n] : ~0ul,
+             c->regs->rip);
+    log_refused_frame(why);
+    for (unsigned i = 0; i < why->steps; i++)
+        log_line("  at L%u table %lx, slot %u", (unsigned)why->path[i].level,
+                 why->path[i].table.n, (unsigned)why->path[i].slot);
+}
+
+/* ---- memory requests */
+
+bool request_begin(struct call *c)
+{
+    if (core_begin(the_core(), &c->v->mem) != CORE_RESTART)
+        return true;
+    core_end(the_core(), &c->v->mem);
+    return false;
+}
+
+int64_t request_end(struct call *c, int rc)
+{
+    if (rc < 0 && rc != CORE_RESTART)
+        note_refusal(c, rc);
+    /* Each round does at least one step, so this ends. */
+    while (core_end(the_core(), &c->v->mem) == CORE_RESTART)
+        core_begin(the_core(), &c->v->mem);
+    return rc == CORE_RESTART ? call_restart(c) : rc;
+}
+
+/* ---- dispatch */
+
+static int64_t dispatch(struct call *c)
+{
+    call_handler *serve = c->number < PVMM_HYPERCALLS ? handlers[c->number] : NULL;
+    int64_t result = serve ? serve(c) : -XEN_ENOSYS;
+    if (!c->restart)
+        note_result(c, serve, result);
+    return result;
+}
+
+static int64_t hc_iret(struct call *c)
+{
+    c->v->nmi_masked = false;
+    guest_iret(c->v, c->regs);
+    return (int64_t)c->regs->rax; /* as the guest's frame had it */
+}
+
+/* Takes one element, calls, writes the result back, or the arguments that remain. */
+static int64_t multicall_element(struct call *c, gva_t at, struct call *element)
+{
+    multicall_entry_t e;
+    if (!copy_from_guest(&e, at, sizeof(e)))
+        return -XEN_EFAULT;
+    *element = (struct call){.v = c->v, .regs = c->regs, .number = e.op, .nested = true};
+    for (unsigned i = 0; i < 6; i++)
+        element->arg[i] = e.args[i];
+    int64_t result = dispatch(element);
+    if (!element->restart) {
+        e.result = (xen_ulong_t)result;
+        gva_t to = gva(at.a + offsetof(multicall_entry_t, result));
+        return copy_to_guest(to, &e.result, sizeof(e.result)) ? 0 : -XEN_EFAULT;
+    }
+    for (unsigned i = 0; i < 6; i++)
+        e.args[i] = element->arg[i];
+    return copy_to_guest(at, &e, sizeof(e)) ? 0 : -XEN_EFAULT;
+}
+
+static int64_t hc_multicall(struct call *c)
+{
+    gva_t list = gva(c->arg[0]);
+    uint32_t count = (uint32_t)c->arg[1];
+    struct call element;
+    if (c->nested)
+        return -XEN_EINVAL;
+    if (!guest_range_ok(list, (uint64_t)count * sizeof(multicall_entry_t)))
+        return -XEN_EFAULT;
+    for (uint32_t i = 0; i < count; i++) {
+        bool stop = i > 0 && (c->v->blocked || cpu_interrupt_pending());
+        int64_t rc = stop ? 0 : multicall_element(c, list, &element);
+        if (rc)
+            return rc;
+        if (stop || element.restart) {
+            c->arg[0] = list.a;
+            c->arg[1] = count - i;
+            return call_restart(c);
+        }
+        if (element.number == __HYPERVISOR_iret) /* the guest is elsewhere now */
+            return (int64_t)c->regs->rax;
+        list.a += sizeof(multicall_entry_t);
+    }
+    return 0;
+}
+
+/* The SYSCALL instruction is two bytes long: stepping back over it issues the call again. */
+static void rewind_call(const struct call *c, struct regs *r)
+{
+    r->rip -= 2;
+    r->rdi = c->arg[0];
+    r->rsi = c->arg[1];
+    r->rdx = c->arg[2];
+    r->r10 = c->arg[3];
+    r->r8 = c->arg[4];
+}
+
+void do_hypercall(struct vcpu *v, struct regs *r)
+{
+    struct call c = {
+        .v = v,
+        .regs = r,
+        .number = r->rax,
+        .arg = {r->rdi, r->rsi, r->rdx, r->r10, r->r8},
+    };
+    int64_t result = dispatch(&c);
+    if (c.restart)
+        rewind_call(&c, r);
+    else
+        r->rax = (uint64_t)result;
+}

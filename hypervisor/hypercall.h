@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One hypercall under way, and what the handlers share.
+ *
+ * A handler decodes and checks its arguments, then acts. It returns the guest's result, or asks to
+ * be issued again (call_restart) after leaving in `arg` what remains to be done: the guest then
+ * executes its SYSCALL once more, with pending interrupts taken in between.
+ */
+#ifndef PVMM_HV_HYPERCALL_H
+#define PVMM_HV_HYPERCALL_H
+
+#include <xen/errno.h>
+
+#include "domain.h"
+
+struct call {
+    struct vcpu *v;
+    struct regs *regs; /* of the guest, as interrupted by SYSCALL */
+    uint64_t number;
+    uint64_t arg[6]; /* a SYSCALL carries five */
+    bool restart;    /* not finished: issue it again with `arg` */
+    bool nested;     /* an element of a multicall */
+};
+
+typedef int64_t call_handler(struct call *c);
+
+/* To be returned by a handler that wants to be issued again. */
+static inline int64_t call_restart(struct call *c)
+{
+    c->restart = true;
+    return 0;
+}
+
+/* Brackets of a single memory request (core_begin and core_end). request_begin false: nothing may
+ * be done yet, return call_restart(). request_end takes the core's result, sees to everything owed,
+ * notes a refusal, and gives what the handler returns. */
+bool request_begin(struct call *c);
+int64_t request_end(struct call *c, int rc);
+/* Counts and logs a request that the core refused (R10). */
+void note_refusal(struct call *c, int rc);
+
+const char *hypercall_name(uint64_t number); /* "?" if it has none */
+
+call_handler hc_mmu_update, hc_mmuext_op, hc_update_va_mapping,
+    hc_update_va_mapping_otherdomain;                                   /* hc_mmu.c */
+call_handler hc_memory_op;                                              /* hc_memory.c */
+call_handler hc_set_gdt, hc_update_descriptor, hc_set_segment_base, hc_stack_switch; /* hc_desc.c */
+call_handler hc_set_trap_table, hc_set_callbacks, hc_callback_op, hc_nmi_op, hc_fpu_taskswitch,
+    hc_set_debugreg, hc_get_debugreg, hc_vm_assist;                     /* hc_trap.c */
+call_handler hc_vcpu_op, hc_set_timer_op;                               /* hc_vcpu.c */
+call_handler hc_event_channel_op;                                       /* hc_event.c */
+call_handler hc_sched_op;                                               /* hc_sched.c */
+call_handler hc_xen_version, hc_console_io, hc_physdev_op, hc_xenpmu_op; /* hc_misc.c */
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/* From boot.S to the guest's first instruction. */
+#include "asm.h"
+#include "clock.h"
+#include "cpu.h"
+#include "frames.h"
+#include "interrupts.h"
+#include "log.h"
+#include "machine.h"
+#include "options.h"
+#include "paging.h"
+#include "serial.h"
+#include "traps.h"
+
+_Noreturn void hv_main(uint32_t magic, uint32_t address);
+
+struct boot_info boot_info;
+
+static struct boot_loader_info loader;
+
+static void fill_boot_info(void)
+{
+    boot_info.command_line = loader.command_line;
+    boot_info.nr_modules = loader.nr_modules;
+    for (unsigned i = 0; i < loader.nr_modules; i++) {
+        const struct boot_module *m = &loader.module[i];
+
+        boot_info.module[i] = (struct module){.data = direct((maddr_t){m->range.start}),
+                                              .size = m->range.end - m->range.start,
+                                              .string = m->string};
+    }
+    if (!option_number(boot_info.command_line, PVMM_OPT_SEED, &boot_info.seed))
+        boot_info.seed = rdtsc();
+}
+
+static void memory_init(void)
+{
+    frames_init(&loader);
+    frames_fill(boot_info.seed);
+    paging_init(&loader);
+    frames_release_ram(&loader);
+    log_line("%lu frames free, seed 0x%lx", frames_free(), boot_info.seed);
+}
+
+void frames_release_modules(void)
+{
+    for (unsigned i = 0; i < loader.nr_modules; i++)
+        frames_release(loader.module[i].range.start, loader.module[i].range.end);
+    boot_info.nr_modules = 0;
+}
+
+void hv_main(uint32_t magic, uint32_t address)
+{
+    serial_init();
+    log_init();
+    channel_init();
+    if (!multiboot_read(&loader, magic, address))
+        panic("not started by a multiboot loader that gives a memory map");
+    fill_boot_info();
+    memory_init();
+    cpu_init();
+    interrupts_init();
+    clock_init();
+    domain_build();
+    vcpu_start(&the_domain.vcpu[0]);
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* Words `key=value` of the boot loader's command line (<pvmm/boot.h>). */
+#ifndef PVMM_HV_OPTIONS_H
+#define PVMM_HV_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <pvmm/boot.h>
+
+/* The number behind `key` (which ends with '='), decimal or 0x...; false: not there or no number. */
+bool option_number(const char *line, const char *key, uint64_t *out);
+
+#endif

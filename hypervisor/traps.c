@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+/* Who gets a trap: the guest, one of the emulators, or nobody (then it is a bug of ours). */
+#include "traps.h"
+
+#include "asm.h"
+#include "cpu.h"
+#include "interrupts.h"
+#include "log.h"
+#include "machine.h"
+#include "string.h"
+
+#define INT_N_BYTES       2u
+#define INT_N_OPCODE      0xcd
+#define DR6_INITIAL       0xffff0ff0ull
+#define STACK_WORDS_SHOWN 64u
+
+struct exception_fixup {
+    uint64_t fault, fixup;
+};
+
+extern const struct exception_fixup exception_table[], exception_table_end[];
+extern uint8_t iret_to_guest[];
+
+/* ---- the LDT: its pages are mapped when they are first used */
+
+static int take_ldt_page(struct vcpu *v, unsigned index, mfn_t *out)
+{
+    struct core *c = the_core();
+    int result;
+
+    while (core_begin(c, &v->mem) == CORE_RESTART)
+        ;
+    do {
+        result = core_ldt_page(c, &v->mem, index, out);
+    } while (result == CORE_RESTART);
+    while (core_end(c, &v->mem) == CORE_RESTART)
+        ;
+    return result;
+}
+
+/* A fault at an address in the hardware's LDT: true when the page is there now. */
+static bool fill_ldt(struct vcpu *v, uint64_t address)
+{
+    unsigned index;
+    mfn_t m;
+
+    if (!cpu_ldt_index(address, &index) || index * PAGE_BYTES / 8 >= v->mem.ldt_entries)
+        return false;
+    if (take_ldt_page(v, index, &m))
+        return false;
+    cpu_map_ldt_page(index, m);
+    return true;
+}
+
+/* ---- exceptions of the guest */
+
+/* `INT n` with a gate closed to the guest: the guest's own table says whether it may. The guest
+ * kernel counts as ring 1. The number is read from the code, because TCG puts another into the
+ * error code than processors do (n * 16 instead of n * 8). true: done. */
+static bool guest_int_n(struct vcpu *v, struct regs *r)
+{
+    uint8_t code[INT_N_BYTES];
+    const struct guest_trap *t;
+
+    if (!(r->error_code & SELECTOR_ERROR_IDT) ||
+        !copy_from_guest(code, gva(r->rip), sizeof(code)) || code[0] != INT_N_OPCODE)
+        return false;
+    t = &v->traps[code[1]];
+    if (!t->address || t->dpl < (v->in_kernel ? 1 : 3))
+        return false;
+    r->rip += INT_N_BYTES;
+    bounce_interrupt(v, r, code[1]);
+    return true;
+}
+
+static void guest_general_protection(struct vcpu *v, struct regs *r)
+{
+    if (guest_int_n(v, r))
+        return;
+    if (r->error_code == 0 && v->in_kernel && emulate_privileged(v, r))
+        return;
+    bounce_exception(v, r, TRAP_GP, (uint32_t)r->error_code, 0);
+}
+
+/* The guest must not see where the hypervisor keeps its LDT: the address becomes its own. */
+static uint64_t address_for_guest(const struct vcpu *v, uint64_t address)
+{
+    unsigned index;
+
+    if (!cpu_ldt_index(address, &index))
+        return address;
+    return v->mem.ldt_base.a + index * (uint64_t)PAGE_BYTES + address % PAGE_BYTES;
+}
+
+static void guest_page_fault(struct vcpu *v, struct regs *r)
+{
+    const uint32_t write_to_present = PFEC_PRESENT | PFEC_WRITE;
+    uint64_t address = read_cr2();
+    uint32_t error = (uint32_t)r->error_code;
+
+    if (!(error & PFEC_USER) && fill_ldt(v, address))
+        return;
+    if (v->in_kernel && (error & write_to_present) == write_to_present &&
+        emulate_table_write(v, r, gva(address)))
+        return;
+    bounce_exception(v, r, TRAP_PF, error, address_for_guest(v, address));
+}
+
+static void guest_no_fpu(struct vcpu *v, struct regs *r)
+{
+    cpu_set_task_switched(v, false);
+    bounce_exception(v, r, TRAP_NM, 0, 0);
+}
+
+static void guest_debug(struct vcpu *v, struct regs *r)
+{
+    v->debugreg[6] = read_dr6();
+    write_dr6(DR6_INITIAL);
+    bounce_exception(v, r, TRAP_DB, 0, 0);
+}
+
+static void guest_exception(struct vcpu *v, struct regs *r)
+{
+    switch (r->vector) {
+    case TRAP_DB:
+        guest_debug(v, r);
+        break;
+    case TRAP_UD:
+        if (!emulate_privileged(v, r))
+            bounce_exception(v, r, TRAP_UD, 0, 0);
+        break;
+    case TRAP_NM:
+        guest_no_fpu(v, r);
+        break;
+    case TRAP_GP:
+        guest_general_protection(v, r);
+        break;
+    case TRAP_PF:
+        guest_page_fault(v, r);
+        break;
+    default:
+        bounce_exception(v, r, (unsigned)r->vector, (uint32_t)r->error_code, 0);
+    }
+}
+
+void guest_entry(struct regs *r)
+{
+    struct vcpu *v = current_vcpu();
+
+    if (r->vector == VECTOR_SYSCALL && v->in_kernel)
+        do_hypercall(v, r);
+    else if (r->vector >= VECTOR_SYSCALL)
+        bounce_syscall(v, r);
+    else if (r->vector < TRAPS_OF_CPU)
+        guest_exception(v, r);
+    else if (r->vector == TRAP_INT80)
+        bounce_interrupt(v, r, TRAP_INT80);
+    else
+        handle_interrupt((unsigned)r->vector);
+    before_guest(v, r);
+}
+
+/* ---- exceptions of the hypervisor itself */
+
+/* IRETQ could not load what the guest asked for. The guest's general registers are in *r (they were
+ * popped already); its iret words are still at their place at the top of the stack. */
+static _Noreturn void iret_failed(struct vcpu *v, struct regs *r)
+{
+    struct regs *g = guest_regs(this_cpu());
+    uint64_t vector = r->vector, error = r->error_code;
+
+    memmove(g, r, offsetof(struct regs, vector));
+    g->vector = vector;
+    g->error_code = error;
+    if (!v->failsafe.address)
+        domain_kill(v, g, gva(g->rip), "the state cannot be loaded: trap %lu (error %lx) at iret",
+                    vector, error);
+    bounce_failsafe(v, g);
+    before_guest(v, g);
+    resume_guest(g);
+}
+
+static bool fix_up(struct regs *r)
+{
+    for (const struct exception_fixup *f = exception_table; f < exception_table_end; f++) {
+        if (f->fault == r->rip) {
+            r->rip = f->fixup;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void dump_host(const struct regs *r)
+{
+    const uint64_t *stack = (const uint64_t *)r->rsp;
+    const uint64_t *end = (const uint64_t *)this_cpu();
+
+    log_line("hypervisor: vector %lx error %lx rip %lx rsp %lx rflags %lx cr2 %lx", r->vector,
+             r->error_code, r->rip, r->rsp, r->rflags, read_cr2());
+    log_line("  rax %lx rbx %lx rcx %lx rdx %lx rsi %lx rdi %lx rbp %lx r8 %lx r9 %lx", r->rax,
+             r->rbx, r->rcx, r->rdx, r->rsi, r->rdi, r->rbp, r->r8, r->r9);
+    log_line("  r10 %lx r11 %lx r12 %lx r13 %lx r14 %lx r15 %lx", r->r10, r->r11, r->r12, r->r13,
+             r->r14, r->r15);
+    if ((uint64_t)stack / CPU_BLOCK_BYTES != (uint64_t)end / CPU_BLOCK_BYTES)
+        return;
+    for (unsigned i = 0; i < STACK_WORDS_SHOWN && stack + i + 4 <= end; i += 4)
+        log_line("  stack %lx %lx %lx %lx", stack[i], stack[i + 1], stack[i + 2], stack[i + 3]);
+}
+
+void host_entry(struct regs *r)
+{
+    struct vcpu *v = current_vcpu();
+
+    if (r->vector >= TRAPS_OF_CPU) {
+        handle_interrupt((unsigned)r->vector);
+        return;
+    }
+    if (r->vector == TRAP_PF && v && fill_ldt(v, read_cr2()))
+        return;
+    if (r->rip == (uint64_t)iret_to_guest)
+        iret_failed(v, r);
+    if (fix_up(r))
+        return;
+    dump_host(r);
+    panic("trap %lu in the hypervisor at %lx", r->vector, r->rip);
+}
+
+void ist_entry(struct regs *r)
+{
+    if (r->vector == TRAP_NMI) {
+        log_line("NMI at %lx", r->rip);
+        return;
+    }
+    dump_host(r);
+    panic("trap %lu at %lx", r->vector, r->rip);
+}
+
+/* ---- the first entry */
+
+void vcpu_start(struct vcpu *v)
+{
+    struct cpu *c = this_cpu();
+    struct regs *r = guest_regs(c);
+
+    c->current = v;
+    v->online = true;
+    v->guest_cr0 |= read_cr0() & ~CR0_TS;
+    v->guest_cr4 |= read_cr4();
+    cpu_load_null_selectors();
+    cpu_load_gdt(v);
+    cpu_load_ldt(v);
+    cpu_set_fs_base(v->fs_base);
+    cpu_set_gs_base_active(v->in_kernel ? v->gs_base_kernel : v->gs_base_user);
+    cpu_set_gs_base_inactive(v->in_kernel ? v->gs_base_user : v->gs_base_kernel);
+    cpu_load_root(v);
+    memcpy(r, &v->regs, sizeof(*r));
+    before_guest(v, r);
+    resume_guest(r);
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/* Guest entry and exit: who gets a trap, and how the guest is made to take one. */
+#ifndef PVMM_HV_TRAPS_H
+#define PVMM_HV_TRAPS_H
+
+#include "vcpu.h"
+
+/* ---- from entry.S (traps.c) */
+
+/* Every entry that came from the guest; on return the guest goes on with *r. */
+void guest_entry(struct regs *r);
+/* An exception or interrupt inside the hypervisor itself. */
+void host_entry(struct regs *r);
+/* NMI, #MC, #DF, from anywhere. */
+void ist_entry(struct regs *r);
+/* Goes on with the guest; `r` at its place on the CPU's stack. */
+_Noreturn void resume_guest(struct regs *r);
+
+/* Runs `v` for the first time; never returns. Loads roots, segments, GDT. */
+_Noreturn void vcpu_start(struct vcpu *v);
+
+/* ---- bounce.c: making the guest take something */
+
+/* Delivers exception `vector` to the guest through its trap table: switches to guest-kernel mode,
+ * builds the frame. For #PF, `fault_address` goes to vcpu_info.arch.cr2. Kills the domain when it
+ * has no handler or no stack for it. */
+void bounce_exception(struct vcpu *v, struct regs *r, unsigned vector, uint32_t error_code,
+                      uint64_t fault_address);
+/* Delivers `INT vector`: like an exception, without an error code. */
+void bounce_interrupt(struct vcpu *v, struct regs *r, unsigned vector);
+/* Delivers an event upcall / a SYSCALL made in user mode / the failsafe callback. */
+void bounce_event(struct vcpu *v, struct regs *r);
+void bounce_syscall(struct vcpu *v, struct regs *r);
+void bounce_failsafe(struct vcpu *v, struct regs *r);
+
+/* HYPERVISOR_iret: takes the frame from the guest's stack. Returns the value of rax. */
+void guest_iret(struct vcpu *v, struct regs *r);
+
+/* Switches between guest-kernel and guest-user mode: GS bases and CR3. */
+void enter_guest_kernel(struct vcpu *v);
+void enter_guest_user(struct vcpu *v);
+
+/* On every way back into the guest: pending events, blocking, the domain's end (sched.c). May idle
+ * the CPU. When it returns, *r may run. */
+void before_guest(struct vcpu *v, struct regs *r);
+
+/* domain.c: called by guest_iret on each return to user mode; notes the first one. */
+void first_user_entry(struct vcpu *v);
+
+/* ---- emulate.c, ptwrite.c */
+
+/* A #GP or #UD from guest-kernel mode: privileged instruction or forced CPUID.
+ * true: done, rip advanced. */
+bool emulate_privileged(struct vcpu *v, struct regs *r);
+/* A write fault from guest-kernel mode at `va`, page present: a store to an L1 table?
+ * true: done (or to be tried again). */
+bool emulate_table_write(struct vcpu *v, struct regs *r, gva_t va);
+
+/* ---- hypercall.c */
+
+/* rax = number, rdi rsi rdx r10 r8 = arguments; result to rax, or rip rewound to restart. */
+void do_hypercall(struct vcpu *v, struct regs *r);
+
+#endif

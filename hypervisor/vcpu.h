@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A domain and its vCPUs as the hypervisor runs them. The memory contract's half of each lives in
+ * core/ (struct core_domain, struct core_vcpu) and is embedded here.
+ */
+#ifndef PVMM_HV_VCPU_H
+#define PVMM_HV_VCPU_H
+
+#ifndef __XEN_INTERFACE_VERSION__
+#define __XEN_INTERFACE_VERSION__ 0x00040e00 /* the headers' newest structures and names */
+#endif
+#include <stdint.h>
+
+#include <xen/xen.h>
+#include <xen/vcpu.h>
+#include <xen/callback.h>
+#include <xen/event_channel.h>
+
+#include "core.h"
+#include "regs.h"
+#include <pvmm/channel.h>
+
+#define MAX_VCPUS    1u    /* vCPUs a domain may have; the ABI's shared_info holds 32 */
+#define EVTCHN_PORTS 4096u /* ports of the 2-level ABI on x86-64 (<xen/event_channel.h>) */
+
+/* Where the guest wants to be entered. flags: bit 0 mask events on entry. */
+struct guest_callback {
+    uint64_t address; /* 0: none */
+    bool mask_events;
+};
+
+/* One trap of the guest's table (trap_info_t, checked). address 0: none. */
+struct guest_trap {
+    uint64_t address;
+    uint16_t cs;
+    uint8_t dpl;      /* 0..3: who may raise it by INT n */
+    bool mask_events;
+};
+
+struct vcpu {
+    struct core_vcpu mem; /* roots, GDT, LDT: see core.h */
+    struct domain *domain;
+    unsigned id;
+    bool online;  /* initialised and up */
+    bool blocked; /* waits for an event */
+    bool in_kernel; /* guest-kernel mode (rings do not tell: both modes run at CPL 3) */
+
+    struct regs regs; /* while not running; while running they lie on the CPU's stack */
+
+    uint64_t kernel_ss, kernel_sp;         /* stack_switch */
+    struct guest_trap traps[256];
+    struct guest_callback event, failsafe, syscall, syscall32, sysenter, nmi_cb;
+    uint64_t fs_base, gs_base_kernel, gs_base_user;
+    uint16_t ds, es, fs, gs;               /* while not running */
+    uint64_t debugreg[8];
+    uint64_t guest_cr0, guest_cr4;         /* what the guest reads back */
+    unsigned iopl;
+
+    vcpu_info_t *info;      /* hypervisor's mapping of the registered vcpu_info (starts in shared_info) */
+    mfn_t info_mfn;         /* its frame if registered by the guest (reference + writable type held) */
+    gva_t runstate_va;      /* 0: none */
+    vcpu_runstate_info_t runstate;
+    uint32_t time_version;  /* of what the guest reads in info->time; even between updates */
+    uint64_t time_published; /* when that was last written, ns */
+    gva_t time_va;          /* the guest's second copy of it; 0: none */
+    uint64_t timer_due;     /* ns of system time; 0: not set. VIRQ_TIMER fires then */
+    uint64_t period_ns;     /* of the periodic VIRQ_TIMER; 0: off */
+    uint64_t period_last;   /* when it last fired */
+    uint64_t poll_timeout;  /* ns; 0: not polling or no timeout */
+    bool polling;           /* blocked in SCHEDOP_poll */
+    uint32_t poll_port;     /* the one port it waits for; 0: any of several */
+    bool nmi_pending, nmi_masked;
+    uint16_t virq_port[24]; /* port bound to each VIRQ on this vCPU; 0: none */
+};
+
+enum port_state { PORT_FREE = 0, PORT_RESERVED, PORT_UNBOUND, PORT_INTERDOMAIN, PORT_VIRQ, PORT_IPI };
+
+struct port {
+    uint8_t state; /* enum port_state */
+    uint8_t vcpu;  /* notified vCPU */
+    uint8_t virq;
+    uint8_t host;  /* enum host_port: the other end is the hypervisor's own device */
+    uint16_t remote_domain; /* PORT_UNBOUND: who may bind */
+    uint16_t remote_port;
+};
+
+/* Ends of channels that the hypervisor itself serves. */
+enum host_port { HOST_PORT_NONE = 0, HOST_PORT_CONSOLE, HOST_PORT_XENSTORE };
+
+struct domain {
+    struct core_domain mem;
+    struct vcpu vcpu[MAX_VCPUS];
+    unsigned nr_vcpus;
+
+    shared_info_t *shared; /* hypervisor's mapping */
+    mfn_t shared_mfn;
+    struct port ports[EVTCHN_PORTS];
+    unsigned ports_known;   /* ports below this have been in use; grows in steps */
+    uint16_t console_port, xenstore_port;
+    mfn_t console_mfn, xenstore_mfn, start_info_mfn;
+    uint64_t build_frames;  /* frames given at build = start_info.nr_pages */
+    uint32_t vm_assist;
+
+    bool ended;             /* no vCPU may run any more */
+    uint64_t entry_time_ns; /* system time of the first instruction */
+};
+
+/* The one domain, for now, and the vCPU that this CPU runs. */
+extern struct domain the_domain;
+struct vcpu *current_vcpu(void);
+struct core *the_core(void);
+
+#endif

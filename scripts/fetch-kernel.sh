@@ -1,0 +1,31 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Debian's generic kernel, out of the package that linux-image-amd64 depends on, unpacked and never
+# installed: fetch-kernel.sh DIRECTORY leaves vmlinuz, config and version there.
+set -eu
+
+# shellcheck source=scripts/apt-fetch.sh
+. "$(dirname "$0")/apt-fetch.sh"
+
+out=${1:?usage: fetch-kernel.sh DIRECTORY}
+[ ! -s "$out/vmlinuz" ] || exit 0
+
+know_package linux-image-amd64
+package=$(apt-cache depends --no-recommends --no-suggests linux-image-amd64 |
+    sed -n 's/^ *|\{0,1\}Depends: \(linux-image-[0-9][^ ]*-amd64\)$/\1/p' | head -n 1)
+[ -n "$package" ] || die "linux-image-amd64 depends on no kernel package"
+
+mkdir -p "$(dirname "$out")"
+tmp=$(mktemp -d "$out.XXXXXX")
+trap 'rm -rf "$tmp"' EXIT
+unpack_package "$package" "$tmp/root"
+
+version=${package#linux-image-}
+mkdir "$tmp/new"
+cp "$tmp/root/boot/vmlinuz-$version" "$tmp/new/vmlinuz" || die "$package holds no kernel"
+cp "$tmp/root/boot/config-$version" "$tmp/new/config"
+echo "$version" > "$tmp/new/version"
+chmod 755 "$tmp/new"
+rm -rf "$out"
+mv "$tmp/new" "$out"
+echo "fetch-kernel.sh: $out/vmlinuz is Linux $version, from package $package"

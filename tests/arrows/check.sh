@@ -1,0 +1,61 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Arrows point down only: every quoted include of a folder must resolve inside the folders that its
+# DEPENDS file names, and freestanding folders may include only the compiler's own <headers>.
+# Usage: check.sh SOURCE-ROOT
+set -eu
+cd "$1"
+bad=0
+
+allowed() { # folder name -> 0 if DEPENDS lists it
+    grep -v '^#' "$1/DEPENDS" | grep -qx "$2"
+}
+
+resolve() { # folder header -> folder that holds it, empty if none of ours
+    for dir in "$1" core hypervisor hypervisor/glue cli image; do
+        if [ -e "$dir/$2" ]; then
+            echo "${dir%%/*}"
+            return
+        fi
+    done
+}
+
+check_quoted() { # folder file header
+    base=$(basename "$3")
+    if [ "$1" = core ] && [ "$base" = glue.h ]; then
+        return # the seam itself: core/glue.md
+    fi
+    case $3 in
+    *asm_offsets.h) return ;; # generated from the folder's own headers
+    esac
+    owner=$(resolve "$1" "$base")
+    if [ -z "$owner" ] || ! allowed "$1" "$owner"; then
+        echo "$2: includes \"$3\" (of ${owner:-nobody}); $1/DEPENDS does not allow it"
+        bad=1
+    fi
+}
+
+check_angled() { # folder file header
+    case $1:$3 in
+    *:pvmm/*) allowed "$1" abi || [ "$1" = abi ] && return ;;
+    core:std*.h | abi:stdint.h | abi:stddef.h) return ;;
+    hypervisor:std*.h | hypervisor:xen/*) return ;;
+    cli:*) return ;;
+    esac
+    echo "$2: includes <$3>, which $1/DEPENDS does not allow"
+    bad=1
+}
+
+for folder in abi core hypervisor cli; do
+    [ -e "$folder/DEPENDS" ] || { echo "$folder/DEPENDS is missing"; bad=1; continue; }
+    for file in $(find "$folder" -name '*.[chS]' | sort); do
+        for header in $(sed -n 's/^ *# *include *"\([^"]*\)".*/\1/p' "$file"); do
+            check_quoted "$folder" "$file" "$header"
+        done
+        for header in $(sed -n 's/^ *# *include *<\([^>]*\)>.*/\1/p' "$file"); do
+            check_angled "$folder" "$file" "$header"
+        done
+    done
+done
+[ "$bad" -eq 0 ] && echo "arrows: every include points down"
+exit "$bad"

@@ -1,0 +1,169 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Boots of a kernel that no one here wrote: boot.sh PVMM BUILD CASE.
+#
+# Each case boots Debian's kernel out of BUILD/kernel and asserts the exit code, what the console
+# shows, and a clean audit in the JSON verdict. With PVMM_TEST_XEN=1 the same cases run under the real
+# Xen out of BUILD/xen, which gives no audit: the two must agree about everything else.
+set -u
+PVMM=$1 BUILD=$2 CASE=$3
+KERNEL=$BUILD/kernel/vmlinuz
+INITRD=$BUILD/initramfs.cpio.gz
+XEN=$BUILD/xen/xen-4.17-amd64.gz
+PATIENCE=${PVMM_TEST_PATIENCE:-400}
+
+[ -s "$KERNEL" ] || { echo "no $KERNEL: run scripts/fetch-kernel.sh $BUILD/kernel"; exit 77; }
+case $CASE in
+    xen-*) PVMM_TEST_XEN=1 CASE=${CASE#xen-} ;;
+esac
+real_xen=${PVMM_TEST_XEN:-0}
+if [ "$real_xen" = 1 ]; then
+    [ -s "$XEN" ] || { echo "no $XEN: run scripts/fetch-xen.sh $BUILD/xen"; exit 77; }
+    set -- --hypervisor "$XEN"
+else
+    set --
+fi
+
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+out=$dir/out err=$dir/err json=$dir/json
+
+flunk() {
+    echo "FAILED: $*"
+    echo "--- console"
+    tail -n 60 "$out"
+    echo "--- verdict"
+    cat "$err"
+    echo "--- log of the hypervisor"
+    tail -n 40 "$dir/log"
+    exit 1
+}
+
+# field NAME: a value of the JSON verdict, as Python prints it; a dotted name goes down.
+field() {
+    python3 -c '
+import functools, json, sys
+verdict = json.load(open(sys.argv[1]))
+print(functools.reduce(lambda o, k: o.get(k) if o else None, sys.argv[2].split("."), verdict))
+' "$json" "$1"
+}
+
+# boot CODE OUTCOME OPTION...: run, and compare how it ended.
+boot() {
+    code=$1 outcome=$2
+    shift 2
+    rc=0
+    timeout $((PATIENCE + 60)) "$PVMM" run -v --timeout "$PATIENCE" --json "$json" \
+        --log "$dir/log" -i "$INITRD" "$@" "$KERNEL" >"$out" 2>"$err" || rc=$?
+    [ "$rc" -eq "$code" ] || flunk "exit code $rc instead of $code"
+    [ "$(field exit_code)" = "$code" ] || flunk "the JSON verdict gives another exit code"
+    [ "$(field outcome)" = "$outcome" ] || flunk "outcome $(field outcome) instead of $outcome"
+    cat "$err"
+}
+
+# The console shows a line that matches.
+shows() {
+    grep -Eq -- "$1" "$out" || flunk "the console does not show $1"
+}
+
+# The hypervisor's books balance, and the numbers of the verdict are those of a real run.
+audited() {
+    [ "$real_xen" = 1 ] && return
+    [ "$(field verdict_complete)" = True ] || flunk "no complete verdict"
+    [ "$(field audit.taken)" = True ] || flunk "no audit was taken"
+    [ "$(field audit.clean)" = True ] || flunk "the audit is not clean"
+    [ "$(field audit.frames)" -gt 0 ] || flunk "the audit looked at no frames"
+    [ "$(field hypercalls.mmu_update.count)" -gt 1000 ] || flunk "hardly any mmu_update"
+    [ "$(field root_switches)" -gt 0 ] || flunk "no root switches"
+}
+
+# What the ramdisk's workload says when all of it held.
+worked() {
+    shows '^PVMM-READY'
+    shows '^workload: fork-exec [0-9]+ ok'
+    shows '^workload: mmap-mprotect-munmap [0-9]+ pages ok'
+    shows '^workload: copy-on-write [0-9]+ pages ok'
+    shows '^workload: tmpfs-file [0-9]+ KiB checksum [0-9a-f]+ ok'
+    shows '^PVMM-WORKLOAD-OK'
+    [ "$real_xen" = 1 ] || [ "$(field ns_to_user)" -gt 0 ] || flunk "no guest time to init"
+}
+
+workload() {
+    boot 0 poweroff "$@" </dev/null
+    worked
+    audited
+}
+
+# await REGEX: until the console shows it, for whoever types.
+await() {
+    tries=$((PATIENCE * 5))
+    until grep -Eq -- "$1" "$out" 2>/dev/null || [ "$tries" -eq 0 ]; do
+        sleep 0.2
+        tries=$((tries - 1))
+    done
+}
+
+# A person who waits for the prompt, types, reads the answer, and leaves.
+person() {
+    await '/ # $'
+    # The answer cannot be the echo of the question.
+    # shellcheck disable=SC2016
+    echo 'echo $((6*7))-typed'
+    await '^42-typed'
+    echo 'stty size < /dev/tty; echo $((7*8))-again; exit'
+}
+
+case $CASE in
+    128M | 256M | 512M) workload -m "$CASE" "$@" ;;
+    4G) workload -m 4G -a "pvmm.forks=50" "$@" ;;
+    pc) workload -m 256M --machine pc -a "pvmm.forks=20" "$@" ;;
+    seed)
+        workload -m 256M --seed 12345 -a "pvmm.forks=20" "$@"
+        [ "$real_xen" = 1 ] || [ "$(field seed)" = 12345 ] || flunk "another seed was used"
+        ;;
+    reboot)
+        boot 0 reboot -m 256M -a pvmm.do=reboot "$@" </dev/null
+        shows '^PVMM-READY'
+        audited
+        ;;
+    panic)
+        boot 1 crash -m 256M -a pvmm.do=panic "$@" </dev/null
+        shows 'Kernel panic - not syncing: sysrq triggered crash'
+        audited
+        ;;
+    typed)
+        : > "$out"
+        mkfifo "$dir/keys"
+        person > "$dir/keys" &
+        boot 0 poweroff -m 256M -a pvmm.do=shell "$@" < "$dir/keys"
+        shows '^42-typed'
+        shows '^56-again'
+        audited
+        ;;
+    expect)
+        boot 0 expected -m 256M -a pvmm.do=idle --expect PVMM-READY "$@" </dev/null
+        audited
+        ;;
+    never-expected)
+        boot 1 poweroff -m 256M -a pvmm.forks=8 --expect 'no such line' "$@" </dev/null
+        audited
+        ;;
+    timeout)
+        PATIENCE=4
+        boot 124 timeout -m 256M -a pvmm.do=idle "$@" </dev/null
+        ;;
+    too-small)
+        rc=0
+        timeout 60 "$PVMM" run -m 64M "$@" "$KERNEL" </dev/null >"$out" 2>"$err" || rc=$?
+        [ "$rc" -eq 125 ] || flunk "exit code $rc instead of 125"
+        grep -q "memory too small" "$err" || flunk "the reason is missing"
+        ;;
+    truncated)
+        head -c 4000000 "$KERNEL" > "$dir/cut"
+        rc=0
+        timeout 60 "$PVMM" run "$@" "$dir/cut" </dev/null >"$out" 2>"$err" || rc=$?
+        [ "$rc" -eq 125 ] || flunk "exit code $rc instead of 125"
+        grep -q "bzImage: truncated" "$err" || flunk "the reason is missing"
+        ;;
+    *) echo "no case $CASE"; exit 2 ;;
+esac

@@ -1,0 +1,78 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The command line itself, and an environment that does not hold: exit codes of 128 and above, which
+# stop a bisection instead of blaming a commit. usage.sh PVMM MKELF
+set -u
+PVMM=$1 MKELF=$2
+# shellcheck source=tests/cli/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+"$MKELF" "$dir/good"
+"$MKELF" "$dir/hypervisor" class=32 machine=3
+export PVMM_HYPERVISOR="$dir/hypervisor"
+k=$dir/good
+
+check "no command" 129 "no command"
+check "unknown command" 129 "unknown command walk" walk
+check "no kernel" 129 "no kernel" run
+check "two kernels" 129 "follows it" run "$k" "$k"
+check "unknown short option" 129 "unknown option -q" run -q "$k"
+check "unknown long option" 129 "--frobnicate" run --frobnicate "$k"
+check "value missing" 129 "wants a value" run "$k" -m
+for size in 0 x 12Q -5M 1.5G 256 4097 999999999999G "" 300G; do
+    check "-m '$size'" 129 "-m" run -m "$size" "$k"
+done
+check "-c 0" 129 "not a number of vCPUs" run -c 0 "$k"
+check "-c x" 129 "not a number of vCPUs" run -c x "$k"
+check "-c 2" 132 "not there yet" run -c 2 "$k"
+check "--strict" 132 "not there yet" run --strict "$k"
+check "--name" 132 "yet" run --name x "$k"
+check "--e820" 132 "yet" run --e820 /dev/null "$k"
+check "--timeout x" 129 "not a number of seconds" run --timeout x "$k"
+check "--timeout nan" 129 "not a number of seconds" run --timeout nan "$k"
+check "--timeout 0" 129 "not a number of seconds" run --timeout 0 "$k"
+check "--seed x" 129 "--seed" run --seed x "$k"
+check "--accel x" 129 "auto, tcg, kvm" run --accel x "$k"
+check "--machine x" 129 "q35, pc" run --machine x "$k"
+check "--json -" 129 "name a file" run --json - "$k"
+check "--icount with KVM" 129 "KVM" run --icount --accel kvm "$k"
+check "--expect, bad" 129 "--expect" run --expect 'a(' "$k"
+check "-a too long" 129 "1023 are the limit" run -a "$(printf '%01100d' 0)" "$k"
+check "--json, no directory" 128 "cannot write" run --json "$dir/no/json" "$k"
+check "--log, no directory" 128 "cannot write" run --log "$dir/no/log" "$k"
+
+# Help and version go to stdout and are no error.
+for words in --help --version "run --help"; do
+    # shellcheck disable=SC2086
+    "$PVMM" $words > "$dir/out" 2> "$dir/err" || flunk "$words: exit code $?"
+    grep -q pvmm "$dir/out" || flunk "$words: nothing on stdout"
+    [ ! -s "$dir/err" ] || flunk "$words: something on stderr"
+done
+"$PVMM" --help > /dev/full 2>/dev/null && flunk "--help to a full disk: no error"
+
+# Hypervisor images.
+PVMM_HYPERVISOR=$dir/none check "hypervisor missing" 128 "hypervisor .*/none: cannot open" run "$k"
+check "Xen missing" 128 "hypervisor /none: cannot open" run --hypervisor /none "$k"
+check "Xen is no image" 128 "hypervisor $0: neither" run --hypervisor "$0" "$k"
+check "Xen is 64-bit" 128 "not a 32-bit multiboot ELF" run --hypervisor "$k" "$k"
+
+# A QEMU that is missing, is no program, fails, or is killed. The verdict has a second line then.
+qemu() {
+    printf '#!/bin/sh\n%s\n' "$2" > "$dir/qemu"
+    chmod +x "$dir/qemu"
+    rc=0
+    timeout 60 "$PVMM" run --qemu "$dir/qemu" --json "$dir/json" "$k" </dev/null \
+        >"$dir/out" 2>"$dir/err" || rc=$?
+    echo "qemu $1: $rc: $(head -n 1 "$dir/err")"
+    [ "$rc" -eq "$3" ] || flunk "qemu $1: exit code $rc instead of $3"
+    grep -Eq "$4" "$dir/err" || flunk "qemu $1: stderr does not match $4"
+    grep -q "\"exit_code\": $3" "$dir/json" || flunk "qemu $1: exit code not in the JSON file"
+}
+check "qemu missing" 128 "cannot start QEMU as \"/none\"" run --qemu /none "$k"
+: > "$dir/noexec"
+check "qemu not executable" 128 "Permission denied" run --qemu "$dir/noexec" "$k"
+qemu "that fails" 'echo "cannot set up guest memory" >&2; exit 1' 128 \
+    "QEMU ended with status 1: cannot set up guest memory"
+qemu "that is killed" 'kill -9 $$' 128 "QEMU was killed by signal 9"
+qemu "that ends at once" 'exit 0' 131 "without a verdict or a hello"
+finish

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A machine in an array, for host tests of the core. Everything around the core that can go wrong
+ * can be made to: work pauses where one likes, free frames run out, and the processors keep stale
+ * translations for as long as nobody makes them flush.
+ */
+#ifndef PVMM_HOST_WORLD_H
+#define PVMM_HOST_WORLD_H
+
+#include "core.h"
+#include "glue.h"
+
+#define WORLD_FRAMES_MAX 256
+#define WORLD_DOMAINS    2
+#define WORLD_VCPUS      2 /* of each domain */
+#define WORLD_CPUS       (WORLD_DOMAINS * WORLD_VCPUS)
+
+/* The fixed places: a frame of the hypervisor's, one shared with each domain, device memory at the
+ * end. All between is free at first. */
+#define WORLD_HYPERVISOR_FRAME 0
+#define WORLD_SHARED_FRAME     1 /* and one more for the second domain */
+#define WORLD_FIRST_FREE       (WORLD_SHARED_FRAME + WORLD_DOMAINS)
+#define WORLD_DEVICE_FRAMES    2
+
+/* What a processor may still reach a frame as. */
+enum cached {
+    CACHED_READ = 1,
+    CACHED_WRITE = 2,
+    CACHED_L1 = 4, /* a paging-structure cache: the processor walks on from this L1 table */
+};
+
+struct cached_frame {
+    uint8_t as;     /* enum cached, or-ed */
+    uint16_t owner; /* who owned the frame when it was cached */
+};
+
+/* One virtual CPU on a processor of its own. */
+struct world_cpu {
+    struct core_vcpu vcpu;
+    uint16_t flushed; /* the TLB clock at the last whole flush */
+    bool any_cached;
+    struct cached_frame cached[WORLD_FRAMES_MAX];
+};
+
+enum pause_mode {
+    PAUSE_NEVER,
+    PAUSE_ALWAYS,
+    PAUSE_RANDOM, /* one time in pause_one_in */
+    PAUSE_AT,     /* once, the pause_at-th time that the core asks, from 1 */
+};
+
+struct world {
+    struct core core;
+    struct frame frames[WORLD_FRAMES_MAX];
+    uint64_t m2p[WORLD_FRAMES_MAX];
+    uint64_t memory[WORLD_FRAMES_MAX][WORLD_TABLE_ENTRIES];
+    bool free[WORLD_FRAMES_MAX];
+    struct core_domain domain[WORLD_DOMAINS];
+    struct world_cpu cpu[WORLD_CPUS];
+    struct core_count scratch[WORLD_FRAMES_MAX];
+    struct core_audit audit;
+
+    uint64_t random; /* the state of world_random() */
+
+    enum pause_mode pause;
+    unsigned pause_one_in;
+    uint64_t pause_at;
+    uint64_t pause_asked; /* times the core asked since world_pause() */
+
+    uint64_t take_from;    /* the free list is searched from here */
+    uint64_t take_fail_at; /* the n-th take from now fails; 0: none does */
+    uint64_t taken, given;
+
+    uint16_t clock;
+    uint16_t clock_last; /* wraps after this value */
+    uint64_t flushes, filtered_flushes, domain_flushes;
+};
+
+/* A machine of nr_frames with both domains, their vCPUs and shared frames; no memory given. */
+void world_init(struct world *w, uint64_t nr_frames, uint64_t seed);
+/* Gives domain `i` n frames off the free list; the first of them. */
+mfn_t world_give(struct world *w, unsigned i, unsigned n);
+/* Makes domain `i` new after core_relinquish(). */
+void world_domain_again(struct world *w, unsigned i);
+/* Takes domain `i` down, with all the restarts it asks for. */
+void world_relinquish(struct world *w, unsigned i);
+
+struct core_domain *world_domain(struct world *w, unsigned i);
+struct core_vcpu *world_vcpu(struct world *w, unsigned i, unsigned vcpu);
+struct world_cpu *world_cpu_of(struct world *w, const struct core_vcpu *v);
+
+uint64_t world_random(struct world *w);
+uint64_t world_below(struct world *w, uint64_t n); /* 0 .. n-1 */
+
+void world_pause(struct world *w, enum pause_mode mode, uint64_t at_or_one_in);
+
+/* ---- the processors */
+
+void world_flush_cpu(struct world *w, struct world_cpu *cpu);
+/* The guest touches an address at random through the vCPU's roots, or through what the processor
+ * has cached of them. */
+void world_touch(struct world *w, struct core_vcpu *v);
+/* A frame that the processor can write, be it through a stale translation; NO_MFN: none. */
+mfn_t world_writable(struct world *w, struct core_vcpu *v);
+
+/* ---- checks: each returns NULL, or what is wrong */
+
+/* R9: no processor reaches a frame in a way that the frame's present use forbids. */
+const char *world_check_tlb(struct world *w);
+/* Derived from the tables alone, sharing nothing with core_recount(). */
+const char *world_check_tables(struct world *w);
+/* The free list against the owners. */
+const char *world_check_free(struct world *w);
+/* core_audit(); prints the findings on stderr. */
+bool world_audit(struct world *w);
+void world_print_audit(const struct core_audit *a);
+void world_print_frames(const struct world *w);
+
+#endif
