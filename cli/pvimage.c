@@ -111,6 +111,17 @@ static bool canonical(uint64_t va)
     return va < 0x800000000000ull || va >= 0xffff800000000000ull;
 }
 
+/* "0x1000", or "0x1000-0x1fff". */
+static const char *range_text(uint64_t first, uint64_t last)
+{
+    static char text[48];
+    const int n = snprintf(text, sizeof(text), "0x%llx", ull(first));
+
+    if (last != first)
+        snprintf(text + n, sizeof(text) - (size_t)n, "-0x%llx", ull(last));
+    return text;
+}
+
 /* A range of guest-virtual addresses that must be usable by the guest; `last` is inclusive. */
 static int check_range(const char *what, uint64_t first, uint64_t last, struct error *e)
 {
@@ -118,12 +129,12 @@ static int check_range(const char *what, uint64_t first, uint64_t last, struct e
         return error_set(e, EXIT_UNTESTABLE, "%s wraps around the address space at 0x%llx", what,
                          ull(first));
     if (!canonical(first) || !canonical(last) || (first >> 63) != (last >> 63))
-        return error_set(e, EXIT_UNTESTABLE, "%s 0x%llx-0x%llx is not canonical", what, ull(first),
-                         ull(last));
+        return error_set(e, EXIT_UNTESTABLE, "%s %s is not canonical", what,
+                         range_text(first, last));
     if (first <= HV_VIRT_LAST && last >= HV_VIRT_START)
         return error_set(e, EXIT_UNTESTABLE,
-                         "%s 0x%llx-0x%llx lies in the hypervisor's slots 0x%llx-0x%llx", what,
-                         ull(first), ull(last), HV_VIRT_START, HV_VIRT_LAST);
+                         "%s %s lies in the hypervisor's slots 0x%llx-0x%llx", what,
+                         range_text(first, last), HV_VIRT_START, HV_VIRT_LAST);
     return 0;
 }
 
@@ -169,14 +180,11 @@ static int check_addresses(const struct pv_image *img, const Elf64_Phdr *seg, un
     if (img->virt_base % PAGE != 0)
         return error_set(e, EXIT_UNTESTABLE, "VIRT_BASE 0x%llx is not page-aligned",
                          ull(img->virt_base));
-    if (check_range("the entry point", img->entry, img->entry, e) != 0)
-        return -1;
-    if (check_range("VIRT_BASE", img->virt_base, img->virt_base, e) != 0)
-        return -1;
-    if (check_range("the image at VIRT_BASE", img->virt_base, img->virt_base + img->last_paddr,
-                    e) != 0)
-        return -1;
-    if (check_entry(img, seg, n, e) != 0)
+    if (check_range("VIRT_BASE", img->virt_base, img->virt_base, e) != 0 ||
+        check_range("the image at VIRT_BASE", img->virt_base, img->virt_base + img->last_paddr,
+                    e) != 0 ||
+        check_range("the entry point", img->entry, img->entry, e) != 0 ||
+        check_entry(img, seg, n, e) != 0)
         return -1;
     if (img->has_init_p2m && img->init_p2m % PAGE != 0)
         return error_set(e, EXIT_UNTESTABLE, "INIT_P2M 0x%llx is not page-aligned",

@@ -213,6 +213,16 @@ static bool try_kvm(const struct plan *p)
            access("/dev/kvm", R_OK | W_OK) == 0;
 }
 
+/* The log of a try that does not count. */
+static void forget_log(FILE *log)
+{
+    if (log == NULL)
+        return;
+    rewind(log);
+    if (ftruncate(fileno(log), 0) != 0)
+        fprintf(log, "... what follows is another try\n"); /* a pipe, for instance */
+}
+
 static int start(const struct plan *p, struct report *r, struct error *e)
 {
     static struct console console;
@@ -226,6 +236,7 @@ static int start(const struct plan *p, struct report *r, struct error *e)
         if (p->o->verbose)
             fprintf(stderr, "pvmm: KVM does not work here (%s), going on with TCG\n",
                     r->facts.qemu_said[0] != '\0' ? r->facts.qemu_said : "no sign of life");
+        forget_log(p->log);
     }
     rc = attempt(p, p->o->accel == ACCEL_KVM ? "kvm" : "tcg", false, &console, r, e);
 out:

@@ -53,6 +53,9 @@ static const char *headline(int exit_code)
         return "not clean";
     case EXIT_UNTESTABLE:
         return "cannot be tested";
+    case EXIT_INTERRUPTED:
+    case EXIT_TERMINATED:
+        return "stopped";
     default:
         return "failed";
     }
@@ -77,10 +80,12 @@ static void print_times(const struct run_facts *f, FILE *out)
         return;
     fprintf(out, "  guest time     ");
     if (v->ns_to_user != 0)
-        fprintf(out, "%.2f s to init, %.2f s in all\n", seconds(v->ns_to_user),
-                seconds(v->ns_total));
+        fprintf(out, "%.2f s to init", seconds(v->ns_to_user));
     else
-        fprintf(out, "%.2f s, init was not reached\n", seconds(v->ns_total));
+        fprintf(out, "init was not reached");
+    if (f->ended)
+        fprintf(out, ", %.2f s in all", seconds(v->ns_total));
+    fputc('\n', out);
 }
 
 static const struct pvmm_verdict *sorted_verdict; /* qsort() has no room for it */
@@ -175,6 +180,10 @@ void report_print(const struct report *r, FILE *out)
     print_times(f, out);
     if (!f->has_verdict)
         return;
+    if (!f->ended) { /* the rest is counted up at the end only */
+        fprintf(out, "  no more is known: the hypervisor was not asked, or did not answer\n");
+        return;
+    }
     print_hypercalls(&f->verdict, out);
     print_frames(&f->verdict, out);
     print_machine(&f->verdict, out);

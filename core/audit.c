@@ -25,13 +25,24 @@ struct recount {
 
 static void walk_table(struct recount *r, mfn_t m, unsigned level);
 
+/* A holder read from an image may name anything. */
+static bool can_be_held(struct recount *r, mfn_t m)
+{
+    if (!frame_exists(r->c, m))
+        finding(r->a, FINDING_OWNER, m, 0, 0, (maddr_t){0});
+    return frame_exists(r->c, m);
+}
+
 static void count_hold(struct recount *r, mfn_t m)
 {
-    r->count[m.n].holds++;
+    if (can_be_held(r, m))
+        r->count[m.n].holds++;
 }
 
 static void count_use(struct recount *r, mfn_t m, enum frame_type t)
 {
+    if (!can_be_held(r, m))
+        return;
     struct core_count *n = &r->count[m.n];
     n->holds++;
     n->uses++;
@@ -79,6 +90,13 @@ static void count_entry(struct recount *r, mfn_t table, unsigned level, unsigned
         count_hold(r, m);
 }
 
+/* What a validated table or a root leads to must be validated itself, all of it. */
+static void check_whole(struct recount *r, mfn_t m, uint64_t e, maddr_t at)
+{
+    if (frame_exists(r->c, m) && !(load_use(r->c, m) & USE_VALIDATED))
+        finding(r->a, FINDING_ENTRY, m, load_use(r->c, m), e, at);
+}
+
 /* The slot is the hypervisor's (R6). */
 static void check_reserved(struct recount *r, mfn_t m, unsigned slot, uint64_t e)
 {
@@ -103,7 +121,7 @@ static void walk_table(struct recount *r, mfn_t m, unsigned level)
     }
     uint64_t use = load_use(r->c, m);
     bool validated = use & USE_VALIDATED;
-    unsigned held = validated ? ENTRIES : use_held(use);
+    unsigned held = validated || use_held(use) > ENTRIES ? ENTRIES : use_held(use);
     r->a->tables++;
     for (unsigned slot = 0; slot < held; slot++) {
         uint64_t e = entry_load(&table[slot]);
@@ -112,6 +130,8 @@ static void walk_table(struct recount *r, mfn_t m, unsigned level)
                 check_reserved(r, m, slot, e);
         } else if (pte_present(e)) {
             count_entry(r, m, level, slot, e);
+            if (validated && level > TYPE_L1)
+                check_whole(r, pte_frame(e), e, mfn_address(m, slot * (unsigned)sizeof(e)));
         }
     }
 }
@@ -121,24 +141,30 @@ static void count_own_holders(struct recount *r, mfn_t m)
 {
     uint64_t use = load_use(r->c, m);
     uint64_t hold = load_hold(r->c, m);
-    if (hold & HOLD_ALLOCATED)
-        count_hold(r, m);
-    if (hold & HOLD_SHARED)
+    if ((hold & HOLD_ALLOCATED) && (hold & HOLD_SHARED))
         count_use(r, m, TYPE_WRITABLE);
+    else if (hold & HOLD_ALLOCATED)
+        count_hold(r, m);
     if (use & USE_PINNED)
         count_use(r, m, use_type(use));
-    if (use_is_orphan(use)) {
+    if (use_is_orphan(use) && type_is_table(use_type(use))) {
         count_hold(r, m);
         walk_table(r, m, use_type(use));
     }
 }
 
+static void count_root(struct recount *r, mfn_t m)
+{
+    if (mfn_eq(m, NO_MFN))
+        return;
+    count_use(r, m, TYPE_L4);
+    check_whole(r, m, m.n, mfn_address(m, 0));
+}
+
 static void count_vcpu(struct recount *r, const struct core_vcpu *v)
 {
-    if (!mfn_eq(v->kernel_root, NO_MFN))
-        count_use(r, v->kernel_root, TYPE_L4);
-    if (!mfn_eq(v->user_root, NO_MFN))
-        count_use(r, v->user_root, TYPE_L4);
+    count_root(r, v->kernel_root);
+    count_root(r, v->user_root);
     for (unsigned i = 0; i < CORE_GDT_FRAMES; i++)
         if (!mfn_eq(v->gdt[i], NO_MFN))
             count_use(r, v->gdt[i], TYPE_DESC);
@@ -148,7 +174,7 @@ static void count_vcpu(struct recount *r, const struct core_vcpu *v)
     if (!mfn_eq(v->held, NO_MFN))
         count_use(r, v->held, TYPE_WRITABLE);
     for (unsigned i = 0; i < v->leftovers; i++)
-        if (v->leftover[i].counted)
+        if (v->leftover[i].counted && can_be_held(r, v->leftover[i].table))
             count_use(r, v->leftover[i].table, use_type(load_use(r->c, v->leftover[i].table)));
 }
 
@@ -173,7 +199,7 @@ static bool state_fits(uint64_t use, uint64_t hold)
         return false;
     if ((use & USE_PINNED) && !(uses && table && (use & USE_VALIDATED)))
         return false;
-    if (use_held(use) > 0 && (!table || (use & USE_VALIDATED)))
+    if (use_held(use) > 0 && (!table || (use & USE_VALIDATED) || use_held(use) > ENTRIES))
         return false;
     if (table && !uses && (use & USE_VALIDATED))
         return false;

@@ -71,7 +71,8 @@ enum frame_type {
  *         42 validated  43 pinned  44 locked    while it is not validated
  *         45 busy (someone validates or releases it)  [63:60] type
  *   hold  [31:0]  references                    [47:32] TLB stamp of the last change
- *         48 allocated (the domain's own reference)   49 shared by the hypervisor
+ *         48 allocated (the domain's own reference)   49 shared: a loan of the hypervisor's, which
+ *         48 then counts as a writable use
  *         [63:50] owner: domain id + 1; 0 nobody
  */
 struct frame {

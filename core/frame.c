@@ -75,7 +75,7 @@ int core_assign(struct core *c, struct core_domain *d, mfn_t m)
 
 int core_share(struct core *c, struct core_domain *d, mfn_t m)
 {
-    int rc = adopt(c, d, m, HOLD_SHARED);
+    int rc = adopt(c, d, m, HOLD_ALLOCATED | HOLD_SHARED);
     if (rc == 0)
         frame_at(c, m)->use = use_of_type(TYPE_WRITABLE) | USE_VALIDATED | 1;
     return rc;

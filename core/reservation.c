@@ -85,7 +85,7 @@ static bool steal(struct core *c, const struct core_domain *d, mfn_t m)
     uint64_t hold = load_hold(c, m);
     do
         if (hold_owner(hold) != owner_of_domain(d) || hold_count(hold) != 1 ||
-            !(hold & HOLD_ALLOCATED))
+            !(hold & HOLD_ALLOCATED) || (hold & HOLD_SHARED))
             return false;
     while (!swap_hold(c, m, &hold, (hold & ~HOLD_ALLOCATED) - 1));
     return true;
@@ -199,12 +199,11 @@ static int relinquish_frame(struct core *c, struct core_vcpu *v, struct core_dom
     int rc = finish_leftovers(c, v);
     if (rc || hold_owner(load_hold(c, m)) != owner_of_domain(d))
         return rc;
-    if (load_hold(c, m) & HOLD_SHARED) {
-        frame_at(c, m)->use -= 1;
-        ref_put(c, m);
-        return 0;
-    }
-    return core_decrease(c, v, d, m);
+    if (!(load_hold(c, m) & HOLD_SHARED))
+        return core_decrease(c, v, d, m);
+    if (take_allocation(c, m))
+        use_put(c, v, m);
+    return 0;
 }
 
 int core_relinquish(struct core *c, struct core_domain *d)
@@ -219,9 +218,13 @@ int core_relinquish(struct core *c, struct core_domain *d)
     struct core_vcpu *v = d->vcpus ? d->vcpus : &nobody;
     v->steps = 0;
     for (; d->relinquish_next < c->nr_frames; d->relinquish_next++) {
-        if (pause_here(c, v) ||
-            relinquish_frame(c, v, d, mfn(d->relinquish_next)) == CORE_RESTART)
+        if (pause_here(c, v))
             return CORE_RESTART;
+        while (relinquish_frame(c, v, d, mfn(d->relinquish_next)) == CORE_RESTART) {
+            if (d->vcpus)
+                return CORE_RESTART;
+            v->steps = 0; /* nobody would remember what is left over: no pause for this frame */
+        }
         v->steps++;
     }
     return 0;

@@ -28,9 +28,29 @@ static void fill_reserved_slots(struct core *c, mfn_t m)
         entry_store(&glue_frame(c, m)[slot], glue_l4_reserved(c, m, slot));
 }
 
+/* The table's release may have paused inside the last entry that it still holds: half of what that
+ * one leads to is released already, and must be whole again before it counts as validated. */
+static int mend_seam(struct core *c, struct core_vcpu *v, mfn_t m, unsigned level, unsigned held)
+{
+    if (level == TYPE_L1 || held == 0 || slot_is_reserved(level, held - 1))
+        return 0;
+    uint64_t e = entry_load(&glue_frame(c, m)[held - 1]);
+    if (!pte_present(e))
+        return 0;
+    int rc = type_get(c, v, pte_frame(e), (enum frame_type)(level - 1));
+    if (rc == 0)
+        return type_put(c, v, pte_frame(e)); /* not the last one: the entry has its own */
+    if (rc != CORE_RESTART)
+        refuse_step(v, m, level, held - 1);
+    return rc;
+}
+
 int table_validate(struct core *c, struct core_vcpu *v, mfn_t m, unsigned level, unsigned *held)
 {
     const struct core_domain *d = domain_of_owner(c, hold_owner(load_hold(c, m)));
+    int mended = mend_seam(c, v, m, level, *held);
+    if (mended)
+        return mended;
     for (; *held < ENTRIES; ++*held) {
         if (pause_here(c, v))
             return CORE_RESTART;

@@ -13,6 +13,9 @@
  */
 #include "internal.h"
 
+/* The word changed under our eyes: look again. No errno, for a validation may return any of them. */
+#define AGAIN 1
+
 /* Ends a busy spell: applies `settle` to the word as it is by now, and keeps the rule that an
  * orphan holds one reference on itself. */
 static void unbusy(struct core *c, mfn_t m, bool was_orphan, bool validated, unsigned held,
@@ -68,7 +71,7 @@ static int type_promote(struct core *c, struct core_vcpu *v, mfn_t m, enum frame
     bool orphan = use_is_orphan(use);
     uint64_t claimed = same ? use | USE_BUSY : use_of_type(t) | USE_BUSY;
     if (!swap_use(c, m, &use, claimed))
-        return CORE_EBUSY; /* changed meanwhile: the caller looks again */
+        return AGAIN;
     if (!same)
         glue_tlb_flush_since(c, hold_stamp(load_hold(c, m)));
     unsigned held = use_held(claimed);
@@ -88,7 +91,7 @@ static int type_mismatch(struct core *c, struct core_vcpu *v, mfn_t m, enum fram
     return refuse(c, v, CORE_EINVAL, REASON_TYPE_IN_USE, 2, ABOUT(.frame = m, .wanted = t));
 }
 
-/* One attempt; CORE_EBUSY: the word changed under our eyes, try again. */
+/* One attempt; or AGAIN. */
 static int type_try_get(struct core *c, struct core_vcpu *v, mfn_t m, enum frame_type t)
 {
     uint64_t use = load_use(c, m);
@@ -99,11 +102,11 @@ static int type_try_get(struct core *c, struct core_vcpu *v, mfn_t m, enum frame
         if (pause_here(c, v))
             return CORE_RESTART;
         glue_relax();
-        return CORE_EBUSY;
+        return AGAIN;
     }
     if (use_count(use) == 0 && !same && use_held(use) > 0) {
         int rc = orphan_release(c, v, m);
-        return rc ? rc : CORE_EBUSY;
+        return rc ? rc : AGAIN;
     }
     if (use_count(use) > 0 && !same)
         return type_mismatch(c, v, m, t);
@@ -112,7 +115,7 @@ static int type_try_get(struct core *c, struct core_vcpu *v, mfn_t m, enum frame
     if (use_count(use) == USE_COUNT)
         return refuse(c, v, CORE_EINVAL, REASON_COUNT_OVERFLOW, 1,
                       ABOUT(.frame = m, .wanted = t));
-    return swap_use(c, m, &use, use + 1) ? 0 : CORE_EBUSY;
+    return swap_use(c, m, &use, use + 1) ? 0 : AGAIN;
 }
 
 int type_get(struct core *c, struct core_vcpu *v, mfn_t m, enum frame_type t)
@@ -120,7 +123,7 @@ int type_get(struct core *c, struct core_vcpu *v, mfn_t m, enum frame_type t)
     int rc;
     do
         rc = type_try_get(c, v, m, t);
-    while (rc == CORE_EBUSY);
+    while (rc == AGAIN);
     return rc;
 }
 
@@ -128,7 +131,7 @@ int type_get(struct core *c, struct core_vcpu *v, mfn_t m, enum frame_type t)
 static int type_release(struct core *c, struct core_vcpu *v, mfn_t m, uint64_t use)
 {
     if (!swap_use(c, m, &use, (use & ~USE_VALIDATED) | USE_BUSY))
-        return CORE_EBUSY;
+        return AGAIN;
     unsigned held = use & USE_VALIDATED ? ENTRIES : use_held(use);
     int rc = table_release(c, v, m, use_type(use), &held);
     if (rc == 0)
@@ -145,7 +148,7 @@ static int type_try_put(struct core *c, struct core_vcpu *v, mfn_t m)
         return type_release(c, v, m, use);
     if (last)
         stamp_now(c, m);
-    return swap_use(c, m, &use, use - 1) ? 0 : CORE_EBUSY;
+    return swap_use(c, m, &use, use - 1) ? 0 : AGAIN;
 }
 
 int type_put(struct core *c, struct core_vcpu *v, mfn_t m)
@@ -153,7 +156,7 @@ int type_put(struct core *c, struct core_vcpu *v, mfn_t m)
     int rc;
     do
         rc = type_try_put(c, v, m);
-    while (rc == CORE_EBUSY);
+    while (rc == AGAIN);
     return rc;
 }
 

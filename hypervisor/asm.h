@@ -118,23 +118,23 @@ static inline void relax(void)
 #define RFLAGS_AC   (1ull << 18)
 
 /* Exceptions. */
-#define TRAP_DB 1
+#define TRAP_DB  1
 #define TRAP_NMI 2
-#define TRAP_BP 3
-#define TRAP_OF 4
-#define TRAP_UD 6
-#define TRAP_NM 7
-#define TRAP_DF 8
-#define TRAP_TS 10
-#define TRAP_NP 11
-#define TRAP_SS 12
-#define TRAP_GP 13
-#define TRAP_PF 14
-#define TRAP_AC 17
-#define TRAP_MC 18
-#define TRAP_CP 21
+#define TRAP_BP  3
+#define TRAP_OF  4
+#define TRAP_UD  6
+#define TRAP_NM  7
+#define TRAP_DF  8
+#define TRAP_TS  10
+#define TRAP_NP  11
+#define TRAP_SS  12
+#define TRAP_GP  13
+#define TRAP_PF  14
+#define TRAP_AC  17
+#define TRAP_MC  18
+#define TRAP_CP  21
 
-#define TRAP_INT80 0x80
+#define TRAP_INT80   0x80
 #define TRAPS_OF_CPU 32 /* vectors below are exceptions */
 
 /* Error codes of #PF. */

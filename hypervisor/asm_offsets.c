@@ -5,7 +5,7 @@
 #include "cpu.h"
 #include "regs.h"
 
-#define EMIT(name, value) __asm__ volatile("@@ " #name " %c0" : : "i"(value))
+#define EMIT(name, value) __asm__ volatile(".ascii \"@@ " #name " %c0 \"" : : "i"(value))
 
 void asm_offsets(void);
 

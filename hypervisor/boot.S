@@ -10,7 +10,11 @@
 #define MULTIBOOT_MAGIC 0x1badb002
 #define MULTIBOOT_FLAGS 0x3 /* page-aligned modules, memory map */
 
-#define PHYS(x) ((x) - IMAGE_BASE)
+/* Machine addresses: boot_tables_phys comes from the linker script. */
+#define BOOT_L4       boot_tables_phys
+#define BOOT_L3       boot_tables_phys + 0x1000
+#define BOOT_L3_IMAGE boot_tables_phys + 0x2000
+#define BOOT_L2       boot_tables_phys + 0x3000
 
 #define BOOT_ENTRY_LARGE 0x83  /* present, writable, 2 MiB */
 #define BOOT_ENTRY_TABLE 0x3
@@ -33,10 +37,9 @@ boot_entry:
     cli
     cld
     movl %eax, %ebp /* the loader's magic */
-    movl $PHYS(boot_stack_top), %esp
 
     /* page directories: entry i maps 2 MiB at i * 2 MiB */
-    movl $PHYS(boot_l2), %edi
+    movl $BOOT_L2, %edi
     movl $BOOT_ENTRY_LARGE, %eax
     xorl %edx, %edx
     movl $(512 * BOOT_DIRECTORIES), %ecx
@@ -46,22 +49,22 @@ boot_entry:
     addl $8, %edi
     loop 1b
 
-    movl $PHYS(boot_l3), %edi
-    movl $(PHYS(boot_l2) + BOOT_ENTRY_TABLE), %eax
-    movl %eax, PHYS(boot_l3_image) + 8 * IMAGE_L3_INDEX
+    movl $BOOT_L3, %edi
+    movl $(BOOT_L2 + BOOT_ENTRY_TABLE), %eax
+    movl %eax, BOOT_L3_IMAGE + 8 * IMAGE_L3_INDEX
     movl $BOOT_DIRECTORIES, %ecx
 1:  movl %eax, (%edi)
     addl $0x1000, %eax
     addl $8, %edi
     loop 1b
 
-    movl $(PHYS(boot_l3) + BOOT_ENTRY_TABLE), PHYS(boot_l4)
-    movl $(PHYS(boot_l3) + BOOT_ENTRY_TABLE), PHYS(boot_l4) + 8 * SLOT_DIRECT
-    movl $(PHYS(boot_l3_image) + BOOT_ENTRY_TABLE), PHYS(boot_l4) + 8 * SLOT_IMAGE
+    movl $(BOOT_L3 + BOOT_ENTRY_TABLE), BOOT_L4
+    movl $(BOOT_L3 + BOOT_ENTRY_TABLE), BOOT_L4 + 8 * SLOT_DIRECT
+    movl $(BOOT_L3_IMAGE + BOOT_ENTRY_TABLE), BOOT_L4 + 8 * SLOT_IMAGE
 
     movl $CR4_INITIAL, %eax
     movl %eax, %cr4
-    movl $PHYS(boot_l4), %eax
+    movl $BOOT_L4, %eax
     movl %eax, %cr3
     movl $MSR_EFER, %ecx
     movl $EFER_INITIAL, %eax
@@ -99,11 +102,8 @@ boot_gdt_pointer:
 
     .section .bss.page, "aw", @nobits
     .balign 4096
-boot_l4:       .skip 4096
-boot_l3:       .skip 4096
-boot_l3_image: .skip 4096
-boot_l2:       .skip 4096 * BOOT_DIRECTORIES
-boot_stack:    .skip 4096
-boot_stack_top:
+    .globl boot_tables
+boot_tables:
+    .skip 0x3000 + 0x1000 * BOOT_DIRECTORIES
 
     .section .note.GNU-stack, "", @progbits

@@ -221,6 +221,7 @@ void guest_iret(struct vcpu *v, struct regs *r)
         if (mfn_eq(v->mem.user_root, NO_MFN))
             domain_kill(v, r, gva(f.rip), "iret to user mode without a user page table");
         enter_guest_user(v);
+        first_user_entry(v);
     }
     r->rax = f.rax;
     r->r11 = f.r11;

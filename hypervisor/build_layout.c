@@ -2,8 +2,8 @@
 /* Where a new guest's pages lie (builder.h has the picture; <xen/xen.h>, "Start-of-day"). */
 #include "builder.h"
 
-#define SLACK_PAGES  128u /* 512 KiB behind everything, at least */
-#define REGION_ALIGN (4ull << 20)
+#define SLACK_PAGES      128u /* 512 KiB behind everything, at least */
+#define REGION_ALIGN     (4ull << 20)
 #define ENTRIES_PER_PAGE 512u
 
 static uint64_t pages_of(uint64_t bytes)
@@ -60,8 +60,8 @@ static uint64_t region_end(uint64_t base, uint64_t pages, uint64_t count[5])
 
 static void check_region(const struct layout *l, uint64_t needed)
 {
-    if (l->region_end <= l->virt_base || (l->virt_base < HV_SLOTS_END &&
-                                          l->region_end > 0x0000800000000000ull))
+    if (l->region_end <= l->virt_base ||
+        (l->virt_base < HV_SLOTS_END && l->region_end > 0x0000800000000000ull))
         BAD_GUEST("the kernel's initial mapping 0x%lx-0x%lx leaves its half of the address space",
                   l->virt_base, l->region_end);
     if (needed > l->total)
@@ -92,9 +92,8 @@ static void take_p2m(struct layout *l, uint64_t *cursor, uint64_t va, uint64_t l
     l->p2m_tables.first = *cursor;
     for (unsigned level = 3; level > 0; level--)
         l->p2m_level[level] =
-            take(cursor, tables_for(va, last, level) - tables_shared(l->virt_base,
-                                                                     l->region_end - 1, va, last,
-                                                                     level));
+            take(cursor, tables_for(va, last, level) -
+                             tables_shared(l->virt_base, l->region_end - 1, va, last, level));
     l->p2m_tables.count = *cursor - l->p2m_tables.first;
 }
 

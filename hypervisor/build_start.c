@@ -5,9 +5,9 @@
 #include "string.h"
 
 #define HYPERCALL_STUB_BYTES 32u
-#define RFLAGS_START 0x202u     /* interrupts on; bit 1 is always set */
-#define CR0_START    0x80050033u /* what a 64-bit kernel expects to have been set: PG AM WP NE ... */
-#define CR4_START    0x620u      /* PAE OSFXSR OSXMMEXCPT */
+#define RFLAGS_START         0x202u      /* interrupts on; bit 1 is always set */
+#define CR0_START            0x80050033u /* PG AM WP NE ET MP PE */
+#define CR4_START            0x620u      /* PAE OSFXSR OSXMMEXCPT */
 
 /* ---- start_info */
 
@@ -49,18 +49,20 @@ static void fill_start_info(const struct domain *d, const struct layout *l,
  * stack. */
 static void fill_stub(uint8_t *to, uint8_t n)
 {
+    /* clang-format off */
     static const uint8_t call[] = {
-        0x51, 0x41, 0x53,    /* push %rcx; push %r11 */
-        0xb8, 0, 0, 0, 0,    /* mov $n, %eax */
-        0x0f, 0x05,          /* syscall */
-        0x41, 0x5b, 0x59,    /* pop %r11; pop %rcx */
-        0xc3,                /* ret */
+        0x51, 0x41, 0x53,                  /* push %rcx; push %r11 */
+        0xb8, 0, 0, 0, 0,                  /* mov $n, %eax */
+        0x0f, 0x05,                        /* syscall */
+        0x41, 0x5b, 0x59,                  /* pop %r11; pop %rcx */
+        0xc3,                              /* ret */
     };
     static const uint8_t iret[] = {
-        0x51, 0x41, 0x53, 0x50,                   /* push %rcx; push %r11; push %rax */
-        0xb8, __HYPERVISOR_iret, 0, 0, 0,         /* mov $iret, %eax */
-        0x0f, 0x05,                               /* syscall */
+        0x51, 0x41, 0x53, 0x50,            /* push %rcx; push %r11; push %rax */
+        0xb8, __HYPERVISOR_iret, 0, 0, 0,  /* mov $iret, %eax */
+        0x0f, 0x05,                        /* syscall */
     };
+    /* clang-format on */
     if (n == __HYPERVISOR_iret) {
         memcpy(to, iret, sizeof(iret));
         return;

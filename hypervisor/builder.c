@@ -183,8 +183,8 @@ static uint64_t wanted_pages(void)
         BAD_GUEST("the guest's memory size %lu is no positive multiple of %u bytes", bytes,
                   PAGE_BYTES);
     if (bytes / PAGE_BYTES + SPARE_FRAMES > frames_free())
-        BAD_GUEST("the guest wants %lu KiB of memory; the machine has %lu KiB free",
-                  bytes / 1024, frames_free() * (PAGE_BYTES / 1024));
+        BAD_GUEST("the guest wants %lu KiB of memory; the machine has %lu KiB free", bytes / 1024,
+                  frames_free() * (PAGE_BYTES / 1024));
     return bytes / PAGE_BYTES;
 }
 

@@ -17,8 +17,8 @@ void channel_init(void)
     mailbox.log_size = PVMM_LOG_SIZE;
     mailbox.state = PVMM_STATE_BOOTING;
     __atomic_store_n(&mailbox.magic, PVMM_MAILBOX_MAGIC, __ATOMIC_RELEASE);
-    int n = format(line, sizeof(line), "@%lx %lx\n", (uint64_t)&mailbox - IMAGE_BASE,
-                   sizeof(mailbox));
+    int n =
+        format(line, sizeof(line), "@%lx %lx\n", (uint64_t)&mailbox - IMAGE_BASE, sizeof(mailbox));
     serial_write(DOORBELL, line, (unsigned)n);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * System time: the TSC, scaled exactly as the ABI's vcpu_time_info has it, so that the guest and the
- * hypervisor never disagree. The one-shot timer is the local APIC's.
+ * System time: the TSC, scaled exactly as the ABI's vcpu_time_info has it, so that the guest and
+ * the hypervisor never disagree. The one-shot timer is the local APIC's.
  */
 #include "clock.h"
 

@@ -3,14 +3,14 @@
 #include "cpu.h"
 
 #include "asm.h"
-#include "interrupts.h"
+#include "log.h"
 #include "machine.h"
 #include "serial.h"
 
-#define DESC_PAGE(offset)  ((offset) / PAGE_BYTES)
-#define DESC_FLAGS         (PTE_PRESENT | PTE_ACCESSED | PTE_DIRTY | PTE_NX)
-#define LDT_TYPE           0x82ull /* present, DPL 0, LDT */
-#define POLLS_OF_SERIAL    64u
+#define DESC_PAGE(offset) ((offset) / PAGE_BYTES)
+#define DESC_FLAGS        (PTE_PRESENT | PTE_ACCESSED | PTE_DIRTY | PTE_NX)
+#define LDT_TYPE          0x82ull /* present, DPL 0, LDT */
+#define POLLS_OF_SERIAL   64u
 
 int load_selector_gs(uint16_t selector);
 
@@ -171,7 +171,9 @@ uint64_t cpu_gs_base_inactive(void)
 
 void cpu_load_user_gs(uint16_t selector)
 {
-    if (load_selector_gs(selector))
+    static unsigned seen;
+
+    if (load_selector_gs(selector) && log_worthwhile(&seen))
         log_line("bad selector %x for the user's GS: 0 instead", selector);
 }
 

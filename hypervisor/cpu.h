@@ -24,7 +24,7 @@ struct tss {
 
 struct cpu {
     struct vcpu *current;
-    uint64_t syscall_rsp;    /* scratch of the SYSCALL stub */
+    uint64_t syscall_rsp; /* scratch of the SYSCALL stub */
     unsigned id;
     uint16_t tlb_flushed_at; /* TLB clock of the last whole flush */
     unsigned polls;          /* of cpu_interrupt_pending() */

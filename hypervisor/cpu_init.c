@@ -4,8 +4,8 @@
 #include "cpu.h"
 #include "machine.h"
 
-#define GATE_INTERRUPT 0x8eull /* present, DPL 0, 64-bit interrupt gate */
-#define GATE_DPL3      0x60ull
+#define GATE_INTERRUPT     0x8eull /* present, DPL 0, 64-bit interrupt gate */
+#define GATE_DPL3          0x60ull
 #define TRAP_STUB_BYTES    16u
 #define SYSCALL_STUB_BYTES 64u
 
@@ -98,8 +98,8 @@ static void make_descriptors(struct cpu *c)
     set_descriptor(c, SELECTOR_FLAT_CS32, DESCRIPTOR_FLAT_CS32);
     set_descriptor(c, SELECTOR_FLAT_SS, DESCRIPTOR_FLAT_SS);
     set_descriptor(c, SELECTOR_FLAT_CS64, DESCRIPTOR_FLAT_CS64);
-    set_descriptor(c, SELECTOR_TSS, limit | (base & 0xffffff) << 16 | TSS_TYPE << 40 |
-                                        (base >> 24 & 0xff) << 56);
+    set_descriptor(c, SELECTOR_TSS,
+                   limit | (base & 0xffffff) << 16 | TSS_TYPE << 40 | (base >> 24 & 0xff) << 56);
     set_descriptor(c, SELECTOR_TSS + 8, base >> 32);
     paging_map_descriptor(DESCRIPTOR_OWN / PAGE_BYTES, page,
                           PTE_PRESENT | PTE_RW | PTE_ACCESSED | PTE_DIRTY | PTE_NX);

@@ -11,7 +11,7 @@
 #define XEN_LEAF_COUNT 6u
 #define XEN_LEAVES_END 0x40010000u /* other hypervisors' places: answered with zeroes */
 
-#define XEN_VERSION    (4u << 16 | 17u)
+#define XEN_VERSION     (4u << 16 | 17u)
 #define XEN_SIGNATURE_B 0x566e6558u /* "XenVMMXenVMM" */
 #define XEN_SIGNATURE_C 0x65584d4du
 #define XEN_SIGNATURE_D 0x4d4d566eu
@@ -33,23 +33,22 @@
      C1_AVX | C1_F16C | C1_FMA)
 
 /* Leaf 1, EDX. */
-#define D1_VME   (1u << 1)
-#define D1_PSE   (1u << 3)
-#define D1_MCE   (1u << 7)
-#define D1_APIC  (1u << 9)
-#define D1_SEP   (1u << 11)
-#define D1_MTRR  (1u << 12)
-#define D1_PGE   (1u << 13)
-#define D1_MCA   (1u << 14)
-#define D1_PSE36 (1u << 17)
-#define D1_DS    (1u << 21)
-#define D1_HIDDEN                                                                                  \
-    (D1_VME | D1_PSE | D1_MCE | D1_SEP | D1_MTRR | D1_PGE | D1_MCA | D1_PSE36 | D1_DS)
+#define D1_VME    (1u << 1)
+#define D1_PSE    (1u << 3)
+#define D1_MCE    (1u << 7)
+#define D1_APIC   (1u << 9)
+#define D1_SEP    (1u << 11)
+#define D1_MTRR   (1u << 12)
+#define D1_PGE    (1u << 13)
+#define D1_MCA    (1u << 14)
+#define D1_PSE36  (1u << 17)
+#define D1_DS     (1u << 21)
+#define D1_HIDDEN (D1_VME | D1_PSE | D1_MCE | D1_SEP | D1_MTRR | D1_PGE | D1_MCA | D1_PSE36 | D1_DS)
 
 /* Leaf 7: only what needs nothing of the hypervisor. */
-#define B7_BMI1  (1u << 3)
-#define B7_BMI2  (1u << 8)
-#define B7_ERMS  (1u << 9)
+#define B7_BMI1       (1u << 3)
+#define B7_BMI2       (1u << 8)
+#define B7_ERMS       (1u << 9)
 #define B7_RDSEED     (1u << 18)
 #define B7_ADX        (1u << 19)
 #define B7_CLFLUSHOPT (1u << 23)
@@ -59,23 +58,23 @@
     (B7_BMI1 | B7_BMI2 | B7_ERMS | B7_RDSEED | B7_ADX | B7_CLFLUSHOPT | B7_CLWB | B7_SHA)
 
 /* Leaf 0x80000001. */
-#define CX_SVM         (1u << 2)
-#define CX_EXTAPIC     (1u << 3)
-#define CX_IBS         (1u << 10)
-#define CX_XOP         (1u << 11)
-#define CX_SKINIT      (1u << 12)
-#define CX_WDT         (1u << 13)
-#define CX_LWP         (1u << 15)
-#define CX_FMA4        (1u << 16)
-#define CX_NODEID      (1u << 19)
-#define CX_TOPOEXT     (1u << 22)
-#define CX_PERFCTR     (3u << 23)
-#define CX_MWAITX      (1u << 29)
+#define CX_SVM     (1u << 2)
+#define CX_EXTAPIC (1u << 3)
+#define CX_IBS     (1u << 10)
+#define CX_XOP     (1u << 11)
+#define CX_SKINIT  (1u << 12)
+#define CX_WDT     (1u << 13)
+#define CX_LWP     (1u << 15)
+#define CX_FMA4    (1u << 16)
+#define CX_NODEID  (1u << 19)
+#define CX_TOPOEXT (1u << 22)
+#define CX_PERFCTR (3u << 23)
+#define CX_MWAITX  (1u << 29)
 #define CX_HIDDEN                                                                                  \
     (CX_SVM | CX_EXTAPIC | CX_IBS | CX_XOP | CX_SKINIT | CX_WDT | CX_LWP | CX_FMA4 | CX_NODEID |   \
      CX_TOPOEXT | CX_PERFCTR | CX_MWAITX)
-#define DX_PAGE1GB     (1u << 26)
-#define DX_RDTSCP      (1u << 27)
+#define DX_PAGE1GB (1u << 26)
+#define DX_RDTSCP  (1u << 27)
 #define DX_HIDDEN                                                                                  \
     (D1_VME | D1_PSE | D1_MCE | D1_MTRR | D1_PGE | D1_MCA | D1_PSE36 | DX_PAGE1GB | DX_RDTSCP)
 
@@ -88,8 +87,8 @@ static struct cpuid xen_leaf(uint32_t index)
 
     switch (index) {
     case 0:
-        return (struct cpuid){XEN_LEAF_FIRST + XEN_LEAF_COUNT - 1, XEN_SIGNATURE_B,
-                              XEN_SIGNATURE_C, XEN_SIGNATURE_D};
+        return (struct cpuid){XEN_LEAF_FIRST + XEN_LEAF_COUNT - 1, XEN_SIGNATURE_B, XEN_SIGNATURE_C,
+                              XEN_SIGNATURE_D};
     case 1:
         return (struct cpuid){.a = XEN_VERSION};
     case 2:

@@ -6,9 +6,9 @@
 #include "machine.h"
 #include "string.h"
 
-#define STACK_WORDS   16u
-#define CODE_BYTES    16u
-#define LINE_CHARS    128u
+#define STACK_WORDS 16u
+#define CODE_BYTES  16u
+#define LINE_CHARS  128u
 
 static void dump_registers(const struct regs *r)
 {

@@ -13,15 +13,15 @@
 #define PHDR_BYTES 56u
 #define SHDR_BYTES 64u
 
-#define ELF_CLASS_32    1
-#define ELF_CLASS_64    2
-#define ELF_DATA_LSB    1
+#define ELF_CLASS_32       1
+#define ELF_CLASS_64       2
+#define ELF_DATA_LSB       1
 #define ELF_MACHINE_X86_64 62
-#define ELF_TYPE_EXEC   2
-#define ELF_TYPE_DYN    3
-#define PT_LOAD         1
-#define PT_NOTE         4
-#define SHT_NOTE        7
+#define ELF_TYPE_EXEC      2
+#define ELF_TYPE_DYN       3
+#define PT_LOAD            1
+#define PT_NOTE            4
+#define SHT_NOTE           7
 
 #define PAGE       4096u
 #define HOLE_START 0x0000800000000000ull /* first non-canonical address */
@@ -218,7 +218,8 @@ static bool walk_notes(const struct reader *r, uint64_t offset, uint64_t bytes, 
         uint32_t type = (uint32_t)number(p + 8, 4);
         uint64_t size = 12 + aligned4(name) + aligned4(desc);
         if (size - aligned4(desc) + desc > bytes)
-            return fail(r, "the kernel's notes are damaged: one of 0x%lx bytes where 0x%lx are left",
+            return fail(r,
+                        "the kernel's notes are damaged: one of 0x%lx bytes where 0x%lx are left",
                         size, bytes, 0);
         if (name == 4 && equal((const char *)p + 12, "Xen", 4)) {
             take_note(r->image, type, p + 16, desc);
@@ -357,7 +358,8 @@ static bool find_legacy(const struct reader *r, const uint8_t *table, uint64_t c
             !equal((const char *)r->file + names + name, wanted, sizeof(wanted)))
             continue;
         if (!in_file(r, offset, bytes))
-            return fail(r, "the kernel is truncated: __xen_guest at 0x%lx + 0x%lx, file ends at 0x%lx",
+            return fail(r,
+                        "the kernel is truncated: __xen_guest at 0x%lx + 0x%lx, file ends at 0x%lx",
                         offset, bytes, r->bytes);
         take_legacy(r->image, (const char *)r->file + offset, bytes);
         *found = true;
@@ -422,8 +424,9 @@ static bool take_segment(const struct reader *r, const uint8_t *h)
         return fail(r, "a kernel segment's physical address 0x%lx lies below PADDR_OFFSET 0x%lx",
                     paddr, g->paddr_offset, 0);
     if (s.va < g->virt_base || !range_ok(s.va, s.va + s.bytes))
-        return fail(r, "a kernel segment at 0x%lx + 0x%lx wraps, is not canonical, or lies in the "
-                       "hypervisor's part of the address space (VIRT_BASE 0x%lx)",
+        return fail(r,
+                    "a kernel segment at 0x%lx + 0x%lx wraps, is not canonical, or lies in the "
+                    "hypervisor's part of the address space (VIRT_BASE 0x%lx)",
                     s.va, s.bytes, g->virt_base);
     g->segment[g->segments++] = s;
     return true;
@@ -469,8 +472,8 @@ static bool check_version(const struct reader *r)
 {
     const struct guest_image *g = r->image;
     if (g->xen_version[0] == '\0')
-        return fail(r, "the kernel's Xen notes do not describe a paravirtual guest (no version)",
-                    0, 0, 0);
+        return fail(r, "the kernel's Xen notes do not describe a paravirtual guest (no version)", 0,
+                    0, 0);
     if (!same_string(g->xen_version, "xen-3.0"))
         return fail(r, "the kernel is built for another interface than xen-3.0", 0, 0, 0);
     if (g->loader[0] != '\0' && !equal(g->loader, "generic", 7))
@@ -478,29 +481,36 @@ static bool check_version(const struct reader *r)
     return true;
 }
 
-static bool check_addresses(const struct reader *r)
+static bool check_base(const struct reader *r)
 {
     const struct guest_image *g = r->image;
     if (g->virt_base % PAGE)
         return fail(r, "the kernel's VIRT_BASE 0x%lx is not page-aligned", g->virt_base, 0, 0);
     if (!range_ok(g->virt_base, g->virt_base + 1))
-        return fail(r, "the kernel's VIRT_BASE 0x%lx is not canonical or lies in the hypervisor's "
-                       "part (0x%lx-0x%lx)",
+        return fail(r,
+                    "the kernel's VIRT_BASE 0x%lx is not canonical or lies in the hypervisor's "
+                    "part (0x%lx-0x%lx)",
                     g->virt_base, HV_START, HV_END);
+    return true;
+}
+
+static bool check_addresses(const struct reader *r)
+{
+    const struct guest_image *g = r->image;
     if (g->entry < g->start || g->entry >= g->end)
         return fail(r, "the kernel's entry 0x%lx lies outside its image 0x%lx-0x%lx", g->entry,
                     g->start, g->end);
     if (g->hv_start_low > HV_START && g->hv_start_low < HV_END)
         return fail(r, "the kernel leaves the hypervisor only 0x%lx upwards; it needs 0x%lx",
                     g->hv_start_low, HV_START, 0);
-    if (g->has_hypercall_page &&
-        (g->hypercall_page % PAGE || g->hypercall_page < g->start ||
-         g->hypercall_page > g->end || g->end - g->hypercall_page < PAGE))
+    if (g->has_hypercall_page && (g->hypercall_page % PAGE || g->hypercall_page < g->start ||
+                                  g->hypercall_page > g->end || g->end - g->hypercall_page < PAGE))
         return fail(r, "the kernel's hypercall page 0x%lx is no page of its image 0x%lx-0x%lx",
                     g->hypercall_page, g->start, g->end);
     if (g->has_init_p2m && (g->init_p2m % PAGE || !range_ok(g->init_p2m, g->init_p2m + PAGE)))
-        return fail(r, "the kernel's INIT_P2M 0x%lx is not page-aligned, not canonical, or in the "
-                       "hypervisor's part (0x%lx-0x%lx)",
+        return fail(r,
+                    "the kernel's INIT_P2M 0x%lx is not page-aligned, not canonical, or in the "
+                    "hypervisor's part (0x%lx-0x%lx)",
                     g->init_p2m, HV_START, HV_END);
     return true;
 }
@@ -516,6 +526,6 @@ bool elf_parse(const uint8_t *file, uint64_t bytes, struct guest_image *image,
     if (!check_header(&r) || !find_table(&r, false, &phdrs, &nr_phdrs))
         return false;
     image->entry = number(file + 24, 8); /* unless a note says otherwise */
-    return read_description(&r, phdrs, nr_phdrs) && check_version(&r) &&
+    return read_description(&r, phdrs, nr_phdrs) && check_version(&r) && check_base(&r) &&
            read_segments(&r, phdrs, nr_phdrs) && check_addresses(&r);
 }

@@ -32,7 +32,7 @@ struct guest_image {
     bool has_init_p2m;
     bool unmapped_module; /* MOD_START_PFN: the ramdisk is passed by pfn, not mapped */
     bool suspend_cancel;
-    bool legacy;          /* described by a __xen_guest section, not by notes */
+    bool legacy; /* described by a __xen_guest section, not by notes */
     char xen_version[16];
     char guest_os[16];
     char guest_version[16];

@@ -5,6 +5,7 @@
  */
 #include "emulate.h"
 
+#include "log.h"
 #include "machine.h"
 #include "traps.h"
 
@@ -133,9 +134,11 @@ static bool load_root(struct vcpu *v, mfn_t root)
 /* Of CR0 the guest has TS; of CR4 nothing: what it sees is what there is. */
 static bool write_control(struct vcpu *v, unsigned n, uint64_t value)
 {
+    static unsigned seen;
+
     switch (n) {
     case 0:
-        if ((value ^ v->guest_cr0) & ~CR0_TS)
+        if ((value ^ v->guest_cr0) & ~CR0_TS && log_worthwhile(&seen))
             log_line("write of %lx to CR0 refused (it has %lx)", value, v->guest_cr0);
         cpu_set_task_switched(v, value & CR0_TS);
         return true;
@@ -145,7 +148,7 @@ static bool write_control(struct vcpu *v, unsigned n, uint64_t value)
     case 3:
         return load_root(v, maddr_frame((maddr_t){value}));
     case 4:
-        if (value != v->guest_cr4)
+        if (value != v->guest_cr4 && log_worthwhile(&seen))
             log_line("write of %lx to CR4 ignored (it has %lx)", value, v->guest_cr4);
         return true;
     default:
@@ -159,8 +162,7 @@ static unsigned debug_register(unsigned n)
     return n == 4 || n == 5 ? n + 2 : n;
 }
 
-static bool move_register(struct vcpu *v, struct regs *r, struct insn *i,
-                          const struct insn_text *t)
+static bool move_register(struct vcpu *v, struct regs *r, struct insn *i, const struct insn_text *t)
 {
     uint64_t *general;
 
@@ -265,8 +267,8 @@ bool emulate_privileged(struct vcpu *v, struct regs *r)
     bool done;
 
     fetch_instruction(r, &t);
-    done = r->vector == TRAP_UD ? emulate_forced_cpuid(r, &t)
-                                : emulate_general_protection(v, r, &t);
+    done =
+        r->vector == TRAP_UD ? emulate_forced_cpuid(r, &t) : emulate_general_protection(v, r, &t);
     if (done)
         mailbox.verdict.emulated_instructions++;
     return done;

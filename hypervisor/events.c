@@ -5,7 +5,7 @@
  */
 #include "domain.h"
 
-#define WORD_BITS 64u
+#define WORD_BITS  64u
 #define KNOWN_STEP 64u /* real Xen makes ports valid in groups of this size */
 
 static bool set_bit(xen_ulong_t *words, unsigned bit)

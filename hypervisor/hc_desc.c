@@ -5,7 +5,7 @@
 #include "asm.h"
 
 #define GDT_ENTRIES_PER_FRAME 512u
-#define RPL_GUEST 3u
+#define RPL_GUEST             3u
 
 int64_t hc_set_gdt(struct call *c)
 {
@@ -24,8 +24,7 @@ int64_t hc_set_gdt(struct call *c)
     int rc = core_set_gdt(the_core(), &c->v->mem, frames, n, entries);
     if (rc == 0)
         cpu_load_gdt(c->v);
-    /* Whatever stood in the way of a frame, real Xen's answer is this one. */
-    return request_end(c, rc == 0 || rc == CORE_RESTART ? rc : -XEN_EINVAL);
+    return request_end(c, rc);
 }
 
 int64_t hc_update_descriptor(struct call *c)
@@ -33,7 +32,7 @@ int64_t hc_update_descriptor(struct call *c)
     if (!request_begin(c))
         return call_restart(c);
     int rc = core_update_descriptor(the_core(), &c->v->mem, (maddr_t){c->arg[0]}, c->arg[1]);
-    return request_end(c, rc == 0 || rc == CORE_RESTART ? rc : -XEN_EINVAL);
+    return request_end(c, rc);
 }
 
 int64_t hc_stack_switch(struct call *c)

@@ -144,9 +144,9 @@ static int send(struct domain *d, uint32_t number)
 static int status(struct evtchn_status *s)
 {
     static const uint8_t answers[] = {
-        [PORT_FREE] = EVTCHNSTAT_closed,       [PORT_RESERVED] = EVTCHNSTAT_closed,
-        [PORT_UNBOUND] = EVTCHNSTAT_unbound,   [PORT_INTERDOMAIN] = EVTCHNSTAT_interdomain,
-        [PORT_VIRQ] = EVTCHNSTAT_virq,         [PORT_IPI] = EVTCHNSTAT_ipi,
+        [PORT_FREE] = EVTCHNSTAT_closed,     [PORT_RESERVED] = EVTCHNSTAT_closed,
+        [PORT_UNBOUND] = EVTCHNSTAT_unbound, [PORT_INTERDOMAIN] = EVTCHNSTAT_interdomain,
+        [PORT_VIRQ] = EVTCHNSTAT_virq,       [PORT_IPI] = EVTCHNSTAT_ipi,
     };
     struct domain *d = domain_by_id(s->dom);
     if (!d)

@@ -4,10 +4,10 @@
 
 #include <xen/memory.h>
 
-#define COMMAND_BITS 6u /* of memory_op's first argument; above: extents done before this turn */
-#define COMMAND_MASK ((1u << COMMAND_BITS) - 1)
-#define MAX_ORDER    9u /* of an extent, for a domain without devices */
-#define E820_RAM     1u
+#define COMMAND_BITS    6u /* of memory_op's first argument; above: extents done before this turn */
+#define COMMAND_MASK    ((1u << COMMAND_BITS) - 1)
+#define MAX_ORDER       9u /* of an extent, for a domain without devices */
+#define E820_RAM        1u
 #define M2P_PIECE_BYTES (2u << 20) /* machphys_mfn_list tells one frame in each */
 
 static bool order_allowed(uint32_t order)
@@ -196,14 +196,12 @@ static int exchange_chunk(const struct exchange *x, uint64_t chunk)
     if (!fetch_chunk(x, chunk))
         return -XEN_EFAULT;
     int rc = core_exchange(the_core(), &x->call->v->mem, &x->d->mem, room.in, n_in,
-                           x->e.in.extent_order, room.pfns, room.out, n_out,
-                           x->e.out.extent_order);
+                           x->e.in.extent_order, room.pfns, room.out, n_out, x->e.out.extent_order);
     if (rc)
         return rc;
     for (unsigned i = 0; i < n_out; i++)
         room.numbers[i] = room.out[i].n;
-    return copy_to_guest(list_at(&x->e.out, chunk * n_out), room.numbers,
-                         n_out * sizeof(xen_pfn_t))
+    return copy_to_guest(list_at(&x->e.out, chunk * n_out), room.numbers, n_out * sizeof(xen_pfn_t))
                ? 0
                : -XEN_EFAULT;
 }

@@ -6,7 +6,7 @@
 #include "hypercall.h"
 
 #define MMU_UPDATE_PREEMPTED 0x80000000u /* in the count of a batch that is issued again */
-#define FETCHED 16u /* elements taken from the guest at a time */
+#define FETCHED              16u         /* elements taken from the guest at a time */
 
 /* DOMID_IO owns what is not RAM; the core knows such frames by themselves, no frame is "its". */
 static struct core_domain io_domain = {.id = DOMID_IO};

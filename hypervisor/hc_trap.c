@@ -158,14 +158,14 @@ int64_t hc_fpu_taskswitch(struct call *c)
 
 /* ---- debug registers */
 
-#define DR6_ONES      0xffff0ff0ull
-#define DR6_ZEROS     0x00001000ull
-#define DR7_ONES      0x00000400ull
-#define DR7_ZEROS     0x0000d800ull
-#define DR7_GD        0x00002000ull
-#define DR7_ENABLED   0x000000ffull
-#define DR7_TYPES     16u /* two bits of type and two of length for each breakpoint from here */
-#define DR7_TYPE_IO   2u
+#define DR6_ONES    0xffff0ff0ull
+#define DR6_ZEROS   0x00001000ull
+#define DR7_ONES    0x00000400ull
+#define DR7_ZEROS   0x0000d800ull
+#define DR7_GD      0x00002000ull
+#define DR7_ENABLED 0x000000ffull
+#define DR7_TYPES   16u /* two bits of type and two of length for each breakpoint from here */
+#define DR7_TYPE_IO 2u
 
 static void load_debugreg(unsigned n, uint64_t value)
 {

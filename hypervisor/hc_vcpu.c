@@ -6,11 +6,11 @@
 
 #include "string.h"
 
-#define MS                  1000000ull
-#define PERIOD_MIN_NS       MS                   /* as real Xen has it */
-#define PERIOD_MAX_NS       (1ull << 62)
-#define TIMER_FAR_NS        (1ull << 50)         /* beyond this a guest's time has wrapped */
-#define TIMER_FAR_INSTEAD   (100 * MS)
+#define MS                1000000ull
+#define PERIOD_MIN_NS     MS /* as real Xen has it */
+#define PERIOD_MAX_NS     (1ull << 62)
+#define TIMER_FAR_NS      (1ull << 50) /* beyond this a guest's time has wrapped */
+#define TIMER_FAR_INSTEAD (100 * MS)
 
 /* ---- bring-up */
 
@@ -47,8 +47,7 @@ static int64_t vcpu_down(struct vcpu *v)
 static int vcpu_info_check(const struct call *c, const struct vcpu *v,
                            const struct vcpu_register_vcpu_info *where)
 {
-    if (where->offset > PAGE_BYTES - sizeof(vcpu_info_t) ||
-        where->offset % _Alignof(vcpu_info_t))
+    if (where->offset > PAGE_BYTES - sizeof(vcpu_info_t) || where->offset % _Alignof(vcpu_info_t))
         return -XEN_ENXIO;
     if (!mfn_eq(v->info_mfn, NO_MFN) || (v != c->v && v->online))
         return -XEN_EINVAL;
@@ -83,7 +82,7 @@ static int64_t register_vcpu_info(struct call *c, struct vcpu *v)
         vcpu_info_move(v, &where);
         vtime_publish(v);
     }
-    return request_end(c, rc == 0 || rc == CORE_RESTART ? rc : -XEN_EINVAL);
+    return request_end(c, rc);
 }
 
 static int64_t register_runstate(struct vcpu *v, gva_t arg)

@@ -4,7 +4,9 @@
 
 #include <pvmm/hypercalls.h>
 
-#define LOGGED_EACH 6u /* lines per number; more are only counted */
+#include "string.h"
+
+#define LOGGED_EACH 4u /* lines per number; more are only counted */
 
 static const char *const names[PVMM_HYPERCALLS] = {
 #define NAME(number, name) [number] = #name,
@@ -72,6 +74,12 @@ static bool is_error(const struct call *c, int64_t result)
     return result < 0 && result >= -4095;
 }
 
+/* Guests ask for every vCPU number there could be: no news. */
+static bool is_probe(const struct call *c)
+{
+    return c->number == __HYPERVISOR_vcpu_op && (uint32_t)c->arg[0] == VCPUOP_is_up;
+}
+
 static void note_result(const struct call *c, bool served, int64_t result)
 {
     struct pvmm_verdict *to = &mailbox.verdict;
@@ -81,7 +89,7 @@ static void note_result(const struct call *c, bool served, int64_t result)
         to->hypercalls[c->number]++;
         to->refused[c->number] += is_error(c, result);
     }
-    if (!is_error(c, result) || !may_log(c->number))
+    if (!is_error(c, result) || c->noted || is_probe(c) || !may_log(c->number))
         return;
     if (!served)
         log_line("hypercall %s (%lu) is not implemented, called from %lx",
@@ -92,15 +100,26 @@ static void note_result(const struct call *c, bool served, int64_t result)
                  c->regs->rip);
 }
 
+static void owner_text(char *to, unsigned size, uint64_t owner)
+{
+    if (owner == OWNER_NOBODY)
+        copy_string(to, "nobody's", size);
+    else if (owner == OWNER_DEVICE)
+        copy_string(to, "no RAM", size);
+    else
+        format(to, size, "domain %lu's", owner - 1);
+}
+
 /* The state of the frame that a request stumbled on; the words' layout is struct frame's. */
 static void log_refused_frame(const struct core_refusal *why)
 {
+    char owner[24];
     if (mfn_eq(why->frame, NO_MFN))
         return;
-    log_line("  frame %lx: type %s, %lu uses, %lu references, owner %lu; wanted as %s",
-             why->frame.n, core_type_name((enum frame_type)(why->use >> 60)),
-             why->use & 0xffffffff, why->hold & 0xffffffff, why->hold >> 50,
-             core_type_name((enum frame_type)why->wanted));
+    owner_text(owner, sizeof(owner), why->hold >> 50);
+    log_line("  frame %lx (%s): type %s, %lu uses, %lu references; wanted as %s", why->frame.n,
+             owner, core_type_name((enum frame_type)(why->use >> 60)), why->use & 0xffffffff,
+             why->hold & 0xffffffff, core_type_name((enum frame_type)why->wanted));
 }
 
 void note_refusal(struct call *c, int rc)
@@ -109,6 +128,7 @@ void note_refusal(struct call *c, int rc)
     if (why->error != rc) /* not the core's */
         return;
     mailbox.verdict.refused_requests++;
+    c->noted = true;
     if (!may_log(c->number))
         return;
     log_line("%s: R%u, %s: %d (value %lx, pfn %lx), called from %lx", hypercall_name(c->number),
@@ -117,8 +137,8 @@ void note_refusal(struct call *c, int rc)
              c->regs->rip);
     log_refused_frame(why);
     for (unsigned i = 0; i < why->steps; i++)
-        log_line("  at L%u table %lx, slot %u", (unsigned)why->path[i].level,
-                 why->path[i].table.n, (unsigned)why->path[i].slot);
+        log_line("  at L%u table %lx, slot %u", (unsigned)why->path[i].level, why->path[i].table.n,
+                 (unsigned)why->path[i].slot);
 }
 
 /* ---- memory requests */

@@ -20,6 +20,7 @@ struct call {
     uint64_t arg[6]; /* a SYSCALL carries five */
     bool restart;    /* not finished: issue it again with `arg` */
     bool nested;     /* an element of a multicall */
+    bool noted;      /* its refusal is in the log already */
 };
 
 typedef int64_t call_handler(struct call *c);
@@ -42,14 +43,14 @@ void note_refusal(struct call *c, int rc);
 const char *hypercall_name(uint64_t number); /* "?" if it has none */
 
 call_handler hc_mmu_update, hc_mmuext_op, hc_update_va_mapping,
-    hc_update_va_mapping_otherdomain;                                   /* hc_mmu.c */
-call_handler hc_memory_op;                                              /* hc_memory.c */
+    hc_update_va_mapping_otherdomain; /* hc_mmu.c */
+call_handler hc_memory_op;            /* hc_memory.c */
 call_handler hc_set_gdt, hc_update_descriptor, hc_set_segment_base, hc_stack_switch; /* hc_desc.c */
 call_handler hc_set_trap_table, hc_set_callbacks, hc_callback_op, hc_nmi_op, hc_fpu_taskswitch,
-    hc_set_debugreg, hc_get_debugreg, hc_vm_assist;                     /* hc_trap.c */
-call_handler hc_vcpu_op, hc_set_timer_op;                               /* hc_vcpu.c */
-call_handler hc_event_channel_op;                                       /* hc_event.c */
-call_handler hc_sched_op;                                               /* hc_sched.c */
+    hc_set_debugreg, hc_get_debugreg, hc_vm_assist;                      /* hc_trap.c */
+call_handler hc_vcpu_op, hc_set_timer_op;                                /* hc_vcpu.c */
+call_handler hc_event_channel_op;                                        /* hc_event.c */
+call_handler hc_sched_op;                                                /* hc_sched.c */
 call_handler hc_xen_version, hc_console_io, hc_physdev_op, hc_xenpmu_op; /* hc_misc.c */
 
 #endif

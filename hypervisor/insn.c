@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "insn.h"
 
-#define ESCAPE_0F   0x0f
+#define ESCAPE_0F 0x0f
 
 #define MOD_NONE     0u /* no displacement, but see RM_DISP32 */
 #define MOD_DISP8    1u

@@ -20,11 +20,11 @@ struct insn_text {
 
 struct insn {
     bool operand16, lock, repeat, repeat_not, segment_fs, segment_gs, address32, rex_present;
-    uint8_t rex;    /* low four bits: W R X B */
-    uint8_t map;    /* 0: one-byte opcodes, 1: 0f xx */
+    uint8_t rex; /* low four bits: W R X B */
+    uint8_t map; /* 0: one-byte opcodes, 1: 0f xx */
     uint8_t opcode;
-    unsigned size;  /* operand bytes of a non-byte opcode: 2, 4, 8 */
-    unsigned at;    /* next byte to read */
+    unsigned size; /* operand bytes of a non-byte opcode: 2, 4, 8 */
+    unsigned at;   /* next byte to read */
 
     uint8_t mod, reg, rm; /* after insn_modrm(); reg and rm with REX's bits */
     uint64_t address;     /* of the memory operand (mod != 3), without segment base */
@@ -37,7 +37,8 @@ struct insn {
 
 /* Prefixes and opcode. false: cut off, or no long-mode instruction. */
 bool insn_start(struct insn *i, const struct insn_text *t);
-/* ModRM, SIB and displacement. `immediate`: bytes that follow (RIP-relative counts from the end). */
+/* ModRM, SIB and displacement. `immediate`: bytes that follow (RIP-relative counts from the end).
+ */
 bool insn_modrm(struct insn *i, const struct insn_text *t, const struct regs *r,
                 unsigned immediate);
 /* The next `bytes` (1, 2, 4, 8) as an unsigned number. */

@@ -43,7 +43,8 @@ uint64_t frames_free(void);
 
 /* The L4 entries of the hypervisor's slots, the same in every root (R6). */
 extern uint64_t root_template[512];
-/* Maps page `page` of this CPU's descriptor area; flags 0: not present. Flushing is the caller's. */
+/* Maps page `page` of this CPU's descriptor area; flags 0: not present. Flushing is the caller's.
+ */
 void paging_map_descriptor(unsigned page, mfn_t m, uint64_t flags);
 
 /* ---- TLB (cpu.c) */

@@ -15,10 +15,10 @@ struct fixed_msr {
 
 static const struct fixed_msr fixed_msrs[] = {
     {MSR_APIC_BASE, MSR_APIC_BASE, APIC_BASE_VALUE},
-    {0x8b, 0x8b, 0},         /* microcode level */
-    {0x179, 0x17a, 0},       /* machine check: no banks; read natively by Linux, must not fault */
+    {0x8b, 0x8b, 0},   /* microcode level */
+    {0x179, 0x17a, 0}, /* machine check: no banks; read natively by Linux, must not fault */
     {MSR_PAT, MSR_PAT, PAT_XEN},
-    {0x400, 0x407, 0},       /* machine check banks 0 and 1 */
+    {0x400, 0x407, 0},           /* machine check banks 0 and 1 */
     {0xc0000103, 0xc0000103, 0}, /* TSC_AUX */
     {0xc0010015, 0xc0010015, 0}, /* AMD hardware configuration */
     {0xc0011029, 0xc0011029, 0}, /* AMD decode configuration */

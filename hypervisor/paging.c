@@ -10,18 +10,18 @@
 #include "machine.h"
 #include "string.h"
 
-#define ENTRIES        512u
-#define SHIFT_L2       21
-#define SHIFT_L3       30
-#define SHIFT_L4       39
-#define LARGE_BYTES    (1ull << SHIFT_L2)
-#define ENTRY_TABLE    (PTE_PRESENT | PTE_RW | PTE_ACCESSED | PTE_DIRTY)
-#define LEAF           (PTE_PRESENT | PTE_ACCESSED | PTE_DIRTY)
-#define LEAF_TEXT      LEAF
-#define LEAF_RODATA    (LEAF | PTE_NX)
-#define LEAF_DATA      (LEAF | PTE_RW | PTE_NX)
-#define LEAF_UNCACHED  (LEAF_DATA | PTE_PCD | PTE_PWT)
-#define LEAF_M2P       (LEAF | PTE_USER | PTE_NX)
+#define ENTRIES       512u
+#define SHIFT_L2      21
+#define SHIFT_L3      30
+#define SHIFT_L4      39
+#define LARGE_BYTES   (1ull << SHIFT_L2)
+#define ENTRY_TABLE   (PTE_PRESENT | PTE_RW | PTE_ACCESSED | PTE_DIRTY)
+#define LEAF          (PTE_PRESENT | PTE_ACCESSED | PTE_DIRTY)
+#define LEAF_TEXT     LEAF
+#define LEAF_RODATA   (LEAF | PTE_NX)
+#define LEAF_DATA     (LEAF | PTE_RW | PTE_NX)
+#define LEAF_UNCACHED (LEAF_DATA | PTE_PCD | PTE_PWT)
+#define LEAF_M2P      (LEAF | PTE_USER | PTE_NX)
 
 extern uint8_t image_text[], image_rodata[], image_data[], image_end[];
 

@@ -20,8 +20,8 @@
 #define STATUS_B_BINARY   0x04
 #define HOUR_PM           0x80
 
-#define CENTURY          2000u /* the chip counts two digits */
-#define SECONDS_PER_DAY  86400u
+#define CENTURY         2000u /* the chip counts two digits */
+#define SECONDS_PER_DAY 86400u
 
 static uint8_t cmos(uint8_t reg)
 {

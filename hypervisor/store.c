@@ -3,15 +3,29 @@
 
 #include "asm.h"
 
-#define ENTRY_BYTES 8u
+#define ENTRY_BYTES  8u
 #define FLAGS_RESULT (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
 
 enum operation {
-    OP_ADD, OP_OR, OP_ADC, OP_SBB, OP_AND, OP_SUB, OP_XOR, /* in the order of the opcodes */
+    OP_ADD,
+    OP_OR,
+    OP_ADC,
+    OP_SBB,
+    OP_AND,
+    OP_SUB,
+    OP_XOR, /* in the order of the opcodes */
     OP_CMP,
-    OP_MOV, OP_XCHG, OP_XADD, OP_CMPXCHG,
-    OP_INC, OP_DEC, OP_NOT, OP_NEG,
-    OP_BTS, OP_BTR, OP_BTC,
+    OP_MOV,
+    OP_XCHG,
+    OP_XADD,
+    OP_CMPXCHG,
+    OP_INC,
+    OP_DEC,
+    OP_NOT,
+    OP_NEG,
+    OP_BTS,
+    OP_BTR,
+    OP_BTC,
 };
 
 /* What the opcode asks for: operation, size, and where the other operand comes from. */
@@ -323,8 +337,8 @@ static void move_to_bit(struct insn *i, const struct shape *s, uint64_t bit)
     i->address += (uint64_t)(number >> shift) * s->size;
 }
 
-static void finish_registers(const struct insn *i, const struct shape *s,
-                             const struct operands *o, struct regs *r)
+static void finish_registers(const struct insn *i, const struct shape *s, const struct operands *o,
+                             struct regs *r)
 {
     if (s->operation == OP_XCHG || s->operation == OP_XADD)
         insn_set(i, r, i->reg, s->size, o->old);

@@ -10,9 +10,9 @@
 
 /* The instruction's outcome, given what the entry holds. */
 struct store {
-    uint64_t value;  /* the whole entry afterwards */
-    bool reads;      /* the value depends on the old one: it must still be there */
-    bool writes;     /* false: the entry keeps its value (failed CMPXCHG: it is written back) */
+    uint64_t value;   /* the whole entry afterwards */
+    bool reads;       /* the value depends on the old one: it must still be there */
+    bool writes;      /* false: the entry keeps its value (failed CMPXCHG: it is written back) */
     struct regs regs; /* afterwards: registers, flags, rip */
 };
 

@@ -2,7 +2,7 @@
 /* The guest's memory seen through the root that is loaded: every access may fault. */
 #include "machine.h"
 
-#define LOWER_HALF_END   0x0000800000000000ull
+#define LOWER_HALF_END 0x0000800000000000ull
 
 bool fallible_copy(void *to, const void *from, uint64_t bytes);
 

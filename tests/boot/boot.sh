@@ -105,7 +105,7 @@ await() {
 
 # A person who waits for the prompt, types, reads the answer, and leaves.
 person() {
-    await '/ # $'
+    await '^/ # '
     # The answer cannot be the echo of the question.
     # shellcheck disable=SC2016
     echo 'echo $((6*7))-typed'
@@ -151,6 +151,21 @@ case $CASE in
     timeout)
         PATIENCE=4
         boot 124 timeout -m 256M -a pvmm.do=idle "$@" </dev/null
+        ;;
+    interrupt)
+        "$PVMM" run -v -m 256M -a pvmm.do=idle -i "$INITRD" "$@" "$KERNEL" </dev/null \
+            >"$out" 2>"$err" &
+        tool=$!
+        await '^PVMM-READY'
+        shows '^PVMM-READY'
+        qemu=$(sed -n 's/^pvmm: QEMU is process \([0-9]*\).*/\1/p' "$err" | tail -n 1)
+        kill -0 "$qemu" || flunk "no QEMU is running"
+        kill -INT "$tool"
+        rc=0
+        wait "$tool" || rc=$?
+        [ "$rc" -eq 130 ] || flunk "exit code $rc instead of 130"
+        kill -0 "$qemu" 2>/dev/null && flunk "QEMU still runs"
+        cat "$err"
         ;;
     too-small)
         rc=0

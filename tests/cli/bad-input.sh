@@ -50,7 +50,7 @@ bad "object file" "not an executable" type=1
 bad "no program headers" "no program headers" phnum=0
 bad "program headers outside" "truncated" phoff=0xfffffffffffffff0
 bad "note number of odd size" "note 1 is a number of 3 bytes" entry_size=3
-bad "notes run out" "damaged: the ELF note" note_size=30
+bad "notes run out" "damaged: the ELF note" note_size=40
 bad "notes outside the file" "truncated: the ELF notes" note_size=0x100000
 bad "segment outside the file" "truncated: segment 0" offset=0x7ffffffffffff000
 bad "more in the file than in memory" "bytes in the file but" filesz=0x800 memsz=0x400
@@ -78,7 +78,8 @@ bad "p2m reaches the hypervisor's slots" "the p2m list .* (canonical|wraps)" p2m
 check "image too big" 125 "memory too small: the image ends at 17 MiB, the guest has 16" \
     run -m 16M "$dir/good"
 check "no room for tables" 125 "memory too small: .* need [0-9]+ MiB" run -m 17M "$dir/good"
-bad "absurd size" "memory too small" memsz=0x7fffffffffff
+bad "larger than the guest" "memory too small: the image ends at 1552 MiB" memsz=0x60000000
+bad "larger than the address space" "wraps around" memsz=0x7fffffffffff
 
 # --- initial ramdisks
 initrd() {

@@ -47,6 +47,16 @@ static bool is_table(unsigned type)
     return type >= TYPE_L1 && type <= TYPE_L4;
 }
 
+/* What is wrong, and with which frame; NULL stays NULL. */
+static const char *with_frame(const char *wrong, uint64_t n)
+{
+    static char text[160];
+    if (!wrong)
+        return NULL;
+    snprintf(text, sizeof(text), "%s (frame %" PRIx64 ")", wrong, n);
+    return text;
+}
+
 /* ---- translation caches */
 
 static bool forbids_writing(const struct world *w, uint64_t n)
@@ -77,7 +87,7 @@ const char *world_check_tlb(struct world *w)
         for (uint64_t n = 0; cpu->any_cached && n < w->core.nr_frames; n++) {
             const char *wrong = cpu->cached[n].as ? check_cached(w, &cpu->cached[n], n) : NULL;
             if (wrong)
-                return wrong;
+                return with_frame(wrong, n);
         }
     }
     return NULL;
@@ -169,11 +179,11 @@ const char *world_check_tables(struct world *w)
     const char *wrong = NULL;
     for (uint64_t n = 0; n < w->core.nr_frames && !wrong; n++)
         if (is_table(type_of(w, n)) && uses_of(w, n) > 0 && validated(w, n))
-            wrong = scan_table(w, r, n);
+            wrong = with_frame(scan_table(w, r, n), n);
     for (unsigned i = 0; i < WORLD_CPUS && !wrong; i++)
         wrong = scan_vcpu(w, r, &w->cpu[i].vcpu);
     for (uint64_t n = 0; n < w->core.nr_frames && !wrong; n++)
-        wrong = judge(w, &r[n], n);
+        wrong = with_frame(judge(w, &r[n], n), n);
     return wrong;
 }
 

@@ -48,6 +48,8 @@ static void print_history(FILE *f)
 _Noreturn static void fail(const char *what)
 {
     world_print_audit(&the_world.audit);
+    if (options.replay)
+        world_print_frames(&the_world);
     fprintf(stderr, "FAILED: %s\n", what);
     print_history(stderr);
     _exit(1);
@@ -61,12 +63,18 @@ static void on_signal(int sig)
     _exit(1);
 }
 
-/* The sanitizers' way out; not there without them. */
-void __sanitizer_set_death_callback(void (*f)(void)) __attribute__((weak));
+/* So that what the sanitizers find comes with the history, too. */
+const char *__asan_default_options(void);
+const char *__ubsan_default_options(void);
 
-static void on_death(void)
+const char *__asan_default_options(void)
 {
-    print_history(stderr);
+    return "abort_on_error=1";
+}
+
+const char *__ubsan_default_options(void)
+{
+    return "abort_on_error=1:print_stacktrace=1";
 }
 
 /* ---- overflow: a frame's counters are raised for the time of one step */
@@ -205,8 +213,6 @@ static void check(struct run *r)
         wrong = world_check_free(r->w);
     if (wrong)
         fail(wrong);
-    if (options.replay && r->steps == options.replay)
-        world_print_frames(r->w);
 }
 
 static void step(struct run *r, unsigned worker)
@@ -385,8 +391,6 @@ int main(int argc, char **argv)
     parse(argc, argv);
     signal(SIGABRT, on_signal);
     signal(SIGALRM, on_signal);
-    if (__sanitizer_set_death_callback)
-        __sanitizer_set_death_callback(on_death);
     start(r);
     for (uint64_t next = 0, likes = 0; r->operations < options.operations;) {
         if (r->steps >= likes) {
@@ -398,8 +402,10 @@ int main(int argc, char **argv)
             next = r->steps + PHASE_STEPS;
         }
         step(r, (unsigned)world_below(r->w, WORLD_CPUS));
-        if (options.replay && r->steps > options.replay)
+        if (options.replay && r->steps > options.replay) {
+            world_print_frames(r->w);
             return 0;
+        }
     }
     finish(r);
     report(r);

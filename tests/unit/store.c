@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The decoder of direct page-table stores against the processor itself: random instructions of
+ * every kind it knows are executed here and given to store_decode(); memory, registers and defined
+ * flags must agree. Usage: store [COUNT [SEED]].
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "asm.h"
+#include "store.h"
+
+#define CELLS         64u /* 8-byte words around the one that is hit: nothing else may change */
+#define CELL_HIT      32u
+#define DEFAULT_COUNT 1000000ul
+#define RET           0xc3
+
+/* Executes the code at `insn` (which ends with RET) with the registers of *r; the stack pointer is
+ * not loaded. */
+void run_code(struct regs *r, const void *insn);
+__asm__(".text\n"
+        "run_code:\n"
+        "  pushq %rbx; pushq %rbp; pushq %r12; pushq %r13; pushq %r14; pushq %r15\n"
+        "  pushq %rdi; pushq %rsi\n"
+        "  pushq 152(%rdi); popfq\n"
+        "  movq 0(%rdi),%r15; movq 8(%rdi),%r14; movq 16(%rdi),%r13; movq 24(%rdi),%r12\n"
+        "  movq 32(%rdi),%rbp; movq 40(%rdi),%rbx; movq 48(%rdi),%r11; movq 56(%rdi),%r10\n"
+        "  movq 64(%rdi),%r9; movq 72(%rdi),%r8; movq 80(%rdi),%rax; movq 88(%rdi),%rcx\n"
+        "  movq 96(%rdi),%rdx; movq 104(%rdi),%rsi; movq 112(%rdi),%rdi\n"
+        "  call *(%rsp)\n"
+        "  pushfq; pushq %rdi; movq 24(%rsp),%rdi\n"
+        "  movq %r15,0(%rdi); movq %r14,8(%rdi); movq %r13,16(%rdi); movq %r12,24(%rdi)\n"
+        "  movq %rbp,32(%rdi); movq %rbx,40(%rdi); movq %r11,48(%rdi); movq %r10,56(%rdi)\n"
+        "  movq %r9,64(%rdi); movq %r8,72(%rdi); movq %rax,80(%rdi); movq %rcx,88(%rdi)\n"
+        "  movq %rdx,96(%rdi); movq %rsi,104(%rdi)\n"
+        "  popq %rax; movq %rax,112(%rdi); popq %rax; movq %rax,152(%rdi)\n"
+        "  addq $16,%rsp\n"
+        "  popq %r15; popq %r14; popq %r13; popq %r12; popq %rbp; popq %rbx\n"
+        "  cld; ret\n");
+
+enum kind { REGISTER, IMMEDIATE, IMMEDIATE8, UNARY, BIT_REGISTER };
+
+struct opcode {
+    uint8_t map, opcode; /* the even one where there is a byte form */
+    bool byte_form;
+    enum kind kind;
+    int extension; /* ModRM.reg, or -1: a register */
+    bool lockable;
+    uint64_t undefined; /* flags */
+};
+
+#define UNDEFINED_BIT (RFLAGS_OF | RFLAGS_SF | RFLAGS_AF | RFLAGS_PF | RFLAGS_ZF)
+
+static const struct opcode opcodes[] = {
+    {0, 0x00, true, REGISTER, -1, true, 0},         /* ADD */
+    {0, 0x08, true, REGISTER, -1, true, RFLAGS_AF}, /* OR */
+    {0, 0x10, true, REGISTER, -1, true, 0},         /* ADC */
+    {0, 0x18, true, REGISTER, -1, true, 0},         /* SBB */
+    {0, 0x20, true, REGISTER, -1, true, RFLAGS_AF}, /* AND */
+    {0, 0x28, true, REGISTER, -1, true, 0},         /* SUB */
+    {0, 0x30, true, REGISTER, -1, true, RFLAGS_AF}, /* XOR */
+    {0, 0x80, true, IMMEDIATE, 0, true, 0},
+    {0, 0x80, true, IMMEDIATE, 1, true, RFLAGS_AF},
+    {0, 0x80, true, IMMEDIATE, 2, true, 0},
+    {0, 0x80, true, IMMEDIATE, 3, true, 0},
+    {0, 0x80, true, IMMEDIATE, 4, true, RFLAGS_AF},
+    {0, 0x80, true, IMMEDIATE, 5, true, 0},
+    {0, 0x80, true, IMMEDIATE, 6, true, RFLAGS_AF},
+    {0, 0x83, false, IMMEDIATE8, 0, true, 0},
+    {0, 0x83, false, IMMEDIATE8, 3, true, 0},
+    {0, 0x83, false, IMMEDIATE8, 4, true, RFLAGS_AF},
+    {0, 0x86, true, REGISTER, -1, true, 0},  /* XCHG */
+    {0, 0x88, true, REGISTER, -1, false, 0}, /* MOV */
+    {0, 0xc6, true, IMMEDIATE, 0, false, 0},
+    {0, 0xf6, true, UNARY, 2, true, 0}, /* NOT */
+    {0, 0xf6, true, UNARY, 3, true, 0}, /* NEG */
+    {0, 0xfe, true, UNARY, 0, true, 0}, /* INC */
+    {0, 0xfe, true, UNARY, 1, true, 0}, /* DEC */
+    {1, 0xab, false, BIT_REGISTER, -1, true, UNDEFINED_BIT},
+    {1, 0xb3, false, BIT_REGISTER, -1, true, UNDEFINED_BIT},
+    {1, 0xbb, false, BIT_REGISTER, -1, true, UNDEFINED_BIT},
+    {1, 0xba, false, IMMEDIATE8, 5, true, UNDEFINED_BIT},
+    {1, 0xba, false, IMMEDIATE8, 6, true, UNDEFINED_BIT},
+    {1, 0xba, false, IMMEDIATE8, 7, true, UNDEFINED_BIT},
+    {1, 0xb0, true, REGISTER, -1, true, 0}, /* CMPXCHG */
+    {1, 0xc0, true, REGISTER, -1, true, 0}, /* XADD */
+};
+
+struct trial {
+    const struct opcode *opcode;
+    struct insn_text text;
+    unsigned length;
+    struct regs regs;
+    uint64_t fault;
+    unsigned size;
+};
+
+static uint64_t cells[CELLS];
+static uint64_t state;
+
+static uint64_t random64(void)
+{
+    state ^= state >> 12;
+    state ^= state << 25;
+    state ^= state >> 27;
+    return state * 0x2545f4914f6cdd1dull;
+}
+
+static unsigned below(unsigned n)
+{
+    return (unsigned)(random64() >> 33) % n;
+}
+
+/* Values near the edges are worth more than uniform ones. */
+static uint64_t random_value(void)
+{
+    switch (below(4)) {
+    case 0:
+        return random64();
+    case 1:
+        return below(3) - 1ull;
+    case 2:
+        return 1ull << below(64);
+    default:
+        return (1ull << below(64)) - 1;
+    }
+}
+
+static void emit(struct trial *t, uint64_t v, unsigned bytes)
+{
+    for (unsigned i = 0; i < bytes; i++)
+        t->text.byte[t->length++] = (uint8_t)(v >> 8 * i);
+}
+
+static unsigned random_register(void)
+{
+    unsigned n;
+
+    do {
+        n = below(16);
+    } while (n == 4); /* the stack pointer stays out of it */
+    return n;
+}
+
+static void random_registers(struct trial *t)
+{
+    for (unsigned i = 0; i < 16; i++)
+        *insn_register(&t->regs, i) = random_value();
+    t->regs.rflags =
+        RFLAGS_ONE | RFLAGS_IF |
+        (random64() & (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF));
+    if (below(2)) /* lets CMPXCHG succeed */
+        t->regs.rax = cells[CELL_HIT];
+}
+
+/* Chooses prefixes, opcode, operands; false: the choice does not work out. */
+static bool make_trial(struct trial *t)
+{
+    const struct opcode *o = &opcodes[below(sizeof(opcodes) / sizeof(opcodes[0]))];
+    bool byte = o->byte_form && below(2), operand16 = !byte && below(4) == 0, wide = below(2);
+    bool use_index = below(3) == 0;
+    unsigned mod = below(3), base = random_register(), index = random_register();
+    unsigned reg = o->extension >= 0 ? (unsigned)o->extension : random_register();
+    unsigned scale = below(4), rex, disp_bytes = mod == 1 ? 1 : mod == 2 ? 4 : 0;
+    int64_t disp = mod == 1 ? (int8_t)random64() : mod == 2 ? (int32_t)random64() : 0;
+    int64_t bit_offset = 0;
+
+    memset(t, 0, sizeof(*t));
+    t->opcode = o;
+    t->size = byte ? 1 : wide ? 8 : operand16 ? 2 : 4;
+    if ((use_index && index == base) || (mod == 0 && (base & 7) == 5))
+        return false;
+    random_registers(t);
+    t->fault = (uint64_t)&cells[CELL_HIT] + (t->size == 8 ? 0 : below(8 / t->size) * t->size);
+    if (o->kind == BIT_REGISTER) {
+        if (reg == base || (use_index && reg == index))
+            return false;
+        *insn_register(&t->regs, reg) = random64() % 4096 - 2048;
+        bit_offset =
+            (int64_t)sign_extend(*insn_register(&t->regs, reg), t->size) >> (t->size == 8   ? 6
+                                                                             : t->size == 4 ? 5
+                                                                                            : 4);
+        bit_offset *= (int64_t)t->size;
+    }
+    *insn_register(&t->regs, base) = t->fault - (uint64_t)disp - (uint64_t)bit_offset -
+                                     (use_index ? *insn_register(&t->regs, index) << scale : 0);
+
+    if (o->lockable && below(2))
+        emit(t, 0xf0, 1);
+    if (operand16)
+        emit(t, 0x66, 1);
+    rex = (wide && !byte ? REX_W : 0) | (reg & 8 ? REX_R : 0) | (base & 8 ? REX_B : 0) |
+          (use_index && index & 8 ? REX_X : 0);
+    if (rex || below(4) == 0)
+        emit(t, 0x40 | rex, 1);
+    else if (byte && o->extension < 0 && below(2))
+        reg = 4 + below(4); /* AH CH DH BH */
+    else if (byte && reg == 4)
+        return false;
+    if (o->map)
+        emit(t, 0x0f, 1);
+    emit(t, o->opcode | (o->byte_form && !byte ? 1u : 0), 1);
+    emit(t, mod << 6 | (reg & 7) << 3 | (use_index || (base & 7) == 4 ? 4 : base & 7), 1);
+    if (use_index || (base & 7) == 4)
+        emit(t, scale << 6 | (use_index ? index & 7 : 4) << 3 | (base & 7), 1);
+    emit(t, (uint64_t)disp, disp_bytes);
+    if (o->kind == IMMEDIATE)
+        emit(t, random_value(), t->size == 8 ? 4 : t->size);
+    if (o->kind == IMMEDIATE8)
+        emit(t, random_value(), 1);
+    t->text.n = INSN_BYTES_MAX;
+    return t->length <= INSN_BYTES_MAX;
+}
+
+static void print_trial(const struct trial *t, const char *what)
+{
+    printf("not ok - %s:", what);
+    for (unsigned i = 0; i < t->length; i++)
+        printf(" %02x", t->text.byte[i]);
+    printf(" (at offset %u of the entry)\n", (unsigned)(t->fault % 8));
+}
+
+static bool same_registers(const struct trial *t, struct regs *a, struct regs *b)
+{
+    const uint64_t compared =
+        (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF) &
+        ~t->opcode->undefined;
+
+    for (unsigned i = 0; i < 16; i++) {
+        if (i != 4 && *insn_register(a, i) != *insn_register(b, i))
+            return false;
+    }
+    return ((a->rflags ^ b->rflags) & compared) == 0;
+}
+
+static const char *check(struct trial *t, uint8_t *code)
+{
+    uint64_t before[CELLS], old = cells[CELL_HIT];
+    struct regs real = t->regs;
+    struct store s;
+
+    memcpy(before, cells, sizeof(cells));
+    if (!store_decode(&t->text, &t->regs, t->fault, old, &s))
+        return "not decoded";
+    if (store_decode(&t->text, &t->regs, t->fault ^ 16, old, &s))
+        return "accepted at another address";
+    if (!store_decode(&t->text, &t->regs, t->fault, old, &s))
+        return "not decoded again";
+    memcpy(code, t->text.byte, t->length);
+    code[t->length] = RET;
+    run_code(&real, code);
+
+    if (s.regs.rip - t->regs.rip != t->length)
+        return "wrong length";
+    if ((s.writes ? s.value : old) != cells[CELL_HIT])
+        return "wrong value";
+    if (!s.reads && t->size != 8)
+        return "a part of an entry, not dependent on it";
+    if (!same_registers(t, &real, &s.regs))
+        return "wrong registers or flags";
+    before[CELL_HIT] = cells[CELL_HIT];
+    if (memcmp(before, cells, sizeof(cells)))
+        return "the processor wrote elsewhere: the test is wrong";
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    unsigned long count = argc > 1 ? strtoul(argv[1], NULL, 0) : DEFAULT_COUNT, done = 0;
+    uint8_t *code =
+        mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    state = argc > 2 ? strtoul(argv[2], NULL, 0) : 1;
+    if (code == MAP_FAILED) {
+        printf("1..0 # SKIP no executable memory\n");
+        return 0;
+    }
+    while (done < count) {
+        struct trial t;
+        const char *wrong;
+
+        cells[CELL_HIT] = random_value();
+        if (!make_trial(&t))
+            continue;
+        wrong = check(&t, code);
+        if (wrong) {
+            print_trial(&t, wrong);
+            return 1;
+        }
+        done++;
+    }
+    printf("ok - %lu stores agree with the processor\n1..1\n", done);
+    return 0;
+}
