@@ -6,8 +6,8 @@
 #include <stdint.h>
 #include <time.h>
 
-#define SECOND  INT64_C(1000000000)
-#define NEVER   INT64_MAX
+#define SECOND INT64_C(1000000000)
+#define NEVER  INT64_MAX
 
 static inline int64_t clock_now(void)
 {

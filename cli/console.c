@@ -8,7 +8,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define QUIT_KEY      0x1d /* Ctrl-], as in `xl console` and telnet */
+#define QUIT_KEY       0x1d /* Ctrl-], as in `xl console` and telnet */
 #define DRAIN_PATIENCE 2000 /* ms to wait for a reader of standard output at the end */
 
 static struct termios saved;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The guest's console: COM1 to standard output, standard input to COM1. A terminal on standard input
- * is put in raw mode: every key, Ctrl-C too, belongs to the guest; only Ctrl-] is ours and quits.
+ * The guest's console: COM1 to standard output, standard input to COM1. A terminal on standard
+ * input is put in raw mode: every key, Ctrl-C too, belongs to the guest; only Ctrl-] is ours and
+ * quits.
  */
 #ifndef PVMM_CLI_CONSOLE_H
 #define PVMM_CLI_CONSOLE_H

@@ -178,8 +178,8 @@ static void decide_by_audit(struct report *r)
     if (r->exit_code != EXIT_CLEAN && r->exit_code != EXIT_CRASHED && r->exit_code != EXIT_TIMEOUT)
         return;
     r->exit_code = EXIT_HYPERVISOR;
-    snprintf(r->message + used, sizeof(r->message) - used,
-             "; the audit found %u differences: %s", a->findings, a->finding[0]);
+    snprintf(r->message + used, sizeof(r->message) - used, "; the audit found %u differences: %s",
+             a->findings, a->finding[0]);
 }
 
 void report_decide(struct report *r)

@@ -152,8 +152,7 @@ int decompress_zstd(struct view in, struct sink *out, size_t *used, struct error
     return rc;
 }
 
-static int bzip2_loop(bz_stream *z, struct view in, struct sink *out, size_t *used,
-                      struct error *e)
+static int bzip2_loop(bz_stream *z, struct view in, struct sink *out, size_t *used, struct error *e)
 {
     size_t given = 0;
     int rc = BZ_OK;

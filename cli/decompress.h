@@ -16,8 +16,8 @@ struct sink {
 int sink_put(struct sink *s, const void *data, size_t size, struct error *e);
 
 /*
- * Decode the one stream at the start of `in`; `*used` is its length in bytes. LZ4's legacy format has
- * no end mark, it takes all of `in`. Damage, and a stream cut short, are EXIT_UNTESTABLE.
+ * Decode the one stream at the start of `in`; `*used` is its length in bytes. LZ4's legacy format
+ * has no end mark, it takes all of `in`. Damage, and a stream cut short, are EXIT_UNTESTABLE.
  */
 int decompress(enum format f, struct view in, struct sink *out, size_t *used, struct error *e);
 

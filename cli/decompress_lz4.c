@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * LZ4 comes in two wrappings: the legacy one, which Linux uses for kernels and initial ramdisks, and
- * the frame format, which the `lz4` program writes unless told otherwise.
+ * LZ4 comes in two wrappings: the legacy one, which Linux uses for kernels and initial ramdisks,
+ * and the frame format, which the `lz4` program writes unless told otherwise.
  */
 #include "decompress.h"
 
@@ -66,8 +66,7 @@ int decompress_lz4_legacy(struct view in, struct sink *out, size_t *used, struct
     return rc;
 }
 
-static int frame_loop(LZ4F_dctx *z, struct view in, struct sink *out, size_t *used,
-                      struct error *e)
+static int frame_loop(LZ4F_dctx *z, struct view in, struct sink *out, size_t *used, struct error *e)
 {
     static uint8_t chunk[FRAME_CHUNK];
     size_t at = 0, hint;

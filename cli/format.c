@@ -34,8 +34,7 @@ enum format format_of(struct view v)
     for (size_t i = 0; i < sizeof(magics) / sizeof(magics[0]); i++) {
         const struct magic *m = &magics[i];
 
-        if (v.size >= m->offset + m->length &&
-            memcmp(v.data + m->offset, m->bytes, m->length) == 0)
+        if (v.size >= m->offset + m->length && memcmp(v.data + m->offset, m->bytes, m->length) == 0)
             return m->format;
     }
     return FORMAT_UNKNOWN;
@@ -44,12 +43,18 @@ enum format format_of(struct view v)
 const char *format_name(enum format f)
 {
     static const char *const names[] = {
-        [FORMAT_UNKNOWN] = "unknown",        [FORMAT_ELF] = "ELF",
-        [FORMAT_BZIMAGE] = "bzImage",        [FORMAT_CPIO] = "cpio",
-        [FORMAT_DISK] = "file system image", [FORMAT_GZIP] = "gzip",
-        [FORMAT_XZ] = "xz",                  [FORMAT_ZSTD] = "zstd",
-        [FORMAT_BZIP2] = "bzip2",            [FORMAT_LZMA] = "lzma",
-        [FORMAT_LZ4_LEGACY] = "lz4",         [FORMAT_LZ4_FRAME] = "lz4",
+        [FORMAT_UNKNOWN] = "unknown",
+        [FORMAT_ELF] = "ELF",
+        [FORMAT_BZIMAGE] = "bzImage",
+        [FORMAT_CPIO] = "cpio",
+        [FORMAT_DISK] = "file system image",
+        [FORMAT_GZIP] = "gzip",
+        [FORMAT_XZ] = "xz",
+        [FORMAT_ZSTD] = "zstd",
+        [FORMAT_BZIP2] = "bzip2",
+        [FORMAT_LZMA] = "lzma",
+        [FORMAT_LZ4_LEGACY] = "lz4",
+        [FORMAT_LZ4_FRAME] = "lz4",
         [FORMAT_LZO] = "lzo",
     };
 

@@ -78,4 +78,5 @@ const char help_run[] =
     "  pvmm run vmlinuz\n"
     "  pvmm run -i initramfs.cpio.gz -m 256M --timeout 60 --expect READY vmlinuz\n"
     "  pvmm run --hypervisor /boot/xen-4.17-amd64.gz -i initrd.img vmlinuz\n"
-    "  git bisect run sh -c 'make -j8 || exit 125; pvmm run --timeout 120 --expect init: vmlinux'\n";
+    "  git bisect run sh -c 'make -j8 || exit 125; pvmm run --timeout 120 --expect init: "
+    "vmlinux'\n";

@@ -46,8 +46,8 @@ static int check(int fd, struct error *e)
 
     if (view_of_fd(fd, &v, e) != 0)
         return -1;
-    fit = v.size > EI_CLASS && memcmp(v.data, ELFMAG, SELFMAG) == 0 &&
-          v.data[EI_CLASS] == ELFCLASS32;
+    fit =
+        v.size > EI_CLASS && memcmp(v.data, ELFMAG, SELFMAG) == 0 && v.data[EI_CLASS] == ELFCLASS32;
     view_drop(&v);
     return fit ? 0 : error_set(e, EXIT_ENVIRONMENT, "not a 32-bit multiboot ELF image");
 }
@@ -81,7 +81,8 @@ int hv_image_load(const char *name, bool *real_xen, struct error *e)
     fd = load(path, e);
     if (fd < 0) {
         error_context(e, "hypervisor %s", path);
-        e->code = EXIT_ENVIRONMENT; /* it is not the kernel's fault, whatever the layers below say */
+        e->code =
+            EXIT_ENVIRONMENT; /* it is not the kernel's fault, whatever the layers below say */
     }
     return fd;
 }

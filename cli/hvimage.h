@@ -8,8 +8,8 @@
 #include "error.h"
 
 /*
- * "pvmm" is our own, from $PVMM_HYPERVISOR or from beside the tool; anything else is the path of a Xen
- * image, compressed or not. Returns a memory file, or -1; errors are EXIT_ENVIRONMENT.
+ * "pvmm" is our own, from $PVMM_HYPERVISOR or from beside the tool; anything else is the path of a
+ * Xen image, compressed or not. Returns a memory file, or -1; errors are EXIT_ENVIRONMENT.
  */
 int hv_image_load(const char *name, bool *real_xen, struct error *e);
 

@@ -18,8 +18,8 @@ struct lines {
 void lines_feed(struct lines *l, const char *data, size_t size);
 
 /*
- * Hand out the unfinished line as well, without ending it. For prompts: call it when output has been
- * quiet for a moment, so that a line is not mistaken for its first half.
+ * Hand out the unfinished line as well, without ending it. For prompts: call it when output has
+ * been quiet for a moment, so that a line is not mistaken for its first half.
  */
 void lines_peek(struct lines *l);
 

@@ -29,13 +29,12 @@ static int check_box(const volatile struct pvmm_mailbox *b, struct error *e)
                          "version %u",
                          b->version, PVMM_MAILBOX_VERSION);
     if (b->size < sizeof(*b) || b->log_size != PVMM_LOG_SIZE)
-        return error_set(e, EXIT_ENVIRONMENT, "the mailbox has a size of %u, its log of %u", b->size,
-                         b->log_size);
+        return error_set(e, EXIT_ENVIRONMENT, "the mailbox has a size of %u, its log of %u",
+                         b->size, b->log_size);
     return 0;
 }
 
-static int open_box(struct mailbox *m, int ram_fd, uint64_t address, uint64_t size,
-                    struct error *e)
+static int open_box(struct mailbox *m, int ram_fd, uint64_t address, uint64_t size, struct error *e)
 {
     struct stat st;
     uint8_t *map;
@@ -64,14 +63,10 @@ static int take_line(struct mailbox *m, int ram_fd, struct error *e)
     m->line[m->line_length] = '\0';
     if (m->line[0] != '@' || m->box != NULL)
         return 0; /* a bell: the caller looks at the mailbox anyway */
-    if (sscanf(m->line, "@%" SCNx64 " %" SCNx64, &address, &size) != 2) {
-        m->foreign = true;
+    if (sscanf(m->line, "@%" SCNx64 " %" SCNx64, &address, &size) != 2)
         return error_set(e, EXIT_ENVIRONMENT, "the hypervisor's hello makes no sense");
-    }
-    if (open_box(m, ram_fd, address, size, e) != 0) {
-        m->foreign = true;
+    if (open_box(m, ram_fd, address, size, e) != 0)
         return error_context(e, "mailbox at 0x%" PRIx64, address);
-    }
     return 0;
 }
 
@@ -124,16 +119,21 @@ void mailbox_log_tail(const struct mailbox *m, char *text, size_t size)
 {
     uint64_t end, at;
     size_t n = 0;
+    bool in_line;
 
     text[0] = '\0';
     if (m->box == NULL)
         return;
     end = m->box->log_written;
     at = end > size - 1 ? end - (size - 1) : 0;
-    if (end - at > PVMM_LOG_SIZE)
-        at = end - PVMM_LOG_SIZE;
-    while (at < end)
-        text[n++] = m->box->log[at++ % PVMM_LOG_SIZE];
+    in_line = at == 0;
+    for (; at < end; at++) {
+        const char c = m->box->log[at % PVMM_LOG_SIZE];
+
+        if (in_line)
+            text[n++] = c == '\n' || isprint((unsigned char)c) ? c : ' ';
+        in_line |= c == '\n';
+    }
     text[n] = '\0';
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Anonymous files. Everything QEMU is given (its RAM, the hypervisor, the kernel, the initrd) lies in
- * one, reached as /proc/self/fd/N: nothing to clean up, and no path that needs escaping.
+ * Anonymous files. Everything QEMU is given (its RAM, the hypervisor, the kernel, the initrd) lies
+ * in one, reached as /proc/self/fd/N: nothing to clean up, and no path that needs escaping.
  */
 #ifndef PVMM_CLI_MEMFD_H
 #define PVMM_CLI_MEMFD_H
@@ -30,8 +30,8 @@ int memfd_append(int fd, const void *data, size_t size, struct error *e);
 int view_of_fd(int fd, struct view *v, struct error *e);
 
 /*
- * Map a regular file for reading. `code` is the exit code if it is missing, unreadable or empty. The
- * content is copied first: a file that shrinks while it is mapped would end the tool by SIGBUS.
+ * Map a regular file for reading. `code` is the exit code if it is missing, unreadable or empty.
+ * The content is copied first: a file that shrinks while it is mapped would end the tool by SIGBUS.
  */
 int view_of_path(const char *path, int code, struct view *v, struct error *e);
 

@@ -108,8 +108,7 @@ static int parse_timeout(struct options *o, const char *text, struct error *e)
     char *end;
 
     o->timeout = strtod(text, &end);
-    if (end == text || *end != '\0' || !isfinite(o->timeout) || o->timeout <= 0 ||
-        o->timeout > 1e8)
+    if (end == text || *end != '\0' || !isfinite(o->timeout) || o->timeout <= 0 || o->timeout > 1e8)
         return error_set(e, EXIT_USAGE, "--timeout %s: not a number of seconds", text);
     return 0;
 }

@@ -31,13 +31,15 @@ struct options {
     bool help;
 };
 
-/* Fill in defaults, then what argv says; argv[0] is "run". Errors are EXIT_USAGE or EXIT_NOT_YET. */
+/* Fill in defaults, then what argv says; argv[0] is "run". Errors are EXIT_USAGE or EXIT_NOT_YET.
+ */
 int options_parse(struct options *o, int argc, char **argv, struct error *e);
 
 /* "64M" and the like; false if it is not a size. */
 bool parse_size(const char *text, uint64_t *bytes);
 
-/* The words of `arguments`, with the defaults for those the user did not give. Malloc'd, or NULL. */
+/* The words of `arguments`, with the defaults for those the user did not give. Malloc'd, or NULL.
+ */
 char *guest_command_line(const char *arguments);
 
 #endif

@@ -77,10 +77,10 @@ static int check_overlap(const Elf64_Phdr *seg, unsigned n, struct error *e)
             const Elf64_Phdr *a = &seg[i], *b = &seg[j];
 
             if (a->p_paddr < b->p_paddr + b->p_memsz && b->p_paddr < a->p_paddr + a->p_memsz)
-                return error_set(
-                    e, EXIT_UNTESTABLE, "segments overlap: 0x%llx-0x%llx and 0x%llx-0x%llx",
-                    ull(a->p_paddr), ull(a->p_paddr + a->p_memsz - 1), ull(b->p_paddr),
-                    ull(b->p_paddr + b->p_memsz - 1));
+                return error_set(e, EXIT_UNTESTABLE,
+                                 "segments overlap: 0x%llx-0x%llx and 0x%llx-0x%llx",
+                                 ull(a->p_paddr), ull(a->p_paddr + a->p_memsz - 1), ull(b->p_paddr),
+                                 ull(b->p_paddr + b->p_memsz - 1));
         }
     return 0;
 }
@@ -132,9 +132,8 @@ static int check_range(const char *what, uint64_t first, uint64_t last, struct e
         return error_set(e, EXIT_UNTESTABLE, "%s %s is not canonical", what,
                          range_text(first, last));
     if (first <= HV_VIRT_LAST && last >= HV_VIRT_START)
-        return error_set(e, EXIT_UNTESTABLE,
-                         "%s %s lies in the hypervisor's slots 0x%llx-0x%llx", what,
-                         range_text(first, last), HV_VIRT_START, HV_VIRT_LAST);
+        return error_set(e, EXIT_UNTESTABLE, "%s %s lies in the hypervisor's slots 0x%llx-0x%llx",
+                         what, range_text(first, last), HV_VIRT_START, HV_VIRT_LAST);
     return 0;
 }
 
@@ -201,7 +200,8 @@ static int need_notes(struct view elf, const struct xen_notes *notes, struct err
                                "supported: ELF notes are needed"
                              : "not a PV kernel: it has no Xen ELF notes");
     if (!notes->seen[XEN_ELFNOTE_ENTRY])
-        return error_set(e, EXIT_UNTESTABLE, "not a PV kernel: it has Xen ELF notes, but no ENTRY%s",
+        return error_set(e, EXIT_UNTESTABLE,
+                         "not a PV kernel: it has Xen ELF notes, but no ENTRY%s",
                          notes->seen[XEN_ELFNOTE_PHYS32_ENTRY]
                              ? " (only PHYS32_ENTRY: it was built for PVH alone)"
                              : "");

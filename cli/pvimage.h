@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Is this ELF file a 64-bit PV kernel that can be loaded? Pure functions on a byte buffer: nothing in
- * the buffer is trusted, nothing outside it is read.
+ * Is this ELF file a 64-bit PV kernel that can be loaded? Pure functions on a byte buffer: nothing
+ * in the buffer is trusted, nothing outside it is read.
  */
 #ifndef PVMM_CLI_PVIMAGE_H
 #define PVMM_CLI_PVIMAGE_H
@@ -20,7 +20,7 @@ struct pv_image {
     uint64_t paddr_offset;
     uint64_t init_p2m; /* with has_init_p2m */
     bool has_init_p2m;
-    bool mod_start_pfn; /* the initrd need not be mapped */
+    bool mod_start_pfn;               /* the initrd need not be mapped */
     uint64_t first_paddr, last_paddr; /* of what is loaded, both inclusive, as offset from pfn 0 */
     char guest_os[32];
 };

@@ -51,8 +51,8 @@ static void command_free(struct command *c)
 }
 
 /*
- * QEMU's -initrd lists multiboot modules "FILE ARGUMENTS,FILE ARGUMENTS"; a comma inside is doubled.
- * The hypervisor sees "FILE ARGUMENTS", the multiboot way.
+ * QEMU's -initrd lists multiboot modules "FILE ARGUMENTS,FILE ARGUMENTS"; a comma inside is
+ * doubled. The hypervisor sees "FILE ARGUMENTS", the multiboot way.
  */
 static char *module_list(const struct machine *m)
 {

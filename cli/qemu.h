@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One QEMU process: started, watched, ended. It gets everything by inherited descriptors, dies with
- * this process, and is a process group of its own, so that a Ctrl-C of the terminal does not reach it.
+ * this process, and is a process group of its own, so that a Ctrl-C of the terminal does not reach
+ * it.
  */
 #ifndef PVMM_CLI_QEMU_H
 #define PVMM_CLI_QEMU_H
@@ -18,21 +19,21 @@ struct machine {
     const char *cpu;
     const char *accel; /* tcg or kvm */
     bool icount;
-    uint64_t megabytes;  /* of the machine's memory */
-    int ram_fd;          /* memory file of that size */
-    int hypervisor_fd;   /* memory files of what is booted */
+    uint64_t megabytes; /* of the machine's memory */
+    int ram_fd;         /* memory file of that size */
+    int hypervisor_fd;  /* memory files of what is booted */
     int kernel_fd;
-    int initrd_fd;       /* -1: none */
+    int initrd_fd; /* -1: none */
     const char *hypervisor_arguments;
     const char *guest_arguments;
 };
 
 struct qemu {
     pid_t pid;
-    int pidfd;       /* readable when the process has ended */
-    int com1, com2;  /* our ends, non-blocking */
-    int errors;      /* what QEMU prints, non-blocking */
-    char said[256];  /* the last line of that */
+    int pidfd;      /* readable when the process has ended */
+    int com1, com2; /* our ends, non-blocking */
+    int errors;     /* what QEMU prints, non-blocking */
+    char said[256]; /* the last line of that */
     size_t said_length;
     bool said_ended; /* the line in `said` is complete; the next byte starts a new one */
 };

@@ -18,10 +18,10 @@
 
 #include <pvmm/boot.h>
 
-#define MIB             (UINT64_C(1) << 20)
-#define XEN_OVERHEAD    (512 * MIB)
-#define OWN_OVERHEAD    (64 * MIB) /* the hypervisor, its frame table, the firmware's holes */
-#define MODULES_MAX     (1024 * MIB) /* QEMU puts them below the PCI hole, after the hypervisor */
+#define MIB          (UINT64_C(1) << 20)
+#define XEN_OVERHEAD (512 * MIB)
+#define OWN_OVERHEAD (64 * MIB)   /* the hypervisor, its frame table, the firmware's holes */
+#define MODULES_MAX  (1024 * MIB) /* QEMU puts them below the PCI hole, after the hypervisor */
 
 /* Everything a run is made from. */
 struct plan {
@@ -81,8 +81,7 @@ static int prepare_guest(struct plan *p, struct error *e)
 {
     if (kernel_load(p->o->kernel, &p->kernel, e) != 0)
         return -1;
-    if (p->o->initrd != NULL &&
-        initrd_load(p->o->initrd, &p->initrd_fd, &p->initrd_size, e) != 0)
+    if (p->o->initrd != NULL && initrd_load(p->o->initrd, &p->initrd_fd, &p->initrd_size, e) != 0)
         return -1;
     if (pv_image_fits(&p->kernel.image, p->o->memory, p->initrd_size, e) != 0)
         return error_context(e, "kernel %s", p->o->kernel);

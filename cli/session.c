@@ -11,11 +11,11 @@
 #include "clock.h"
 #include "exitcodes.h"
 
-#define HELLO_PATIENCE  (3 * SECOND)   /* for the hypervisor to come up, with KVM on trial */
-#define STOP_PATIENCE   (10 * SECOND)  /* for the verdict after --expect was seen */
-#define LATE_PATIENCE   (3 * SECOND)   /* for the verdict after a timeout */
-#define LEAVE_PATIENCE  (3 * SECOND)   /* for QEMU to end after the verdict is there */
-#define QUIET           (SECOND / 4)   /* then the unfinished line is taken for a prompt */
+#define HELLO_PATIENCE (3 * SECOND)  /* for the hypervisor to come up, with KVM on trial */
+#define STOP_PATIENCE  (10 * SECOND) /* for the verdict after --expect was seen */
+#define LATE_PATIENCE  (3 * SECOND)  /* for the verdict after a timeout */
+#define LEAVE_PATIENCE (3 * SECOND)  /* for QEMU to end after the verdict is there */
+#define QUIET          (SECOND / 4)  /* then the unfinished line is taken for a prompt */
 
 enum source { SIGNALS, PROCESS, COM1, COM2, ERRORS, STDIN, STDOUT, SOURCES };
 
@@ -36,7 +36,8 @@ static bool guest_over(const struct session *s)
     return mailbox_state(&s->mailbox) == PVMM_STATE_ENDED;
 }
 
-/* Ask our hypervisor to stop the guest and say what there is to say. False: there is none to ask. */
+/* Ask our hypervisor to stop the guest and say what there is to say. False: there is none to ask.
+ */
 static bool ask_to_stop(struct session *s)
 {
     static const char bell = PVMM_BELL_STOP;
@@ -216,6 +217,7 @@ static void take_facts(struct session *s, struct run_facts *f)
         memcpy(f->verdict.message, s->xen.message, sizeof(f->verdict.message));
     } else {
         f->has_verdict = mailbox_verdict(&s->mailbox, &f->verdict);
+        mailbox_log_tail(&s->mailbox, f->log_tail, sizeof(f->log_tail));
     }
     memcpy(f->qemu_said, s->qemu.said, sizeof(f->qemu_said));
     memcpy(f->trouble, s->trouble.text, sizeof(f->trouble));

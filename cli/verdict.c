@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <pvmm/hypercalls.h>
@@ -21,8 +22,12 @@ const char *hypercall_name(unsigned number)
 const char *frame_type_name(unsigned type)
 {
     static const char *const names[PVMM_FRAME_TYPES] = {
-        [PVMM_FRAME_NONE] = "none", [PVMM_FRAME_L1] = "l1",     [PVMM_FRAME_L2] = "l2",
-        [PVMM_FRAME_L3] = "l3",     [PVMM_FRAME_L4] = "l4",     [PVMM_FRAME_DESC] = "descriptor",
+        [PVMM_FRAME_NONE] = "none",
+        [PVMM_FRAME_L1] = "l1",
+        [PVMM_FRAME_L2] = "l2",
+        [PVMM_FRAME_L3] = "l3",
+        [PVMM_FRAME_L4] = "l4",
+        [PVMM_FRAME_DESC] = "descriptor",
         [PVMM_FRAME_WRITABLE] = "writable",
     };
 
@@ -67,8 +72,8 @@ static void print_headline(const struct report *r, FILE *out)
     const bool color = isatty(fileno(out)) && (no_color == NULL || no_color[0] == '\0');
     const char *tone = r->exit_code == EXIT_CLEAN ? "\033[32m" : "\033[31m";
 
-    fprintf(out, "pvmm: %s%s%s: %s\n", color ? tone : "",
-            headline(r->exit_code), color ? "\033[0m" : "", r->message);
+    fprintf(out, "pvmm: %s%s%s: %s\n", color ? tone : "", headline(r->exit_code),
+            color ? "\033[0m" : "", r->message);
 }
 
 static void print_times(const struct run_facts *f, FILE *out)
@@ -170,13 +175,27 @@ static void print_audit(const struct pvmm_audit *a, FILE *out)
         fprintf(out, "    %s\n", a->finding[i]);
 }
 
-void report_print(const struct report *r, FILE *out)
+/* Where the hypervisor itself speaks, its report is at the end of its log. */
+static void print_log(const struct report *r, FILE *out)
+{
+    const char *line = r->facts.log_tail;
+    const bool killed = r->facts.ended && r->facts.verdict.outcome == PVMM_OUTCOME_KILLED;
+
+    if (line[0] == '\0' || (r->exit_code != EXIT_HYPERVISOR && !killed))
+        return;
+    fprintf(out, "  the hypervisor's log ends with\n");
+    while (*line != '\0') {
+        const size_t length = strcspn(line, "\n");
+
+        fprintf(out, "    | %.*s\n", (int)length, line);
+        line += length + (line[length] == '\n');
+    }
+}
+
+static void print_details(const struct report *r, FILE *out)
 {
     const struct run_facts *f = &r->facts;
 
-    print_headline(r, out);
-    if (r->accel == NULL) /* no machine was started */
-        return;
     print_times(f, out);
     if (!f->has_verdict)
         return;
@@ -188,4 +207,13 @@ void report_print(const struct report *r, FILE *out)
     print_frames(&f->verdict, out);
     print_machine(&f->verdict, out);
     print_audit(&f->verdict.audit, out);
+}
+
+void report_print(const struct report *r, FILE *out)
+{
+    print_headline(r, out);
+    if (r->accel == NULL) /* no machine was started */
+        return;
+    print_log(r, out);
+    print_details(r, out);
 }

@@ -35,15 +35,16 @@ struct run_facts {
     struct pvmm_verdict verdict; /* under a real Xen: outcome and message only */
     int qemu_status;             /* of waitpid(), with END_MACHINE */
     char qemu_said[256];
-    char trouble[ERROR_CHARS];   /* with END_CHANNEL */
+    char trouble[ERROR_CHARS]; /* with END_CHANNEL */
+    char log_tail[4096];       /* the end of the hypervisor's log, whole lines */
     double timeout;
     double wall; /* seconds */
 };
 
 struct report {
     int exit_code;
-    const char *outcome; /* one word for programs */
-    char message[ERROR_CHARS + 64]; /* for people */
+    const char *outcome;                     /* one word for programs */
+    char message[ERROR_CHARS + 64];          /* for people */
     const char *kernel, *hypervisor, *accel; /* accel is NULL if no machine was started */
     uint64_t memory;
     struct run_facts facts;

@@ -106,8 +106,8 @@ static struct json_object *to_json(const struct report *r)
 int report_json(const struct report *r, FILE *out)
 {
     struct json_object *o = to_json(r);
-    const int flags = JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
-                      JSON_C_TO_STRING_NOSLASHESCAPE;
+    const int flags =
+        JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE;
 
     fprintf(out, "%s\n", json_object_to_json_string_ext(o, flags));
     json_object_put(o);

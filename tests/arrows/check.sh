@@ -38,8 +38,10 @@ check_quoted() { # folder file header
 check_angled() { # folder file header
     case $1:$3 in
     *:pvmm/*) allowed "$1" abi || [ "$1" = abi ] && return ;;
-    core:std*.h | abi:stdint.h | abi:stddef.h) return ;;
-    hypervisor:std*.h | hypervisor:xen/*) return ;;
+    abi:stdint.h | abi:stddef.h) return ;;
+    core:stdint.h | core:stddef.h | core:stdbool.h) return ;;
+    hypervisor:stdint.h | hypervisor:stddef.h | hypervisor:stdbool.h | hypervisor:stdarg.h) return ;;
+    hypervisor:xen/*) return ;;
     cli:*) return ;;
     esac
     echo "$2: includes <$3>, which $1/DEPENDS does not allow"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Everything that reads a file someone else made, on arbitrary bytes. With clang's libFuzzer it is a
- * fuzz target; on its own it mutates the files it is given, from a seed, for a number of rounds:
+ * Everything that reads a file someone else made, on arbitrary bytes. With clang's libFuzzer it is
+ * a fuzz target; on its own it mutates the files it is given, from a seed, for a number of rounds:
  * fuzz_kernel ROUNDS SEED FILE...
  */
 #include <stdio.h>

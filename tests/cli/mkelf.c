@@ -31,14 +31,30 @@ struct word {
     uint64_t value;
 };
 
-#define WORD(name, value) {#name, offsetof(struct image, name), value}
+#define WORD(name, value)                                                                          \
+    {                                                                                              \
+#name, offsetof(struct image, name), value                                                 \
+    }
 
 static const struct word words[] = {
-    WORD(class, 64), WORD(machine, EM_X86_64), WORD(type, ET_EXEC), WORD(phnum, SEGMENTS + 1),
-    WORD(phoff, sizeof(Elf64_Ehdr)), WORD(paddr, 0x1000000), WORD(filesz, 0x1000),
-    WORD(memsz, 0x2000), WORD(offset, 0x1000), WORD(paddr2, 0x1400000), WORD(memsz2, 0),
-    WORD(notes, 1), WORD(has_entry, 1), WORD(note_size, 0), WORD(entry_size, 8),
-    WORD(entry, 0xffffffff81000000), WORD(virt_base, 0xffffffff80000000), WORD(paddr_offset, 0),
+    WORD(class, 64),
+    WORD(machine, EM_X86_64),
+    WORD(type, ET_EXEC),
+    WORD(phnum, SEGMENTS + 1),
+    WORD(phoff, sizeof(Elf64_Ehdr)),
+    WORD(paddr, 0x1000000),
+    WORD(filesz, 0x1000),
+    WORD(memsz, 0x2000),
+    WORD(offset, 0x1000),
+    WORD(paddr2, 0x1400000),
+    WORD(memsz2, 0),
+    WORD(notes, 1),
+    WORD(has_entry, 1),
+    WORD(note_size, 0),
+    WORD(entry_size, 8),
+    WORD(entry, 0xffffffff81000000),
+    WORD(virt_base, 0xffffffff80000000),
+    WORD(paddr_offset, 0),
     WORD(p2m, 0x8000000000),
 };
 

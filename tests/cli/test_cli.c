@@ -236,8 +236,10 @@ static void a_mailbox_is_found_by_its_hello(void **state)
 static void a_mailbox_that_cannot_be_is_refused(void **state)
 {
     static const char *const texts[] = {
-        "@3010 10\n",    "@fffffffffffff010 20000\n", "@f0000 20000\n", "@80000000 20000\n",
-        "@3011 20000\n", "@4000 20000\n",             "@zz 1\n",        "@\n",
+        "@3010 10\n",     "@fffffffffffff010 20000\n",
+        "@f0000 20000\n", "@80000000 20000\n",
+        "@3011 20000\n",  "@4000 20000\n",
+        "@zz 1\n",        "@\n",
     };
     struct machine_memory *m = *state;
     struct mailbox b;
@@ -274,6 +276,22 @@ static void the_log_is_copied_once_and_wraps(void **state)
     free(text);
 }
 
+static void the_end_of_the_log_is_whole_lines(void **state)
+{
+    struct machine_memory *m = *state;
+    struct mailbox b;
+    char text[16];
+
+    memcpy(m->box.log, "first line\nsecond\1\nthird\n", 25);
+    m->box.log_written = 25;
+    assert_int_equal(hello(m, &b, "@3010 20000\n"), 0);
+    mailbox_log_tail(&b, text, sizeof(text));
+    assert_string_equal(text, "second \nthird\n");
+    mailbox_log_tail(&b, text, 8);
+    assert_string_equal(text, "third\n");
+    mailbox_close(&b);
+}
+
 /* --- the verdict */
 
 struct verdict_case {
@@ -296,20 +314,35 @@ static const struct verdict_case verdict_cases[] = {
     {{GUEST(PVMM_OUTCOME_POWEROFF), .expect_given = true}, EXIT_CRASHED, "poweroff"},
     {{GUEST(PVMM_OUTCOME_REBOOT), .expect_given = true}, EXIT_CRASHED, "reboot"},
     {{GUEST(PVMM_OUTCOME_CRASH), .expect_given = true, .expect_seen = true},
-     EXIT_CLEAN, "expected"},
+     EXIT_CLEAN,
+     "expected"},
     {{GUEST(PVMM_OUTCOME_POWEROFF), .verdict.audit = {.taken = 1, .findings = 2}},
-     EXIT_HYPERVISOR, "poweroff"},
+     EXIT_HYPERVISOR,
+     "poweroff"},
     {{GUEST(PVMM_OUTCOME_POWEROFF), .verdict.audit = {.taken = 0, .findings = 2}},
-     EXIT_CLEAN, "poweroff"},
-    {{.end = END_EXPECT, .ended = true, .has_verdict = true, .expect_given = true,
-      .expect_seen = true, .verdict.outcome = PVMM_OUTCOME_STOPPED}, EXIT_CLEAN, "expected"},
+     EXIT_CLEAN,
+     "poweroff"},
+    {{.end = END_EXPECT,
+      .ended = true,
+      .has_verdict = true,
+      .expect_given = true,
+      .expect_seen = true,
+      .verdict.outcome = PVMM_OUTCOME_STOPPED},
+     EXIT_CLEAN,
+     "expected"},
     {{.end = END_EXPECT, .expect_given = true, .expect_seen = true}, EXIT_CLEAN, "expected"},
-    {{.end = END_EXPECT, .ended = true, .has_verdict = true, .expect_given = true,
-      .expect_seen = true, .verdict.outcome = PVMM_OUTCOME_PANIC},
-     EXIT_HYPERVISOR, "hypervisor-failed"},
+    {{.end = END_EXPECT,
+      .ended = true,
+      .has_verdict = true,
+      .expect_given = true,
+      .expect_seen = true,
+      .verdict.outcome = PVMM_OUTCOME_PANIC},
+     EXIT_HYPERVISOR,
+     "hypervisor-failed"},
     {{.end = END_TIMEOUT}, EXIT_TIMEOUT, "timeout"},
     {{.end = END_TIMEOUT, .ended = true, .verdict.outcome = PVMM_OUTCOME_STOPPED},
-     EXIT_TIMEOUT, "timeout"},
+     EXIT_TIMEOUT,
+     "timeout"},
     {{.end = END_INTERRUPT}, EXIT_INTERRUPTED, "interrupted"},
     {{.end = END_TERMINATE}, EXIT_TERMINATED, "interrupted"},
     {{.end = END_OUTPUT}, EXIT_ENVIRONMENT, "environment"},
@@ -381,7 +414,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_mailbox_is_found_by_its_hello, make_memory, drop_memory),
         cmocka_unit_test_setup_teardown(a_mailbox_that_cannot_be_is_refused, make_memory,
                                         drop_memory),
-        cmocka_unit_test_setup_teardown(the_log_is_copied_once_and_wraps, make_memory,
+        cmocka_unit_test_setup_teardown(the_log_is_copied_once_and_wraps, make_memory, drop_memory),
+        cmocka_unit_test_setup_teardown(the_end_of_the_log_is_whole_lines, make_memory,
                                         drop_memory),
         cmocka_unit_test(verdicts_follow_from_facts),
         cmocka_unit_test(hypercalls_have_their_names),

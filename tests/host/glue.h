@@ -14,7 +14,7 @@
 
 #define GLUE_TABLE_ENTRIES     WORLD_TABLE_ENTRIES
 #define GLUE_L4_RESERVED_FIRST (WORLD_TABLE_ENTRIES / 2)
-#define GLUE_L4_RESERVED_LAST  (WORLD_TABLE_ENTRIES / 2 + WORLD_TABLE_ENTRIES / 8)
+#define GLUE_L4_RESERVED_LAST  (WORLD_TABLE_ENTRIES / 2 + (WORLD_TABLE_ENTRIES == 512 ? 15 : 1))
 
 uint64_t *glue_frame(struct core *c, mfn_t m);
 bool glue_pause(struct core *c);

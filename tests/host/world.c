@@ -54,7 +54,7 @@ static void make_domain(struct world *w, unsigned i)
 void world_init(struct world *w, uint64_t nr_frames, uint64_t seed)
 {
     assert(nr_frames <= WORLD_FRAMES_MAX);
-    *w = (struct world){.random = seed, .clock_last = 0xffff};
+    *w = (struct world){.random = seed, .clock_last = 0xffff, .missing = NO_MFN};
     core_init(&w->core, w->frames, w->m2p, nr_frames, w);
     for (uint64_t n = 0; n < nr_frames - WORLD_DEVICE_FRAMES; n++) {
         core_frame_is_ram(&w->core, mfn(n));
@@ -109,7 +109,7 @@ void world_pause(struct world *w, enum pause_mode mode, uint64_t at_or_one_in)
 uint64_t *glue_frame(struct core *c, mfn_t m)
 {
     assert(m.n < c->nr_frames);
-    return world_of(c)->memory[m.n];
+    return mfn_eq(m, world_of(c)->missing) ? NULL : world_of(c)->memory[m.n];
 }
 
 bool glue_pause(struct core *c)

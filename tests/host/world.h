@@ -55,6 +55,7 @@ struct world {
     uint64_t m2p[WORLD_FRAMES_MAX];
     uint64_t memory[WORLD_FRAMES_MAX][WORLD_TABLE_ENTRIES];
     bool free[WORLD_FRAMES_MAX];
+    mfn_t missing; /* its content is not there, as in a dump; NO_MFN: all is */
     struct core_domain domain[WORLD_DOMAINS];
     struct world_cpu cpu[WORLD_CPUS];
     struct core_count scratch[WORLD_FRAMES_MAX];

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The memory workload of the test ramdisk: what makes a kernel build, change and drop page tables by
- * the thousand, with every byte checked. Prints one line a phase; exits 0 only if all of them held.
+ * The memory workload of the test ramdisk: what makes a kernel build, change and drop page tables
+ * by the thousand, with every byte checked. Prints one line a phase; exits 0 only if all of them
+ * held.
  *
  *     workload FORKS DIRECTORY-ON-TMPFS
  */
