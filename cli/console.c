@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #define QUIT_KEY       0x1d /* Ctrl-], as in `xl console` and telnet */
+#define INTERRUPT_KEY  0x03 /* Ctrl-C */
 #define DRAIN_PATIENCE 2000 /* ms to wait for a reader of standard output at the end */
 
 static struct termios saved;
@@ -59,6 +60,12 @@ bool console_has_output(const struct console *c)
     return c->out_size > 0;
 }
 
+static bool has_quit_key(const struct console *c)
+{
+    return memchr(c->in, QUIT_KEY, c->in_size) != NULL ||
+           (!c->all_keys && memchr(c->in, INTERRUPT_KEY, c->in_size) != NULL);
+}
+
 void console_read_stdin(struct console *c)
 {
     const ssize_t n = read(STDIN_FILENO, c->in, sizeof(c->in));
@@ -71,7 +78,7 @@ void console_read_stdin(struct console *c)
     }
     c->in_at = 0;
     c->in_size = (size_t)n;
-    if (is_raw && memchr(c->in, QUIT_KEY, c->in_size) != NULL)
+    if (is_raw && has_quit_key(c))
         c->quit = true;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The guest's console: COM1 to standard output, standard input to COM1. A terminal on standard
- * input is put in raw mode: every key, Ctrl-C too, belongs to the guest; only Ctrl-] is ours and
- * quits.
+ * input is put in raw mode. Ctrl-] is ours and quits; Ctrl-C quits too, unless the guest was given
+ * the whole keyboard.
  */
 #ifndef PVMM_CLI_CONSOLE_H
 #define PVMM_CLI_CONSOLE_H
@@ -22,7 +22,8 @@ struct console {
     char out[CONSOLE_CHUNK];
     size_t out_at, out_size;
     bool in_ended; /* end of standard input: the guest runs on */
-    bool quit;     /* Ctrl-] was typed */
+    bool all_keys; /* Ctrl-C is the guest's */
+    bool quit;     /* a key that quits was typed */
     bool broken;   /* standard output cannot be written */
     bool seen;     /* the guest has printed something */
 };

@@ -10,7 +10,7 @@ enum exit_code {
     EXIT_UNTESTABLE = 125,  /* this kernel or initrd cannot be tested */
     EXIT_ENVIRONMENT = 128, /* no QEMU, no memory, unreadable hypervisor, ... */
     EXIT_USAGE = 129,       /* the command line is wrong */
-    EXIT_INTERRUPTED = 130, /* SIGINT, or Ctrl-] on a terminal */
+    EXIT_INTERRUPTED = 130, /* SIGINT, or a key that quits */
     EXIT_HYPERVISOR = 131,  /* the hypervisor failed, or its audit found differences */
     EXIT_NOT_YET = 132,     /* an option that is planned, but not there yet */
     EXIT_TERMINATED = 143,  /* SIGTERM or SIGHUP */

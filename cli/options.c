@@ -29,6 +29,7 @@ enum long_option {
     OPT_MACHINE,
     OPT_QEMU,
     OPT_LOG,
+    OPT_ALL_KEYS,
 };
 
 static const struct option long_options[] = {
@@ -50,6 +51,7 @@ static const struct option long_options[] = {
     {"machine", required_argument, NULL, OPT_MACHINE},
     {"qemu", required_argument, NULL, OPT_QEMU},
     {"log", required_argument, NULL, OPT_LOG},
+    {"all-keys", no_argument, NULL, OPT_ALL_KEYS},
     {"verbose", no_argument, NULL, 'v'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
@@ -171,6 +173,9 @@ static int parse_long(struct options *o, int opt, char *arg, struct error *e)
         return 0;
     case OPT_TIMEOUT:
         return parse_timeout(o, arg, e);
+    case OPT_ALL_KEYS:
+        o->all_keys = true;
+        return 0;
     case OPT_ICOUNT:
         o->icount = true;
         return 0;

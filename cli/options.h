@@ -27,6 +27,7 @@ struct options {
     uint64_t seed;
     bool has_seed;
     bool icount;
+    bool all_keys; /* Ctrl-C on a terminal goes to the guest */
     bool verbose;
     bool help;
 };

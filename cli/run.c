@@ -227,6 +227,7 @@ static int start(const struct plan *p, struct report *r, struct error *e)
     static struct console console;
     int rc;
 
+    console.all_keys = p->o->all_keys;
     terminal_raw();
     if (try_kvm(p)) {
         rc = attempt(p, "kvm", true, &console, r, e);

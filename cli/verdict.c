@@ -179,9 +179,10 @@ static void print_audit(const struct pvmm_audit *a, FILE *out)
 static void print_log(const struct report *r, FILE *out)
 {
     const char *line = r->facts.log_tail;
-    const bool killed = r->facts.ended && r->facts.verdict.outcome == PVMM_OUTCOME_KILLED;
+    const uint32_t outcome = r->facts.ended ? r->facts.verdict.outcome : PVMM_OUTCOME_NONE;
+    const bool reported = outcome == PVMM_OUTCOME_KILLED || outcome == PVMM_OUTCOME_CRASH;
 
-    if (line[0] == '\0' || (r->exit_code != EXIT_HYPERVISOR && !killed))
+    if (line[0] == '\0' || (r->exit_code != EXIT_HYPERVISOR && !reported))
         return;
     fprintf(out, "  the hypervisor's log ends with\n");
     while (*line != '\0') {

@@ -18,7 +18,7 @@ enum session_end {
     END_MACHINE,   /* QEMU ended without the hypervisor having said so */
     END_EXPECT,    /* --expect was seen */
     END_TIMEOUT,   /* --timeout ran out */
-    END_INTERRUPT, /* SIGINT, or Ctrl-] */
+    END_INTERRUPT, /* SIGINT, or a key that quits */
     END_TERMINATE, /* SIGTERM or SIGHUP */
     END_OUTPUT,    /* standard output cannot be written */
     END_CHANNEL,   /* the hypervisor and this tool do not understand each other */

@@ -68,11 +68,8 @@ int core_decrease(struct core *c, struct core_vcpu *v, struct core_domain *d, mf
     int rc = settle_orphan(c, v, m);
     if (rc == 0 && (load_hold(c, m) & HOLD_SHARED))
         rc = refuse(c, v, CORE_EINVAL, REASON_FRAME_HELD, 1, ABOUT(.frame = m));
-    if (rc == 0) {
-        c->m2p[m.n] = NO_PFN.n;
-        if (take_allocation(c, m))
-            ref_put(c, m);
-    }
+    if (rc == 0 && take_allocation(c, m))
+        ref_put(c, m); /* m2p keeps the pfn while something still refers to the frame */
     ref_put(c, m);
     return rc;
 }

@@ -15,7 +15,7 @@ int64_t hc_set_gdt(struct call *c)
     mfn_t frames[CORE_GDT_FRAMES];
     if (entries > FIRST_RESERVED_GDT_ENTRY)
         return -XEN_EINVAL;
-    if (!copy_from_guest(numbers, gva(c->arg[0]), n * sizeof(numbers[0])))
+    if (n > 0 && !copy_from_guest(numbers, gva(c->arg[0]), n * sizeof(numbers[0])))
         return -XEN_EFAULT;
     for (unsigned i = 0; i < n; i++)
         frames[i] = mfn(numbers[i]);

@@ -47,7 +47,8 @@ static bool batch_start(struct call *c, struct batch *b, int64_t *result)
         if (b->done_at.a && !copy_from_guest(&b->done, b->done_at, sizeof(b->done)))
             b->done = 0;
     }
-    if (guest_range_ok(b->list, (uint64_t)b->count * b->element_bytes))
+    /* The elements are fetched one by one; where the list ends shows then. */
+    if (guest_range_ok(b->list, 1))
         return true;
     *result = request_end(c, -XEN_EFAULT);
     return false;
@@ -100,30 +101,32 @@ static int64_t batch_finish(struct call *c, const struct batch *b, uint32_t perf
 
 /* ---- mmu_update */
 
-/* The domain in bits 31:16 (number plus one; 0 the caller) owns the tables, the one in bits 15:0
- * the frames. *frames NULL: it exists, but the caller has no right to it. */
-static int named_domains(struct vcpu *v, uint32_t named, struct core_domain **tables,
-                         struct core_domain **frames)
+/* The domain in bits 31:16 (number plus one; 0 the caller) owns the tables. */
+static bool names_own_tables(const struct vcpu *v, uint32_t named)
+{
+    uint16_t id = (uint16_t)(named >> 16);
+    return id == 0 || id - 1 == v->domain->mem.id;
+}
+
+/* The one in bits 15:0 owns the frames. NULL: it exists, but the caller has no right to it. */
+static int named_frames(struct vcpu *v, uint32_t named, struct core_domain **frames)
 {
     struct core_domain *own = &v->domain->mem;
-    uint16_t tables_id = (uint16_t)(named >> 16), frames_id = (uint16_t)named;
-    *tables = own;
-    if (tables_id != 0 && tables_id - 1 != own->id)
-        return -XEN_ESRCH;
+    uint16_t frames_id = (uint16_t)named;
     *frames = frames_id == DOMID_SELF ? own : frames_id == DOMID_IO ? &io_domain : NULL;
     /* A domain must not name itself by number here: real Xen refuses that. */
     return *frames || frames_id == DOMID_XEN ? 0 : -XEN_ESRCH;
 }
 
-static int update_some(struct call *c, struct core_domain *tables, struct core_domain *frames,
-                       const struct core_update *u, unsigned n, uint32_t *performed)
+static int update_some(struct call *c, struct core_domain *frames, const struct core_update *u,
+                       unsigned n, uint32_t *performed)
 {
     unsigned done = 0;
     if (n == 0)
         return -XEN_EFAULT;
     if (!frames)
         return -XEN_EPERM;
-    int rc = core_mmu_update(the_core(), &c->v->mem, tables, frames, u, n, &done);
+    int rc = core_mmu_update(the_core(), &c->v->mem, &c->v->domain->mem, frames, u, n, &done);
     *performed += done;
     return rc;
 }
@@ -133,15 +136,17 @@ int64_t hc_mmu_update(struct call *c)
     _Static_assert(sizeof(struct core_update) == sizeof(mmu_update_t), "the ABI's layout");
     struct batch b = {.element_bytes = sizeof(struct core_update)};
     struct core_update u[FETCHED];
-    struct core_domain *tables, *frames;
+    struct core_domain *frames;
     uint32_t performed = 0;
     int64_t result;
     if (!batch_start(c, &b, &result))
         return result;
-    int rc = named_domains(c->v, (uint32_t)c->arg[3], &tables, &frames);
+    if (!names_own_tables(c->v, (uint32_t)c->arg[3]))
+        return request_end(c, -XEN_ESRCH); /* the one refusal that leaves the done counter alone */
+    int rc = named_frames(c->v, (uint32_t)c->arg[3], &frames);
     while (rc == 0 && performed < b.count) {
         unsigned n = batch_fetch(&b, u, performed, b.count - performed);
-        rc = update_some(c, tables, frames, u, n, &performed);
+        rc = update_some(c, frames, u, n, &performed);
     }
     return batch_finish(c, &b, performed, rc);
 }
@@ -198,7 +203,7 @@ static int ext_set_ldt(struct vcpu *v, const struct mmuext_op *op)
     uint32_t entries = op->arg2.nr_ents;
     gva_t base = gva(entries ? op->arg1.linear_addr : 0);
     bool changed = false;
-    if (entries && !guest_range_ok(base, (uint64_t)entries * 8))
+    if (entries && !guest_range_ok(base, 1)) /* what of it is reachable shows page by page */
         return -XEN_EINVAL;
     int rc = core_set_ldt(the_core(), &v->mem, base, entries, &changed);
     if (rc == 0 && changed) {

@@ -20,16 +20,26 @@ static enum pvmm_outcome outcome_of(unsigned reason)
     }
 }
 
-static int64_t guest_shutdown(gva_t arg)
+/* A guest that gives up by itself shows its state too: where it stands, and its last page fault. */
+static void report_crash(const struct call *c, unsigned reason, const char *message)
+{
+    log_line("%s", message);
+    crash_report(c->v, c->regs, gva(c->v->info->arch.cr2));
+    domain_end(PVMM_OUTCOME_CRASH, reason, message);
+}
+
+static int64_t guest_shutdown(const struct call *c, gva_t arg)
 {
     struct sched_shutdown how;
     if (!copy_from_guest(&how, arg, sizeof(how)))
         return -XEN_EFAULT;
     unsigned reason = how.reason & 0xff;
     char message[64] = "";
-    if (outcome_of(reason) == PVMM_OUTCOME_CRASH)
+    if (outcome_of(reason) == PVMM_OUTCOME_CRASH) {
         format(message, sizeof(message), "the guest shut down with reason %u%s", reason,
                reason == SHUTDOWN_crash ? " (crash)" : "");
+        report_crash(c, reason, message);
+    }
     domain_end(outcome_of(reason), reason, message);
 }
 
@@ -90,7 +100,7 @@ int64_t hc_sched_op(struct call *c)
     case SCHEDOP_block:
         return block(c->v);
     case SCHEDOP_shutdown:
-        return guest_shutdown(arg);
+        return guest_shutdown(c, arg);
     case SCHEDOP_poll:
         return poll(c->v, arg);
     case SCHEDOP_pin_override:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""A person at a terminal: every key reaches the guest's shell, Ctrl-C too; Ctrl-] quits, and the
-terminal is as it was before. terminal.py PVMM BUILD"""
+"""A person at a terminal: with --all-keys every key reaches the guest's shell, Ctrl-C too, and Ctrl-]
+quits; without, Ctrl-C quits. The terminal is as it was before. terminal.py PVMM BUILD"""
 import fcntl
 import os
 import pty
@@ -53,11 +53,15 @@ def main():
         sys.exit(77)
     master, slave = pty.openpty()
     before = termios.tcgetattr(slave)
-    run = subprocess.Popen(
-        [command, "run", "-m", "256M", "-a", "pvmm.do=shell", "--timeout", "200",
-         "-i", f"{build}/initramfs.cpio.gz", kernel],
-        stdin=slave, stdout=slave, stderr=subprocess.PIPE, preexec_fn=own_terminal)
+
+    def start(*options):
+        return subprocess.Popen(
+            [command, "run", "-m", "256M", "-a", "pvmm.do=shell", "--timeout", "200",
+             "-i", f"{build}/initramfs.cpio.gz", *options, kernel],
+            stdin=slave, stdout=slave, stderr=subprocess.PIPE, preexec_fn=own_terminal)
+
     screen = Screen(master)
+    run = start("--all-keys")
     screen.await_text(b"/ # ")
     check("the terminal is raw", not termios.tcgetattr(slave)[3] & (termios.ICANON | termios.ISIG))
     screen.type(b"echo begin; cat\n")
@@ -70,6 +74,11 @@ def main():
     check("Ctrl-] quits with 130", run.wait(20) == 130)
     check("stderr says so", b"interrupted" in run.stderr.read())
     check("the terminal is restored", termios.tcgetattr(slave) == before)
+    run = start()
+    screen.await_text(b"Linux version")
+    screen.type(b"\x03")
+    check("Ctrl-C quits with 130", run.wait(20) == 130)
+    check("the terminal is restored again", termios.tcgetattr(slave) == before)
 
 
 main()

@@ -41,7 +41,7 @@
 #define RW_ENTRY (P_ | RW | A_)
 #define TABLE_ENTRY (P_ | RW | US | A_)
 
-#define FLAT_DS FLAT_KERNEL_DS
+#define FLAT_DS FLAT_KERNEL_SS
 
 /* ---- start.S, main.c */
 
