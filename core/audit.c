@@ -39,11 +39,26 @@ static void count_hold(struct recount *r, mfn_t m)
         r->count[m.n].holds++;
 }
 
+/* No descriptor that the CPU may load raises privilege. */
+static void check_descriptors(struct recount *r, mfn_t m)
+{
+    const uint64_t *at = glue_frame(r->c, m);
+    for (unsigned i = 0; at && i < ENTRIES; i++) {
+        uint64_t d = entry_load(&at[i]);
+        uint64_t fixed = d;
+        if (!core_descriptor_fix(&fixed) || fixed != d)
+            finding(r->a, FINDING_ENTRY, m, d, fixed,
+                    mfn_address(m, i * (unsigned)sizeof(uint64_t)));
+    }
+}
+
 static void count_use(struct recount *r, mfn_t m, enum frame_type t)
 {
     if (!can_be_held(r, m))
         return;
     struct core_count *n = &r->count[m.n];
+    if (t == TYPE_DESC && n->type == TYPE_NONE)
+        check_descriptors(r, m);
     n->holds++;
     n->uses++;
     if (n->type == TYPE_NONE)
@@ -54,14 +69,14 @@ static void count_use(struct recount *r, mfn_t m, enum frame_type t)
         walk_table(r, m, t);
 }
 
-/* May a table of owner `from` hold a reference on m? */
-static bool may_hold(const struct recount *r, uint32_t from, mfn_t m)
+/* May a table of owner `from` hold a reference on m? Other domains' frames are for L1 entries only. */
+static bool may_hold(const struct recount *r, uint32_t from, unsigned level, mfn_t m)
 {
     uint32_t owner = hold_owner(load_hold(r->c, m));
     if (owner == from)
         return true;
     const struct core_domain *d = domain_of_owner(r->c, from);
-    return d && d->controls_all && owner != OWNER_NOBODY;
+    return level == TYPE_L1 && d && d->controls_all && owner != OWNER_NOBODY;
 }
 
 static void count_entry(struct recount *r, mfn_t table, unsigned level, unsigned slot, uint64_t e)
@@ -79,7 +94,7 @@ static void count_entry(struct recount *r, mfn_t table, unsigned level, unsigned
             finding(r->a, FINDING_OWNER, m, e, owner, at);
         return;
     }
-    if (!may_hold(r, owner, m))
+    if (!may_hold(r, owner, level, m))
         finding(r->a, FINDING_OWNER, m, e, owner, at);
     r->a->entries++;
     if (level > TYPE_L1)
@@ -225,6 +240,8 @@ static void compare_frame(const struct core *c, mfn_t m, const struct core_count
         finding(a, FINDING_HOLDS, m, hold_count(hold), n->holds, at);
     if (!state_fits(use, hold))
         finding(a, FINDING_STATE, m, use, hold, at);
+    if (hold_owner(hold) == OWNER_NOBODY && c->m2p[m.n] != NO_PFN.n)
+        finding(a, FINDING_M2P, m, c->m2p[m.n], NO_PFN.n, at);
 }
 
 static void compare_domain(const struct core *c, const struct core_domain *d,
@@ -267,6 +284,7 @@ const char *core_finding_text(enum core_finding_kind k)
         [FINDING_ENTRY] = "a validated table holds an entry that validation would refuse",
         [FINDING_STATE] = "its flags contradict each other",
         [FINDING_DOMAIN] = "the domain's frame counter differs from the frames it owns",
+        [FINDING_M2P] = "nobody owns it and yet it has a pfn",
     };
     return (unsigned)k < sizeof(text) / sizeof(text[0]) ? text[k] : "unknown finding";
 }

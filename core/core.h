@@ -18,7 +18,8 @@
  *   R6  The hypervisor's L4 slots: validation ignores what the guest left there and puts its own
  *       in; only an explicit update of such a slot is refused.             entry.c, table.c
  *   R7  m2p[mfn] is the pfn; the guest's p2m is its own and may lag.       update.c, reservation.c
- *   R8  Another domain's frame is reached only through an explicit right.  entry.c, update.c
+ *   R8  Another domain's frame is reached only where a request names that domain; whether it may
+ *       is for the embedding to decide before it asks.                     entry.c, update.c
  *   R9  No stale translation survives a type change: flush by timestamp.   type.c, frame.c
  *   R10 A refused element has no effect; earlier elements of its batch stand. A preempted or failed
  *       promotion may leave partial state at type count zero, never a leaked reference. Every
@@ -136,7 +137,6 @@ enum core_reason {
     REASON_BAD_ADDRESS,      /* misaligned, out of range, or in the hypervisor's part */
     REASON_BAD_DESCRIPTOR,   /* a descriptor that could raise privilege */
     REASON_NO_MEMORY,        /* no free frame, or the domain is at its maximum */
-    REASON_NO_SUCH_DOMAIN,
     REASON_NO_RIGHT,         /* R8 */
     REASON_BAD_COMMAND,
     REASON_FRAME_HELD,       /* the frame has other uses and cannot be given away */
@@ -208,8 +208,8 @@ int core_share(struct core *c, struct core_domain *d, mfn_t m);
  *   core_end    does the TLB flush owed, then finishes what this request left over. CORE_RESTART:
  *               the request's own result stands, but core_begin() and core_end() must run again
  *               before the guest goes on, with the guest's result kept aside.
- * Each core_begin() allows at least one step of work before glue_pause() is heeded, so that
- * restarting always ends.
+ * Each core_begin() and core_end() allows at least one step of work before glue_pause() is heeded, so
+ * that restarting always ends.
  */
 int core_begin(struct core *c, struct core_vcpu *v);
 int core_end(struct core *c, struct core_vcpu *v);
@@ -319,6 +319,14 @@ bool core_frame_pinned(const struct core *c, mfn_t m);
 bool core_frame_validated(const struct core *c, mfn_t m);
 /* Owner's domain id, or -1: nobody, -2: device memory. */
 int core_frame_owner(const struct core *c, mfn_t m);
+/* The parts of the words of struct frame, for who has copies of them (struct core_refusal). The owner
+ * as core_frame_owner() has it. */
+enum frame_type core_use_type(uint64_t use);
+uint32_t core_use_count(uint64_t use);
+uint32_t core_hold_count(uint64_t hold);
+int core_hold_owner(uint64_t hold);
+/* When the frame's last use ended, on the glue's TLB clock (R9). */
+uint16_t core_frame_stamp(const struct core *c, mfn_t m);
 /* The domain's frames by type (uses above zero), and how many are pinned. */
 void core_count_types(const struct core *c, const struct core_domain *d,
                       uint64_t by_type[TYPE_COUNT], uint64_t *pinned);
@@ -348,6 +356,7 @@ enum core_finding_kind {
     FINDING_ENTRY,      /* a validated table holds an entry that validation would refuse */
     FINDING_STATE,      /* flags that do not fit: busy, locked, pinned at count zero, ... */
     FINDING_DOMAIN,     /* a domain's frame counter differs from the frames it owns */
+    FINDING_M2P,        /* a frame that nobody owns has a pfn (R7) */
 };
 
 struct core_finding {

@@ -11,6 +11,8 @@
 #define DESC_GATE_RESERVED (0xffull << 32)
 #define DESC_GATE_SELECTOR_SHIFT 16
 
+#define DESCRIPTORS_PER_PAGE (PAGE_BYTES / sizeof(uint64_t))
+
 #define FIRST_RESERVED_SELECTOR 0xe000u /* <xen/arch-x86/xen.h>: FIRST_RESERVED_GDT_BYTE */
 #define FLAT_CS64 0xe033u               /* <xen/arch-x86/xen-x86_64.h>: FLAT_RING3_CS64 */
 
@@ -100,7 +102,7 @@ void core_drop_ldt(struct core *c, struct core_vcpu *v)
 int core_set_ldt(struct core *c, struct core_vcpu *v, gva_t base, unsigned entries, bool *changed)
 {
     *changed = false;
-    if (entries > CORE_LDT_FRAMES * 512u || (entries && base.a % PAGE_BYTES))
+    if (entries > CORE_LDT_FRAMES * DESCRIPTORS_PER_PAGE || (entries && base.a % PAGE_BYTES))
         return refuse(c, v, CORE_EINVAL, REASON_BAD_ADDRESS, 2, NO_FRAME(.value = base.a));
     if (entries == 0)
         base = gva(0);
@@ -117,7 +119,7 @@ int core_ldt_page(struct core *c, struct core_vcpu *v, unsigned index, mfn_t *ou
 {
     struct core_walk w;
     gva_t va = gva(v->ldt_base.a + (uint64_t)index * PAGE_BYTES);
-    if (index >= CORE_LDT_FRAMES || index * 512u >= v->ldt_entries)
+    if (index >= CORE_LDT_FRAMES || index * DESCRIPTORS_PER_PAGE >= v->ldt_entries)
         return refuse(c, v, CORE_EINVAL, REASON_BAD_ADDRESS, 2, NO_FRAME(.value = index));
     if (!core_walk(c, v->kernel_root, va, &w))
         return refuse(c, v, CORE_EINVAL, REASON_NO_L1, 2, NO_FRAME(.value = va.a));

@@ -14,6 +14,7 @@ int core_end(struct core *c, struct core_vcpu *v)
     if (v->flush_pending)
         glue_tlb_flush_domain(c, v->domain);
     v->flush_pending = false;
+    v->steps = 0;
     struct core_refusal why = v->refusal;
     int rc = finish_leftovers(c, v);
     v->refusal = why;

@@ -49,7 +49,6 @@ const char *core_reason_text(enum core_reason r)
         [REASON_BAD_ADDRESS] = "the address is misaligned or out of range",
         [REASON_BAD_DESCRIPTOR] = "the descriptor could raise privilege",
         [REASON_NO_MEMORY] = "no free frame, or the domain is at its maximum",
-        [REASON_NO_SUCH_DOMAIN] = "there is no such domain",
         [REASON_NO_RIGHT] = "the domain has no right over the other one",
         [REASON_BAD_COMMAND] = "there is no such command",
         [REASON_FRAME_HELD] = "the frame has other uses and cannot be given away",

@@ -269,12 +269,37 @@ bool core_frame_validated(const struct core *c, mfn_t m)
     return load_use(c, m) & USE_VALIDATED;
 }
 
-int core_frame_owner(const struct core *c, mfn_t m)
+int core_hold_owner(uint64_t hold)
 {
-    uint32_t owner = frame_exists(c, m) ? hold_owner(load_hold(c, m)) : OWNER_DEVICE;
+    uint32_t owner = hold_owner(hold);
     if (owner == OWNER_DEVICE)
         return -2;
     return owner == OWNER_NOBODY ? -1 : (int)owner - 1;
+}
+
+int core_frame_owner(const struct core *c, mfn_t m)
+{
+    return core_hold_owner(frame_exists(c, m) ? load_hold(c, m) : hold_of_owner(OWNER_DEVICE));
+}
+
+enum frame_type core_use_type(uint64_t use)
+{
+    return use_type(use);
+}
+
+uint32_t core_use_count(uint64_t use)
+{
+    return use_count(use);
+}
+
+uint32_t core_hold_count(uint64_t hold)
+{
+    return hold_count(hold);
+}
+
+uint16_t core_frame_stamp(const struct core *c, mfn_t m)
+{
+    return hold_stamp(load_hold(c, m));
 }
 
 void core_count_types(const struct core *c, const struct core_domain *d,

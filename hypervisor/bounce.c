@@ -26,6 +26,7 @@ struct bounce {
     bool has_error;
     uint32_t error_code;
     bool has_selectors;
+    bool page_fault; /* its address is in vcpu_info.arch.cr2 */
 };
 
 /* ---- the guest's two modes */
@@ -46,8 +47,6 @@ void enter_guest_user(struct vcpu *v)
     v->in_kernel = false;
     swapgs();
     cpu_load_root(v);
-    if (!mailbox.verdict.ns_to_user)
-        mailbox.verdict.ns_to_user = now_ns() - the_domain.entry_time_ns;
 }
 
 /* ---- the frame */
@@ -100,6 +99,16 @@ static unsigned make_frame(const struct vcpu *v, const struct regs *r, const str
     return n;
 }
 
+static _Noreturn void no_handler(struct vcpu *v, struct regs *r, const struct bounce *b)
+{
+    uint64_t address = v->info->arch.cr2;
+
+    if (b->page_fault)
+        domain_kill(v, r, gva(address), "the guest has no handler for %s at rip %lx, address %lx",
+                    b->what, r->rip, address);
+    domain_kill(v, r, gva(r->rip), "the guest has no handler for %s at rip %lx", b->what, r->rip);
+}
+
 static void deliver(struct vcpu *v, struct regs *r, const struct bounce *b)
 {
     bool was_kernel = v->in_kernel;
@@ -108,8 +117,7 @@ static void deliver(struct vcpu *v, struct regs *r, const struct bounce *b)
     uint64_t sp;
 
     if (!b->handler)
-        domain_kill(v, r, gva(r->rip), "the guest has no handler for %s at rip %lx", b->what,
-                    r->rip);
+        no_handler(v, r, b);
     words = make_frame(v, r, b, was_kernel, frame);
     sp = (was_kernel ? r->rsp : v->kernel_sp) & ~(uint64_t)(STACK_ALIGNMENT - 1);
     sp -= words * sizeof(frame[0]);
@@ -147,7 +155,8 @@ static void deliver_trap(struct vcpu *v, struct regs *r, unsigned vector, bool h
                              .handler = t->address,
                              .mask_events = t->mask_events,
                              .has_error = has_error,
-                             .error_code = error_code});
+                             .error_code = error_code,
+                             .page_fault = has_error && vector == TRAP_PF});
 }
 
 void bounce_exception(struct vcpu *v, struct regs *r, unsigned vector, uint32_t error_code,

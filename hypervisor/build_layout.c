@@ -41,7 +41,8 @@ static uint64_t tables_shared(uint64_t a, uint64_t a_last, uint64_t b, uint64_t 
     return from <= last ? last - from + 1 : 0;
 }
 
-/* The end of a region of `pages` pages that must hold its own tables, and its tables. */
+/* The end of a region of `pages` pages that must hold its own tables, and its tables. 0: it would
+ * go beyond the last address. */
 static uint64_t region_end(uint64_t base, uint64_t pages, uint64_t count[5])
 {
     uint64_t tables = 0, end, seen;
@@ -49,6 +50,8 @@ static uint64_t region_end(uint64_t base, uint64_t pages, uint64_t count[5])
         seen = tables;
         end = base + (pages + tables + SLACK_PAGES + 1) * PAGE_BYTES;
         end = (end + REGION_ALIGN - 1) & ~(REGION_ALIGN - 1);
+        if (end <= base)
+            return 0;
         tables = 0;
         for (unsigned level = 4; level > 0; level--) {
             count[level] = tables_for(base, end - 1, level);
@@ -58,12 +61,16 @@ static uint64_t region_end(uint64_t base, uint64_t pages, uint64_t count[5])
     return end;
 }
 
-static void check_region(const struct layout *l, uint64_t needed)
+static void check_half(const struct layout *l)
 {
     if (l->region_end <= l->virt_base ||
         (l->virt_base < HV_SLOTS_END && l->region_end > 0x0000800000000000ull))
         BAD_GUEST("the kernel's initial mapping 0x%lx-0x%lx leaves its half of the address space",
                   l->virt_base, l->region_end);
+}
+
+static void check_size(const struct layout *l, uint64_t needed)
+{
     if (needed > l->total)
         BAD_GUEST("the guest's memory is too small: %lu KiB given, its start needs %lu KiB",
                   l->total * 4, needed * 4);
@@ -113,12 +120,12 @@ void layout_make(struct layout *l, const struct guest_image *g, uint64_t total,
     l->start_info = take(&cursor, 1).first;
     l->xenstore = take(&cursor, 1).first;
     l->console = take(&cursor, 1).first;
-    if (cursor > total) /* before a region is computed that nothing can fill */
-        check_region(l, cursor);
+    check_size(l, cursor); /* before a region is computed that nothing can fill */
     l->region_end = region_end(g->virt_base, cursor, count);
+    check_half(l);
     take_tables(l, &cursor, count);
     l->stack = take(&cursor, 1).first;
-    check_region(l, cursor + SLACK_PAGES);
+    check_size(l, cursor + SLACK_PAGES);
     cursor = (l->region_end - l->virt_base) / PAGE_BYTES;
     l->mapped = cursor < total ? cursor : total;
     if (g->unmapped_module)
@@ -126,5 +133,5 @@ void layout_make(struct layout *l, const struct guest_image *g, uint64_t total,
     if (g->has_init_p2m)
         take_p2m(l, &cursor, g->init_p2m, list_pages);
     if (cursor > (l->region_end - l->virt_base) / PAGE_BYTES)
-        check_region(l, cursor);
+        check_size(l, cursor);
 }

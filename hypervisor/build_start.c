@@ -116,7 +116,6 @@ void start_state_make(struct domain *d, const struct layout *l, const struct gue
                       const char *command_line)
 {
     d->xenstore_mfn = guest_mfn(l->xenstore);
-    d->start_info_mfn = guest_mfn(l->start_info);
     bind_console(d, l);
     fill_start_info(d, l, g, command_line);
     fill_hypercall_page(l, g);

@@ -174,6 +174,16 @@ static void adopt_tables(struct vcpu *v, const struct layout *l)
 
 /* ---- the whole */
 
+static void check_options(void)
+{
+    int length;
+    const char *bad = option_bad(boot_info.command_line, &length);
+    if (bad)
+        BAD_GUEST("the boot loader's command line has a bad option: %.*s (known: " PVMM_OPT_MEM
+                  "BYTES " PVMM_OPT_SEED "NUMBER)",
+                  length, bad);
+}
+
 static uint64_t wanted_pages(void)
 {
     uint64_t bytes = 0;
@@ -188,14 +198,9 @@ static uint64_t wanted_pages(void)
     return bytes / PAGE_BYTES;
 }
 
-/* A module's string starts with the name of its file; the guest's command line follows. */
 static const char *command_line_of(const struct module *m)
 {
-    const char *s = m->string;
-    while (*s && *s != ' ')
-        s++;
-    while (*s == ' ')
-        s++;
+    const char *s = option_arguments(m->string);
     if (strlen(s) >= PVMM_GUEST_CMDLINE_MAX)
         BAD_GUEST("the guest's command line has %lu bytes, more than %u", strlen(s),
                   PVMM_GUEST_CMDLINE_MAX - 1);
@@ -225,6 +230,7 @@ void domain_build(void)
     static struct guest_image g;
     struct layout l;
     struct domain *d = &the_domain;
+    check_options();
     if (boot_info.nr_modules == 0)
         BAD_GUEST("no kernel: the boot loader passed no module");
     const struct module *kernel = &boot_info.module[0], none = {.size = 0};
@@ -242,6 +248,5 @@ void domain_build(void)
     start_state_make(d, &l, &g, command_line);
     adopt_tables(&d->vcpu[0], &l);
     frames_release_modules();
-    d->entry_time_ns = now_ns();
-    channel_state(PVMM_STATE_RUNNING);
+    domain_started(d);
 }

@@ -33,10 +33,11 @@ struct cpu {
     struct tss tss;
 } __attribute__((aligned(16)));
 
-/* NMI, #MC, #DF: index into tss.ist plus one. */
+/* NMI, #MC, #DF, #DB: index into tss.ist plus one. */
 #define IST_NMI 1
 #define IST_MC  2
 #define IST_DF  3
+#define IST_DB  4
 
 extern uint8_t cpu_blocks[][CPU_BLOCK_BYTES];
 

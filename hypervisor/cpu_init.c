@@ -39,6 +39,8 @@ static struct gate idt[256] __attribute__((aligned(PAGE_BYTES)));
 static unsigned gate_ist(unsigned vector)
 {
     switch (vector) {
+    case TRAP_DB:
+        return IST_DB;
     case TRAP_NMI:
         return IST_NMI;
     case TRAP_MC:
@@ -79,6 +81,7 @@ static void make_tss(struct cpu *c)
     c->tss.ist[IST_NMI - 1] = stack_end(c, 0);
     c->tss.ist[IST_MC - 1] = stack_end(c, 1);
     c->tss.ist[IST_DF - 1] = stack_end(c, 2);
+    c->tss.ist[IST_DB - 1] = stack_end(c, 3);
     c->tss.io_bitmap = sizeof(c->tss); /* none: every port access of the guest is a #GP */
 }
 

@@ -28,7 +28,6 @@ static void vcpu_init(struct domain *d, unsigned id)
     v->id = id;
     v->info = &d->shared->vcpu_info[id];
     v->info->evtchn_upcall_mask = 1;
-    v->info_mfn = NO_MFN;
     v->debugreg[6] = 0xffff0ff0; /* what the registers hold after a reset */
     v->debugreg[7] = 0x400;
     v->runstate.state = RUNSTATE_offline;
@@ -51,6 +50,22 @@ void domain_init(struct domain *d, uint64_t pages)
     vtime_wallclock(d);
 }
 
+/* RAM that no domain owns and that is not free is the hypervisor's own. */
+static uint64_t own_frames(void)
+{
+    uint64_t unowned = 0;
+    for (uint64_t n = 0; n < the_core()->nr_frames; n++)
+        unowned += core_frame_owner(the_core(), mfn(n)) == -1;
+    return unowned - frames_free();
+}
+
+void domain_started(struct domain *d)
+{
+    d->own_frames = own_frames();
+    d->entry_time_ns = now_ns();
+    channel_state(PVMM_STATE_RUNNING);
+}
+
 void first_user_entry(struct vcpu *v)
 {
     if (mailbox.verdict.ns_to_user == 0)
@@ -66,6 +81,19 @@ static void verdict_finding(char *to, const struct core_finding *f)
     log_line("audit: %s", to);
 }
 
+/* The hypervisor's own frames are the same at the end as at the start: a difference was lost. */
+static void verdict_lost(struct pvmm_audit *to)
+{
+    uint64_t own = own_frames();
+    if (own == the_domain.own_frames)
+        return;
+    char *text = to->finding[to->findings < PVMM_FINDINGS ? to->findings : 0];
+    to->findings++;
+    format(text, PVMM_FINDING_CHARS, "frames neither owned nor free: %lu at the start, %lu now",
+           the_domain.own_frames, own);
+    log_line("audit: %s", text);
+}
+
 /* Derives every count afresh and compares (core.h: the oracle). Nothing runs any more. */
 static void verdict_audit(struct pvmm_audit *to)
 {
@@ -77,9 +105,10 @@ static void verdict_audit(struct pvmm_audit *to)
     to->entries = a.entries;
     for (unsigned i = 0; i < a.findings && i < PVMM_FINDINGS; i++)
         verdict_finding(to->finding[i], &a.first[i]);
+    verdict_lost(to);
     to->taken = 1;
     log_line("audit: %lu frames, %lu tables, %lu entries, %lu findings", a.frames, a.tables,
-             a.entries, a.findings);
+             a.entries, (uint64_t)to->findings);
 }
 
 static void verdict_memory(struct pvmm_verdict *to)

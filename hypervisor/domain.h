@@ -50,8 +50,8 @@ void runstate_publish(struct vcpu *v);
 
 /* ---- vtime.c */
 
+void domain_started(struct domain *d); /* built: its first instruction is next */
 void vtime_publish(struct vcpu *v);
-void vtime_refresh(struct vcpu *v, uint64_t now); /* publishes again when the last is old */
 void vtime_wallclock(struct domain *d);
 
 /* ---- console.c */

@@ -5,8 +5,10 @@
  */
 #include "emulate.h"
 
+#include "debugreg.h"
 #include "log.h"
 #include "machine.h"
+#include "request.h"
 #include "traps.h"
 
 #define FORCED_CPUID_BYTES 7u /* ud2, "xen", cpuid */
@@ -114,39 +116,41 @@ static bool read_control(struct vcpu *v, unsigned n, uint64_t *out)
     }
 }
 
-static bool load_root(struct vcpu *v, mfn_t root)
+/* MOV to CR3. One that pauses is executed again, after the guest's interrupts. */
+static bool load_root(struct vcpu *v, const struct regs *r, struct insn *i, mfn_t root)
 {
-    struct core *c = the_core();
-    int result;
+    static unsigned seen;
+    int rc;
 
-    while (core_begin(c, &v->mem) == CORE_RESTART)
-        ;
-    do {
-        result = core_load_kernel_root(c, &v->mem, root);
-    } while (result == CORE_RESTART);
-    if (!result)
-        cpu_load_root(v);
-    while (core_end(c, &v->mem) == CORE_RESTART)
-        ;
-    return !result;
+    if (!request_open(v)) {
+        i->at = 0;
+        return true;
+    }
+    rc = load_kernel_root(v, root);
+    if (rc == CORE_RESTART)
+        i->at = 0;
+    else if (rc)
+        request_refused(v, "MOV to CR3", r->rip, log_worthwhile(&seen));
+    request_close(v);
+    return rc == 0 || rc == CORE_RESTART;
 }
 
-/* Of CR0 the guest has TS; of CR4 nothing: what it sees is what there is. */
-static bool write_control(struct vcpu *v, unsigned n, uint64_t value)
+/* Of CR0 the guest has TS alone; of CR4 nothing: what it sees is what there is. */
+static bool write_control(struct vcpu *v, const struct regs *r, struct insn *i, uint64_t value)
 {
     static unsigned seen;
 
-    switch (n) {
+    switch (i->reg) {
     case 0:
-        if ((value ^ v->guest_cr0) & ~CR0_TS && log_worthwhile(&seen))
-            log_line("write of %lx to CR0 refused (it has %lx)", value, v->guest_cr0);
+        if ((value ^ v->guest_cr0) & ~CR0_TS)
+            return false;
         cpu_set_task_switched(v, value & CR0_TS);
         return true;
     case 2:
         v->info->arch.cr2 = value;
         return true;
     case 3:
-        return load_root(v, maddr_frame((maddr_t){value}));
+        return load_root(v, r, i, maddr_frame((maddr_t){value}));
     case 4:
         if (value != v->guest_cr4 && log_worthwhile(&seen))
             log_line("write of %lx to CR4 ignored (it has %lx)", value, v->guest_cr4);
@@ -156,32 +160,23 @@ static bool write_control(struct vcpu *v, unsigned n, uint64_t value)
     }
 }
 
-/* DR4 and DR5 are other names of 6 and 7. */
-static unsigned debug_register(unsigned n)
-{
-    return n == 4 || n == 5 ? n + 2 : n;
-}
-
 static bool move_register(struct vcpu *v, struct regs *r, struct insn *i, const struct insn_text *t)
 {
-    uint64_t *general;
+    uint64_t *general, modrm;
 
-    if (!insn_modrm(i, t, r, 0))
+    if (!insn_next(i, t, 1, &modrm))
         return false;
+    insn_modrm_registers(i, modrm); /* always registers, whatever the mod bits say */
     general = insn_register(r, i->rm);
     switch (i->opcode) {
     case OP2_READ_CR:
         return read_control(v, i->reg, general);
     case OP2_WRITE_CR:
-        return write_control(v, i->reg, *general);
+        return write_control(v, r, i, *general);
     case OP2_READ_DR:
-        if (i->reg < 8)
-            *general = v->debugreg[debug_register(i->reg)];
-        return i->reg < 8;
+        return debugreg_get(v, i->reg, general) == 0;
     default:
-        if (i->reg < 8)
-            v->debugreg[debug_register(i->reg)] = *general;
-        return i->reg < 8;
+        return debugreg_set(v, i->reg, *general) == 0;
     }
 }
 

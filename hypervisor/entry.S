@@ -63,6 +63,8 @@ trap_stubs:
     pushq $vector
     .if vector == 2 || vector == 8 || vector == 18
     jmp ist_common
+    .elseif vector == 1
+    jmp debug_common
     .else
     jmp trap_common
     .endif
@@ -88,13 +90,28 @@ iret_to_guest:
     RESTORE_REGS
     iretq
 
-/* NMI, #MC, #DF: on stacks of their own, because they may hit between SYSCALL and the stub's
- * switch of stacks. */
+/* NMI, #MC, #DF and #DB come on stacks of their own, because they may hit between SYSCALL and the
+ * stub's switch of stacks: the guest delays a #DB that far with MOV to SS. */
 ist_common:
     cld
     SAVE_REGS
     movq %rsp, %rdi
     call ist_entry
+    RESTORE_REGS
+    iretq
+
+debug_common:
+    cld
+    SAVE_REGS
+    movq %rsp, %rdi
+    testb $3, REGS_cs(%rsp)
+    jz 1f
+    call to_guest_stack
+    movq %rax, %rsp
+    movq %rax, %rdi
+    call guest_entry
+    jmp guest_return
+1:  call host_entry
     RESTORE_REGS
     iretq
 
@@ -144,7 +161,7 @@ syscall_common:
     call guest_entry
     jmp guest_return
 
-/* ---- loads that may fault: see EXCEPTION_ENTRY in uaccess.S. These return 1 after a fault. */
+/* ---- loads that may fault: uaccess.S tells how. These return 1 after a fault. */
 
 /* int load_selector_gs(uint16_t): the inactive GS base is the one that changes */
     .globl load_selector_gs

@@ -15,7 +15,6 @@
 #define LOW_MEMORY_END    0x100000ull /* stays unused: firmware, boot loader's tables; mfn 0 */
 #define BOOT_MAPPED_END   0x100000000ull
 #define NO_PLACE          (~0u)
-#define FRAME_STAMP_SHIFT 32 /* in struct frame's `hold` */
 
 extern uint8_t image_end[];
 
@@ -163,7 +162,7 @@ static void release_range(const struct boot_loader_info *b, struct boot_range r)
 {
     for (uint64_t a = r.start; a < r.end; a += PAGE_BYTES) {
         core_frame_is_ram(the_core(), maddr_frame((maddr_t){a}));
-        if (!is_taken(b, a))
+        if (!is_taken(b, a) && pool.place[a >> PAGE_SHIFT_4K] == NO_PLACE) /* ranges may overlap */
             list_add_shuffled((uint32_t)(a >> PAGE_SHIFT_4K));
     }
 }
@@ -226,7 +225,7 @@ uint64_t m2p_bytes(void)
 /* R9: the frame's last owner may still have a writable translation cached. */
 static void make_clear(mfn_t m)
 {
-    tlb_flush_since((uint16_t)(the_core()->frames[m.n].hold >> FRAME_STAMP_SHIFT));
+    tlb_flush_since(core_frame_stamp(the_core(), m));
     memset(direct_frame(m), 0, PAGE_BYTES);
 }
 

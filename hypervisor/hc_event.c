@@ -11,7 +11,7 @@ static bool virq_is_global(unsigned virq)
     case VIRQ_XENPMU:
         return false;
     default:
-        return virq < VIRQ_ARCH_0;
+        return true;
     }
 }
 

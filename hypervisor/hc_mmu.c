@@ -39,7 +39,8 @@ static bool batch_start(struct call *c, struct batch *b, int64_t *result)
         return false;
     }
     if (b->count == MMU_UPDATE_PREEMPTED && b->list.a == 0) {
-        *result = request_end(c, (int32_t)c->arg[3]);
+        request_end(c, 0);
+        *result = (int32_t)c->arg[3];
         return false;
     }
     if (b->count & MMU_UPDATE_PREEMPTED) {
@@ -186,18 +187,6 @@ static int flush_by_mask(const struct vcpu *v, gva_t bitmap, bool whole, gva_t v
 
 /* ---- mmuext_op */
 
-static int ext_new_kernel_root(struct vcpu *v, mfn_t m)
-{
-    int rc = core_load_kernel_root(the_core(), &v->mem, m);
-    if (rc)
-        return rc;
-    /* The LDT's pages were found through the old root. */
-    core_drop_ldt(the_core(), &v->mem);
-    cpu_unmap_ldt(v);
-    cpu_load_root(v);
-    return 0;
-}
-
 static int ext_set_ldt(struct vcpu *v, const struct mmuext_op *op)
 {
     uint32_t entries = op->arg2.nr_ents;
@@ -245,7 +234,7 @@ static int ext_perform(struct vcpu *v, const struct mmuext_op *op)
     case MMUEXT_UNPIN_TABLE:
         return core_unpin(core, &v->mem, d, m);
     case MMUEXT_NEW_BASEPTR:
-        return ext_new_kernel_root(v, m);
+        return load_kernel_root(v, m);
     case MMUEXT_NEW_USER_BASEPTR:
         return core_load_user_root(core, &v->mem, m);
     case MMUEXT_TLB_FLUSH_LOCAL:

@@ -49,7 +49,7 @@ static int vcpu_info_check(const struct call *c, const struct vcpu *v,
 {
     if (where->offset > PAGE_BYTES - sizeof(vcpu_info_t) || where->offset % _Alignof(vcpu_info_t))
         return -XEN_ENXIO;
-    if (!mfn_eq(v->info_mfn, NO_MFN) || (v != c->v && v->online))
+    if (!mfn_eq(v->mem.held, NO_MFN) || (v != c->v && v->online))
         return -XEN_EINVAL;
     return 0;
 }
@@ -61,7 +61,6 @@ static void vcpu_info_move(struct vcpu *v, const struct vcpu_register_vcpu_info 
     vcpu_info_t *to = (vcpu_info_t *)((uint8_t *)direct_frame(mfn(where->mfn)) + where->offset);
     memcpy(to, v->info, sizeof(*to));
     v->info = to;
-    v->info_mfn = mfn(where->mfn);
     __atomic_store_n(&to->evtchn_pending_sel, ~0ul, __ATOMIC_SEQ_CST);
     event_notify(v);
 }

@@ -100,64 +100,26 @@ static void note_result(const struct call *c, bool served, int64_t result)
                  c->regs->rip);
 }
 
-static void owner_text(char *to, unsigned size, uint64_t owner)
-{
-    if (owner == OWNER_NOBODY)
-        copy_string(to, "nobody's", size);
-    else if (owner == OWNER_DEVICE)
-        copy_string(to, "no RAM", size);
-    else
-        format(to, size, "domain %lu's", owner - 1);
-}
-
-/* The state of the frame that a request stumbled on; the words' layout is struct frame's. */
-static void log_refused_frame(const struct core_refusal *why)
-{
-    char owner[24];
-    if (mfn_eq(why->frame, NO_MFN))
-        return;
-    owner_text(owner, sizeof(owner), why->hold >> 50);
-    log_line("  frame %lx (%s): type %s, %lu uses, %lu references; wanted as %s", why->frame.n,
-             owner, core_type_name((enum frame_type)(why->use >> 60)), why->use & 0xffffffff,
-             why->hold & 0xffffffff, core_type_name((enum frame_type)why->wanted));
-}
-
 void note_refusal(struct call *c, int rc)
 {
-    const struct core_refusal *why = &c->v->mem.refusal;
-    if (why->error != rc) /* not the core's */
+    if (c->v->mem.refusal.error != rc) /* not the core's */
         return;
-    mailbox.verdict.refused_requests++;
     c->noted = true;
-    if (!may_log(c->number))
-        return;
-    log_line("%s: R%u, %s: %d (value %lx, pfn %lx), called from %lx", hypercall_name(c->number),
-             (unsigned)why->rule, core_reason_text(why->reason), rc, why->value,
-             why->frame.n < the_core()->nr_frames ? the_core()->m2p[why->frame.n] : ~0ul,
-             c->regs->rip);
-    log_refused_frame(why);
-    for (unsigned i = 0; i < why->steps; i++)
-        log_line("  at L%u table %lx, slot %u", (unsigned)why->path[i].level, why->path[i].table.n,
-                 (unsigned)why->path[i].slot);
+    request_refused(c->v, hypercall_name(c->number), c->regs->rip, may_log(c->number));
 }
 
 /* ---- memory requests */
 
 bool request_begin(struct call *c)
 {
-    if (core_begin(the_core(), &c->v->mem) != CORE_RESTART)
-        return true;
-    core_end(the_core(), &c->v->mem);
-    return false;
+    return request_open(c->v);
 }
 
 int64_t request_end(struct call *c, int rc)
 {
     if (rc < 0 && rc != CORE_RESTART)
         note_refusal(c, rc);
-    /* Each round does at least one step, so this ends. */
-    while (core_end(the_core(), &c->v->mem) == CORE_RESTART)
-        core_begin(the_core(), &c->v->mem);
+    request_close(c->v);
     return rc == CORE_RESTART ? call_restart(c) : rc;
 }
 

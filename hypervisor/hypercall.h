@@ -12,6 +12,7 @@
 #include <xen/errno.h>
 
 #include "domain.h"
+#include "request.h"
 
 struct call {
     struct vcpu *v;

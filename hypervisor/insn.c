@@ -123,6 +123,12 @@ static bool add_base(struct insn *i, const struct insn_text *t, struct regs *r, 
     return true;
 }
 
+void insn_modrm_registers(struct insn *i, uint64_t modrm)
+{
+    i->reg = (uint8_t)((modrm >> 3 & 7) | (i->rex & REX_R ? 8 : 0));
+    i->rm = (uint8_t)((modrm & 7) | (i->rex & REX_B ? 8 : 0));
+}
+
 bool insn_modrm(struct insn *i, const struct insn_text *t, const struct regs *r, unsigned immediate)
 {
     struct regs copy = *r;
@@ -130,9 +136,8 @@ bool insn_modrm(struct insn *i, const struct insn_text *t, const struct regs *r,
 
     if (!insn_next(i, t, 1, &modrm))
         return false;
+    insn_modrm_registers(i, modrm);
     i->mod = modrm >> 6 & 3;
-    i->reg = (uint8_t)((modrm >> 3 & 7) | (i->rex & REX_R ? 8 : 0));
-    i->rm = (uint8_t)((modrm & 7) | (i->rex & REX_B ? 8 : 0));
     i->address = 0;
     if (i->mod == MOD_REGISTER)
         return true;

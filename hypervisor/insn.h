@@ -41,6 +41,8 @@ bool insn_start(struct insn *i, const struct insn_text *t);
  */
 bool insn_modrm(struct insn *i, const struct insn_text *t, const struct regs *r,
                 unsigned immediate);
+/* Of a ModRM byte only reg and rm, both registers. */
+void insn_modrm_registers(struct insn *i, uint64_t modrm);
 /* The next `bytes` (1, 2, 4, 8) as an unsigned number. */
 bool insn_next(struct insn *i, const struct insn_text *t, unsigned bytes, uint64_t *out);
 

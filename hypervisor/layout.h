@@ -53,10 +53,11 @@
 
 /*
  * Each CPU has one block, aligned to its size, so that any stack pointer in it leads to struct cpu:
- *   page 0 NMI stack, 1 #MC stack, 2 #DF stack, 3 not mapped, 4..15 stack, struct cpu at the top
+ *   page 0 NMI stack, 1 #MC stack, 2 #DF stack, 3 #DB stack, 4 not mapped, 5..15 stack,
+ *   struct cpu at the top
  */
 #define CPU_BLOCK_BYTES 0x10000
-#define CPU_BLOCK_GUARD 3
+#define CPU_BLOCK_GUARD 4
 
 /* Vectors of interrupts. */
 #define VECTOR_PIC      0x20 /* 16 of them */

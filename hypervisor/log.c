@@ -69,6 +69,7 @@ void panic(const char *fmt, ...)
     log_line("PANIC: %s", verdict->message);
     verdict->outcome = PVMM_OUTCOME_PANIC;
     verdict->shutdown_reason = ~0u;
+    verdict->seed = boot_info.seed; /* to see it again */
     channel_state(PVMM_STATE_ENDED);
     channel_bell();
     machine_poweroff();

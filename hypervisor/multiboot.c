@@ -36,14 +36,15 @@ static const void *at(uint64_t address)
 
 static void read_memory_map(struct boot_loader_info *b, const struct multiboot_info *info)
 {
-    uint32_t offset = 0;
+    uint64_t offset = 0;
 
-    while (offset < info->mmap_bytes && b->nr_ram < BOOT_RANGES_MAX) {
+    while (offset + sizeof(struct multiboot_mmap) <= info->mmap_bytes &&
+           b->nr_ram < BOOT_RANGES_MAX) {
         const struct multiboot_mmap *m = at(info->mmap + offset);
 
-        if (m->type == MEMORY_AVAILABLE && m->length)
+        if (m->type == MEMORY_AVAILABLE && m->base + m->length > m->base)
             b->ram[b->nr_ram++] = (struct boot_range){m->base, m->base + m->length};
-        offset += m->size + sizeof(m->size);
+        offset += (uint64_t)m->size + sizeof(m->size);
     }
 }
 
@@ -52,7 +53,9 @@ static void read_modules(struct boot_loader_info *b, const struct multiboot_info
     const struct multiboot_module *m = at(info->modules);
 
     for (unsigned i = 0; i < info->nr_modules && i < BOOT_MODULES_MAX; i++) {
-        b->module[i].range = (struct boot_range){m[i].start, m[i].end};
+        uint32_t end = m[i].end > m[i].start ? m[i].end : m[i].start;
+
+        b->module[i].range = (struct boot_range){m[i].start, end};
         if (m[i].string)
             copy_string(b->module[i].string, at(m[i].string), BOOT_STRING_MAX);
         b->nr_modules++;

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #define BOOT_RANGES_MAX  64
-#define BOOT_STRING_MAX  1024
+#define BOOT_STRING_MAX  5120 /* a file's path and the longest command line */
 #define BOOT_MODULES_MAX 4
 
 struct boot_range {

@@ -37,9 +37,9 @@ static bool parse_number(const char *at, uint64_t *out)
     do {
         int d = digit(*at);
 
-        if (d < 0 || d >= base)
+        if (d < 0 || d >= base || __builtin_mul_overflow(*out, (uint64_t)base, out) ||
+            __builtin_add_overflow(*out, (uint64_t)d, out))
             return false;
-        *out = *out * (uint64_t)base + (uint64_t)d;
         at++;
     } while (*at && *at != ' ');
     return true;
@@ -50,4 +50,46 @@ bool option_number(const char *line, const char *key, uint64_t *out)
     const char *at = find(line, key);
 
     return at && parse_number(at, out);
+}
+
+static bool starts_with(const char *at, const char *key)
+{
+    return !strncmp(at, key, strlen(key));
+}
+
+static bool is_bad(const char *word, int length)
+{
+    uint64_t ignored;
+
+    for (int i = 0; i < length; i++) {
+        if (word[i] != '=')
+            continue;
+        return !(starts_with(word, PVMM_OPT_MEM) || starts_with(word, PVMM_OPT_SEED)) ||
+               !parse_number(word + i + 1, &ignored);
+    }
+    return false;
+}
+
+const char *option_bad(const char *line, int *length)
+{
+    while (*line) {
+        *length = 0;
+        while (line[*length] && line[*length] != ' ')
+            ++*length;
+        if (is_bad(line, *length))
+            return line;
+        line += *length;
+        while (*line == ' ')
+            line++;
+    }
+    return NULL;
+}
+
+const char *option_arguments(const char *string)
+{
+    while (*string && *string != ' ')
+        string++;
+    while (*string == ' ')
+        string++;
+    return string;
 }

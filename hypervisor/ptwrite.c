@@ -4,7 +4,9 @@
  * store faults; here it is decoded and asked of the core like any other update of an entry.
  */
 #include "emulate.h"
+#include "log.h"
 #include "machine.h"
+#include "request.h"
 #include "store.h"
 #include "traps.h"
 
@@ -52,23 +54,26 @@ static int decode_and_write(struct vcpu *v, struct regs *r, gva_t va, maddr_t at
     return result;
 }
 
+/* Refused, but by the guest's own fault: there is no L1 table at that place, or no such store. */
+static bool is_guests_fault(const struct vcpu *v)
+{
+    return v->mem.refusal.reason == REASON_NONE || v->mem.refusal.reason == REASON_NOT_A_TABLE;
+}
+
 bool emulate_table_write(struct vcpu *v, struct regs *r, gva_t va)
 {
-    struct core *c = the_core();
+    static unsigned seen;
     maddr_t at;
-    int result;
+    int rc;
 
     if (!find_target(v, va, &at))
         return false;
-    if (core_begin(c, &v->mem) == CORE_RESTART)
+    if (!request_open(v))
         return true; /* the guest executes the instruction again */
-    result = decode_and_write(v, r, va, at);
-    while (core_end(c, &v->mem) == CORE_RESTART)
-        ;
-    if (result == CORE_RESTART)
-        return true;
-    if (result)
-        return false;
-    mailbox.verdict.emulated_table_writes++;
-    return true;
+    rc = decode_and_write(v, r, va, at);
+    if (rc && rc != CORE_RESTART && !is_guests_fault(v))
+        request_refused(v, "direct table write", r->rip, log_worthwhile(&seen));
+    request_close(v);
+    mailbox.verdict.emulated_table_writes += rc == 0;
+    return rc == 0 || rc == CORE_RESTART;
 }

@@ -3,6 +3,7 @@
  * When the vCPU runs and when it waits. Interrupts only leave notes; everything they ask for is
  * done here, on the way back into the guest, where no request is half done.
  */
+#include "asm.h"
 #include "domain.h"
 
 static bool timer_fired, timer_set;
@@ -65,7 +66,6 @@ static void run_timers(struct vcpu *v)
     timer_fired = timer_set = false;
     uint64_t now = now_ns();
     fire_timers(v, now);
-    vtime_refresh(v, now);
     timer_arm(earlier(earlier(v->timer_due, period_due(v)), v->poll_timeout));
 }
 
@@ -136,17 +136,24 @@ static void wait(struct vcpu *v)
     runstate_publish(v);
 }
 
+/* A guest without a handler for NMIs does not get any. */
+static void deliver_nmi(struct vcpu *v, struct regs *r)
+{
+    v->nmi_pending = false;
+    if (!v->traps[TRAP_NMI].address)
+        return;
+    v->nmi_masked = true;
+    bounce_exception(v, r, TRAP_NMI, 0, 0);
+}
+
 void before_guest(struct vcpu *v, struct regs *r)
 {
     serve(v);
     if (!may_run(v))
         wait(v);
     /* An event on top of an NMI waits by itself: the NMI's entry masks events. */
-    if (v->nmi_pending && !v->nmi_masked) {
-        v->nmi_pending = false;
-        v->nmi_masked = true;
-        bounce_exception(v, r, 2, 0, 0);
-    }
+    if (v->nmi_pending && !v->nmi_masked)
+        deliver_nmi(v, r);
     if (event_due(v))
         bounce_event(v, r);
 }

@@ -7,6 +7,7 @@
 #include "interrupts.h"
 #include "log.h"
 #include "machine.h"
+#include "request.h"
 #include "string.h"
 
 #define INT_N_BYTES       2u
@@ -23,33 +24,25 @@ extern uint8_t iret_to_guest[];
 
 /* ---- the LDT: its pages are mapped when they are first used */
 
-static int take_ldt_page(struct vcpu *v, unsigned index, mfn_t *out)
-{
-    struct core *c = the_core();
-    int result;
-
-    while (core_begin(c, &v->mem) == CORE_RESTART)
-        ;
-    do {
-        result = core_ldt_page(c, &v->mem, index, out);
-    } while (result == CORE_RESTART);
-    while (core_end(c, &v->mem) == CORE_RESTART)
-        ;
-    return result;
-}
-
-/* A fault at an address in the hardware's LDT: true when the page is there now. */
+/* A fault at an address in the hardware's LDT: true when the page is there now, or when the access is
+ * to be made again because taking the page paused: each attempt gets further. */
 static bool fill_ldt(struct vcpu *v, uint64_t address)
 {
     unsigned index;
     mfn_t m;
+    int rc;
 
     if (!cpu_ldt_index(address, &index) || index * PAGE_BYTES / 8 >= v->mem.ldt_entries)
         return false;
-    if (take_ldt_page(v, index, &m))
-        return false;
-    cpu_map_ldt_page(index, m);
-    return true;
+    if (!request_open(v))
+        return true;
+    rc = core_ldt_page(the_core(), &v->mem, index, &m);
+    if (rc == 0)
+        cpu_map_ldt_page(index, m);
+    else if (rc != CORE_RESTART && v->mem.refusal.reason != REASON_NO_L1)
+        request_refused(v, "LDT page", address, true);
+    request_close(v);
+    return rc == 0 || rc == CORE_RESTART;
 }
 
 /* ---- exceptions of the guest */
@@ -119,6 +112,17 @@ static void guest_debug(struct vcpu *v, struct regs *r)
     bounce_exception(v, r, TRAP_DB, 0, 0);
 }
 
+/* The gate is open to the guest; without a handler it is to look as if it were not. */
+static void guest_int80(struct vcpu *v, struct regs *r)
+{
+    if (v->traps[TRAP_INT80].address) {
+        bounce_interrupt(v, r, TRAP_INT80);
+        return;
+    }
+    r->rip -= INT_N_BYTES;
+    bounce_exception(v, r, TRAP_GP, TRAP_INT80 * 8 | SELECTOR_ERROR_IDT, 0);
+}
+
 static void guest_exception(struct vcpu *v, struct regs *r)
 {
     switch (r->vector) {
@@ -154,7 +158,7 @@ void guest_entry(struct regs *r)
     else if (r->vector < TRAPS_OF_CPU)
         guest_exception(v, r);
     else if (r->vector == TRAP_INT80)
-        bounce_interrupt(v, r, TRAP_INT80);
+        guest_int80(v, r);
     else
         handle_interrupt((unsigned)r->vector);
     before_guest(v, r);
@@ -180,8 +184,11 @@ static _Noreturn void iret_failed(struct vcpu *v, struct regs *r)
     resume_guest(g);
 }
 
+/* Only what an access to memory or the load of a selector can raise is ours to go on from. */
 static bool fix_up(struct regs *r)
 {
+    if (r->vector < TRAP_NP || r->vector > TRAP_PF)
+        return false;
     for (const struct exception_fixup *f = exception_table; f < exception_table_end; f++) {
         if (f->fault == r->rip) {
             r->rip = f->fixup;
@@ -216,6 +223,11 @@ void host_entry(struct regs *r)
         handle_interrupt((unsigned)r->vector);
         return;
     }
+    if (r->vector == TRAP_DB) {
+        /* The guest's watchpoint, on its own memory, hit by our copying: not the guest's doing. */
+        write_dr6(DR6_INITIAL);
+        return;
+    }
     if (r->vector == TRAP_PF && v && fill_ldt(v, read_cr2()))
         return;
     if (r->rip == (uint64_t)iret_to_guest)
@@ -224,6 +236,14 @@ void host_entry(struct regs *r)
         return;
     dump_host(r);
     panic("trap %lu in the hypervisor at %lx", r->vector, r->rip);
+}
+
+struct regs *to_guest_stack(const struct regs *r)
+{
+    struct regs *g = guest_regs(this_cpu());
+
+    memcpy(g, r, sizeof(*g));
+    return g;
 }
 
 void ist_entry(struct regs *r)

@@ -16,6 +16,9 @@ void ist_entry(struct regs *r);
 /* Goes on with the guest; `r` at its place on the CPU's stack. */
 _Noreturn void resume_guest(struct regs *r);
 
+/* A trap of the guest's came on a stack of its own: its registers go where those of other traps lie. */
+struct regs *to_guest_stack(const struct regs *r);
+
 /* Runs `v` for the first time; never returns. Loads roots, segments, GDT. */
 _Noreturn void vcpu_start(struct vcpu *v);
 
@@ -33,7 +36,7 @@ void bounce_event(struct vcpu *v, struct regs *r);
 void bounce_syscall(struct vcpu *v, struct regs *r);
 void bounce_failsafe(struct vcpu *v, struct regs *r);
 
-/* HYPERVISOR_iret: takes the frame from the guest's stack. Returns the value of rax. */
+/* HYPERVISOR_iret: takes the frame from the guest's stack. */
 void guest_iret(struct vcpu *v, struct regs *r);
 
 /* Switches between guest-kernel and guest-user mode: GS bases and CR3. */

@@ -49,7 +49,7 @@ struct vcpu {
 
     uint64_t kernel_ss, kernel_sp;         /* stack_switch */
     struct guest_trap traps[256];
-    struct guest_callback event, failsafe, syscall, syscall32, sysenter, nmi_cb;
+    struct guest_callback event, failsafe, syscall, syscall32, sysenter;
     uint64_t fs_base, gs_base_kernel, gs_base_user;
     uint16_t ds, es, fs, gs;               /* while not running */
     uint64_t debugreg[8];
@@ -57,11 +57,9 @@ struct vcpu {
     unsigned iopl;
 
     vcpu_info_t *info;      /* hypervisor's mapping of the registered vcpu_info (starts in shared_info) */
-    mfn_t info_mfn;         /* its frame if registered by the guest (reference + writable type held) */
     gva_t runstate_va;      /* 0: none */
     vcpu_runstate_info_t runstate;
     uint32_t time_version;  /* of what the guest reads in info->time; even between updates */
-    uint64_t time_published; /* when that was last written, ns */
     gva_t time_va;          /* the guest's second copy of it; 0: none */
     uint64_t timer_due;     /* ns of system time; 0: not set. VIRQ_TIMER fires then */
     uint64_t period_ns;     /* of the periodic VIRQ_TIMER; 0: off */
@@ -85,7 +83,7 @@ struct port {
 };
 
 /* Ends of channels that the hypervisor itself serves. */
-enum host_port { HOST_PORT_NONE = 0, HOST_PORT_CONSOLE, HOST_PORT_XENSTORE };
+enum host_port { HOST_PORT_NONE = 0, HOST_PORT_CONSOLE };
 
 struct domain {
     struct core_domain mem;
@@ -96,13 +94,14 @@ struct domain {
     mfn_t shared_mfn;
     struct port ports[EVTCHN_PORTS];
     unsigned ports_known;   /* ports below this have been in use; grows in steps */
-    uint16_t console_port, xenstore_port;
-    mfn_t console_mfn, xenstore_mfn, start_info_mfn;
+    uint16_t console_port;
+    mfn_t console_mfn, xenstore_mfn;
     uint64_t build_frames;  /* frames given at build = start_info.nr_pages */
     uint32_t vm_assist;
 
     bool ended;             /* no vCPU may run any more */
     uint64_t entry_time_ns; /* system time of the first instruction */
+    uint64_t own_frames;    /* RAM that was the hypervisor's own then */
 };
 
 /* The one domain, for now, and the vCPU that this CPU runs. */

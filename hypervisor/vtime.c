@@ -5,8 +5,6 @@
  */
 #include "domain.h"
 
-#define REFRESH_NS 1000000000ull
-
 /* The version is counted here: the guest can write to its own copy. */
 static void write_time(struct vcpu *v, vcpu_time_info_t *to, const vcpu_time_info_t *now)
 {
@@ -42,13 +40,6 @@ void vtime_publish(struct vcpu *v)
     write_time(v, &v->info->time, &now);
     write_time_copy(v, &now);
     v->time_version += 2;
-    v->time_published = now.system_time;
-}
-
-void vtime_refresh(struct vcpu *v, uint64_t now)
-{
-    if (now - v->time_published >= REFRESH_NS)
-        vtime_publish(v);
 }
 
 void vtime_wallclock(struct domain *d)

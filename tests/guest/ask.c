@@ -146,5 +146,5 @@ void tell(const char *fmt, ...)
     va_start(args, fmt);
     format_list(text, sizeof(text), fmt, args);
     va_end(args);
-    say("  %s\n", text);
+    say("%04u   %s\n", number, text);
 }

@@ -22,7 +22,7 @@ static void bad_elements(void)
     static const unsigned places[] = {0, 1, 7, 15, 16, 17, 31, 63};
     for (unsigned i = 0; i < 8; i++) {
         fill(64);
-        updates[places[i]].val = entry_for(71, P_ | PSE);
+        updates[places[i]].val = entry_for(70, P_ | RW); /* the table itself */
         ask_batch(__HYPERVISOR_mmu_update, updates, 64, 5, "64 updates, number %u bad",
                   places[i]);
         ops[places[i]].cmd = 99;
@@ -116,7 +116,7 @@ static void multicalls(void)
     one_call(0, __HYPERVISOR_fpu_taskswitch, 0, 0, 0);
     one_call(1, __HYPERVISOR_update_va_mapping, page_va(75), entry_for(75, RO_ENTRY), 0);
     one_call(2, 99, 0, 0, 0);
-    one_call(3, __HYPERVISOR_update_va_mapping, page_va(75), entry_for(75, P_ | PSE), 0);
+    one_call(3, __HYPERVISOR_update_va_mapping, page_va(75), entry_for(70, P_ | RW), 0);
     one_call(4, __HYPERVISOR_multicall, (uint64_t)calls, 1, 0);
     one_call(5, __HYPERVISOR_update_va_mapping, page_va(75), entry_for(75, RW_ENTRY), 0);
     one_call(6, 1ull << 40, 0, 0, 0);

@@ -64,6 +64,35 @@ static void tree(void)
         make_rw(i);
 }
 
+/* A promotion that fails below the first entry of an L3 table: everything must be as before. */
+static void failed_tree(void)
+{
+    enum { L4 = 87, L3 = 88, L2 = 89, GOOD = 95, BAD = 96 };
+    page(L4)[1] = entry_for(L3, TABLE_ENTRY);
+    page(L3)[0] = entry_for(L2, TABLE_ENTRY);
+    page(L2)[1] = entry_for(GOOD, TABLE_ENTRY);
+    page(L2)[2] = entry_for(BAD, TABLE_ENTRY);
+    page(BAD)[1] = entry_for(L2, P_ | RW);
+    make_ro(L4);
+    make_ro(L3);
+    make_ro(L2);
+    make_ro(GOOD);
+    make_ro(BAD);
+    ask_ext(MMUEXT_PIN_L4_TABLE, pool_mfn[L4], 0, "pin a tree with a bad leaf");
+    ask_va(page_va(L4), entry_for(L4, RW_ENTRY), UVMF_INVLPG, "its L4 writable");
+    ask_va(page_va(L3), entry_for(L3, RW_ENTRY), UVMF_INVLPG, "its L3 writable");
+    ask_va(page_va(L2), entry_for(L2, RW_ENTRY), UVMF_INVLPG, "its L2 writable");
+    ask_va(page_va(GOOD), entry_for(GOOD, RW_ENTRY), UVMF_INVLPG, "its L1 writable");
+    make_ro(L2);
+    make_ro(GOOD);
+    update1(slot_address(BAD, 1), 0);
+    ask_ext(MMUEXT_PIN_L2_TABLE, pool_mfn[L2], 0, "pin the L2, mended");
+    ask_ext(MMUEXT_UNPIN_TABLE, pool_mfn[L2], 0, "unpin it");
+    ask_va(page_va(L2), entry_for(L2, RW_ENTRY), UVMF_INVLPG, "L2 writable");
+    make_rw(GOOD);
+    make_rw(BAD);
+}
+
 /* The live root copied, its own slots kept: it can be loaded. */
 static void other_root(void)
 {
@@ -129,6 +158,7 @@ void conform_ext(void)
     commands();
     pins();
     tree();
+    failed_tree();
     other_root();
     flushes();
     ldt();

@@ -56,7 +56,6 @@ static void decrease(void)
     tell_change(before);
     make_rw(130);
     make_rw(131);
-    tell("content %s", page(130)[7] == 0 ? "zero" : "not zero");
     /* and the guest's own list follows */
     ((uint64_t *)start_info->mfn_list)[pfn_of(pool[130])] = list[0];
 }

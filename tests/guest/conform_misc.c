@@ -77,7 +77,7 @@ static void debug_registers(void)
 
 static void numbers(void)
 {
-    static const unsigned n[] = {22, 43, 44, 45, 46, 47, 49, 50, 51, 52, 53, 54, 55, 56,
+    static const unsigned n[] = {22, 43, 44, 45, 46, 47, 50, 51, 52, 53, 54, 55, 56,
                                  57, 63, 64, 65, 1000};
     for (unsigned i = 0; i < sizeof(n) / sizeof(n[0]); i++)
         ASK(n[i], 0, 0, 0, 0, "hypercall %u", n[i]);

@@ -30,9 +30,10 @@ static void reserved_slots(void)
 {
     static const unsigned slots[] = {255, 256, 257, 260, 271, 272, 511};
     for (unsigned i = 0; i < 7; i++) {
-        ask_update(slot_address(44, slots[i]) + MMU_PT_UPDATE_PRESERVE_AD, 0, DOMID_SELF,
-                   "root slot %u := 0%s", slots[i], slots[i] >= 256 && slots[i] < 272 ? "" : " ");
-        update1(slot_address(44, slots[i]), 0);
+        mmu_update_t u = {slot_address(44, slots[i]), 0};
+        ASK(__HYPERVISOR_mmu_update, &u, 1, 0, DOMID_SELF, "root slot %u := 0", slots[i]);
+        u.val = 0x1230;
+        ASK(__HYPERVISOR_mmu_update, &u, 1, 0, DOMID_SELF, "root slot %u := absent", slots[i]);
     }
 }
 
@@ -151,8 +152,7 @@ static void stores(void)
     store("L1 := writable page", 57, 4, entry_for(60, P_ | RW));
     store("L1 := itself", 57, 5, entry_for(57, P_));
     store("L1 := itself writable", 57, 6, entry_for(57, P_ | RW));
-    store("L1 := bad bits", 57, 7, entry_for(60, P_ | PSE));
-    store("L1 := freed frame number", 57, 8, frame_entry(1ull << 38, P_));
+    store("L1 := beyond", 57, 7, frame_entry(1ull << 38, P_));
     pin(58, 2);
     store("L2 := 0", 58, 1, 0);
     store("L2 := L1", 58, 2, entry_for(57, TABLE_ENTRY));
@@ -163,7 +163,6 @@ static void stores(void)
     store("assisted: L1 := writable page", 57, 4, entry_for(60, P_ | RW));
     store("assisted: L1 := itself", 57, 5, entry_for(57, P_));
     store("assisted: L1 := itself writable", 57, 6, entry_for(57, P_ | RW));
-    store("assisted: L1 := bad bits", 57, 7, entry_for(60, P_ | PSE));
     store("assisted: L1 := beyond", 57, 8, frame_entry(1ull << 38, P_));
     store("assisted: L2 := 0", 58, 1, 0);
     store("assisted: L2 := L1", 58, 2, entry_for(57, TABLE_ENTRY));

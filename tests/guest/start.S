@@ -148,6 +148,24 @@ unguard:
     popq %rbx
     ret
 
+/* ---- for the hostile guest */
+
+    .globl raw_iret
+raw_iret:
+    movq %rdi, %rsp
+    movl $23, %eax
+    syscall
+    ud2
+
+    .globl far_jump
+far_jump:
+    pushq $0xe02b
+    pushq %rdx
+    pushq %rcx
+    pushq %rdi
+    pushq %rsi
+    iretq
+
     .section .bss
     .balign 4096
     .globl stack, stack_end, kernel_stack_end, guard_rsp

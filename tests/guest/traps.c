@@ -10,6 +10,7 @@ extern const char unguard[];
 void trap_entry(struct trap *t);
 
 uint64_t last_fault_address, traps_seen, last_trap_rip;
+uint64_t steps_left; /* single steps to be let go on */
 
 void trap_entry(struct trap *t)
 {
@@ -17,6 +18,10 @@ void trap_entry(struct trap *t)
     last_trap_rip = t->rip;
     if (shared_info)
         last_fault_address = shared_info->vcpu_info[0].arch.cr2;
+    if (t->vector == 1 && steps_left > 0) {
+        steps_left--;
+        return;
+    }
     if (!guard_rsp) {
         say("trap %lu error %lx rip %lx rsp %lx address %lx\n", t->vector, t->error, t->rip,
             t->rsp, last_fault_address);

@@ -224,8 +224,9 @@ bool world_audit(struct world *w)
 void world_print_frames(const struct world *w)
 {
     for (uint64_t n = 0; n < w->core.nr_frames; n++) {
-        fprintf(stderr, "  %3" PRIx64 " owner %4x holds %08x%s%s  %-10s uses %u held %u%s%s%s%s :",
-                n, owner_of(w, n), (uint32_t)w->frames[n].hold,
+        fprintf(stderr,
+                "  %3" PRIx64 " owner %4x holds %08x%s%s  %-10s uses %u held %u%s%s%s%s :", n,
+                owner_of(w, n), (uint32_t)w->frames[n].hold,
                 w->frames[n].hold >> 48 & 1 ? " alloc" : "",
                 w->frames[n].hold >> 49 & 1 ? " shared" : "",
                 core_type_name((enum frame_type)type_of(w, n)), uses_of(w, n), held_of(w, n),

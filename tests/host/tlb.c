@@ -93,8 +93,8 @@ static void walk(struct world *w, struct world_cpu *cpu, mfn_t root)
     for (unsigned level = 4; level > 1; level--) {
         unsigned slot = (unsigned)world_below(w, WORLD_TABLE_ENTRIES);
         uint64_t e = w->memory[m.n][slot];
-        bool reserved = level == 4 && slot >= GLUE_L4_RESERVED_FIRST &&
-                        slot <= GLUE_L4_RESERVED_LAST;
+        bool reserved =
+            level == 4 && slot >= GLUE_L4_RESERVED_FIRST && slot <= GLUE_L4_RESERVED_LAST;
         if (!pte_present(e) || reserved)
             return;
         w->memory[m.n][slot] |= PTE_ACCESSED;

@@ -176,6 +176,10 @@ uint64_t glue_l4_reserved(struct core *c, mfn_t l4, unsigned slot)
            ((l4.n & 7) << 52) | ((uint64_t)(slot & 7) << 55);
 }
 
+void (*world_on_relax)(void);
+
 void glue_relax(void)
 {
+    if (world_on_relax)
+        world_on_relax();
 }

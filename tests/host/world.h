@@ -95,6 +95,9 @@ uint64_t world_below(struct world *w, uint64_t n); /* 0 .. n-1 */
 
 void world_pause(struct world *w, enum pause_mode mode, uint64_t at_or_one_in);
 
+/* What another processor does while the core waits for it, if anything. */
+extern void (*world_on_relax)(void);
+
 /* ---- the processors */
 
 void world_flush_cpu(struct world *w, struct world_cpu *cpu);

@@ -92,6 +92,12 @@ static bool unused(const struct run *r, uint64_t n, unsigned domain, unsigned ar
     return owned(r, n, domain) && core_frame_holds(&r->w->core, mfn(n)) == 1;
 }
 
+static bool unused_pair(const struct run *r, uint64_t n, unsigned domain, unsigned arg)
+{
+    return n + 1 < r->w->core.nr_frames && unused(r, n, domain, arg) &&
+           unused(r, n + 1, domain, arg);
+}
+
 static bool clearable(const struct run *r, uint64_t n, unsigned domain, unsigned arg)
 {
     (void)arg;
@@ -127,8 +133,8 @@ mfn_t choose_owned(struct run *r, unsigned domain)
 
 static uint64_t choose_flags(struct run *r, unsigned level)
 {
-    static const uint64_t harmless[] = {PTE_USER, PTE_ACCESSED, PTE_DIRTY, 1ull << 9, 1ull << 11,
-                                        1ull << 52, 1ull << 60, PTE_NX};
+    static const uint64_t harmless[] = {PTE_USER,   PTE_ACCESSED, PTE_DIRTY,  1ull << 9,
+                                        1ull << 11, 1ull << 52,   1ull << 60, PTE_NX};
     uint64_t flags = PTE_PRESENT;
     for (unsigned i = 0; i < sizeof(harmless) / sizeof(harmless[0]); i++)
         flags |= one_in(r, 3) ? harmless[i] : 0;
@@ -142,17 +148,17 @@ static uint64_t choose_flags(struct run *r, unsigned level)
 static uint64_t choose_l1_entry(struct run *r, unsigned domain, unsigned frame_domain)
 {
     uint64_t flags = choose_flags(r, 1);
+    bool writable = one_in(r, 2);
     if (one_in(r, 100))
-        return pte_make(choose_any(r), flags | (one_in(r, 2) ? PTE_RW : 0));
+        return pte_make(choose_any(r), flags | (writable ? PTE_RW : 0));
     if (r->w->domain[domain].has_devices && one_in(r, 20))
-        return pte_make(mfn(r->w->core.nr_frames - 1), flags | (one_in(r, 2) ? PTE_PWT : 0));
-    if (one_in(r, 2))
+        return pte_make(mfn(r->w->core.nr_frames - 1), flags | (writable ? PTE_PWT : 0));
+    if (writable)
         return pte_make(choose(r, frame_domain, good_data, 0), flags | PTE_RW);
     return pte_make(choose(r, frame_domain, any_owned, 0), flags);
 }
 
-static uint64_t choose_entry(struct run *r, unsigned domain, unsigned frame_domain,
-                             unsigned level)
+static uint64_t choose_entry(struct run *r, unsigned domain, unsigned frame_domain, unsigned level)
 {
     if (one_in(r, 4))
         return one_in(r, 4) ? world_random(r->w) & ~PTE_PRESENT : 0;
@@ -212,9 +218,8 @@ static void choose_updates(struct run *r, unsigned domain, struct request *q, un
 {
     choose_domains(r, domain, q);
     bool foreign = q->frame_domain != q->owner;
-    mfn_t m = foreign ? choose(r, q->owner, table_at, TYPE_L1)
-                      : choose(r, q->owner, for_tables, 0);
-    q->n = (uint8_t)(1 + below(r, foreign ? 2 : 4));
+    mfn_t m = foreign ? choose(r, q->owner, table_at, TYPE_L1) : choose(r, q->owner, for_tables, 0);
+    q->n = (uint8_t)(1 + below(r, foreign ? 2 : one_in(r, 16) ? REQUEST_LIST_MAX : 4));
     for (unsigned i = 0; i < q->n; i++) {
         unsigned slot = choose_slot(r, q, m);
         q->update[i].ptr = (m.n << PAGE_SHIFT_4K) + slot * 8 + command;
@@ -257,7 +262,7 @@ static void choose_write_l1(struct run *r, unsigned domain, struct request *q)
 {
     mfn_t m = choose(r, domain, table_at, TYPE_L1);
     unsigned slot = below(r, WORLD_TABLE_ENTRIES);
-    q->at = (m.n << PAGE_SHIFT_4K) + slot * 8 + (one_in(r, 200) ? 4 : 0);
+    q->at = ((m.n << PAGE_SHIFT_4K) + slot * 8) | (one_in(r, 200) ? 4 : 0);
     q->value = choose_entry(r, domain, domain, 1);
     q->conditional = one_in(r, 2);
     if (m.n < r->w->core.nr_frames)
@@ -279,17 +284,32 @@ static void choose_gdt(struct run *r, unsigned domain, struct request *q)
         q->list[i] = choose(r, domain, good_descriptors, 0);
 }
 
-static void choose_ldt(struct run *r, unsigned domain, struct request *q)
+static void choose_ldt(struct run *r, const struct core_vcpu *v, struct request *q)
 {
-    q->at = choose_va(r, r->worker[domain * WORLD_VCPUS].vcpu) | (one_in(r, 50) ? 8 : 0);
+    struct core_walk walk;
+    bool good = false;
+    for (unsigned tries = 0; !good && tries < 8; tries++) {
+        q->at = choose_va(r, v) & ~(uint64_t)(PAGE_BYTES - 1);
+        good = core_walk(&r->w->core, v->kernel_root, gva(q->at), &walk) &&
+               !(walk.at[TYPE_L1].entry & PTE_RW);
+    }
+    q->at |= one_in(r, 50) ? 8 : 0;
     q->level = one_in(r, 50) ? 8193 : below(r, 2048);
+}
+
+static void choose_ldt_page(struct run *r, const struct core_vcpu *v, struct request *q)
+{
+    unsigned pages = (v->ldt_entries + 511) / 512;
+    q->level = pages && !one_in(r, 8) ? below(r, pages) : below(r, CORE_LDT_FRAMES + 1);
 }
 
 static void choose_descriptor(struct run *r, unsigned domain, struct request *q)
 {
     mfn_t m = choose(r, domain, good_descriptors, 0);
-    q->at = (m.n << PAGE_SHIFT_4K) + below(r, WORLD_TABLE_ENTRIES) * 8 + (one_in(r, 100) ? 2 : 0);
-    q->value = world_random(r->w) & ~(one_in(r, 2) ? 1ull << 47 : 0);
+    q->at = (m.n << PAGE_SHIFT_4K) + below(r, WORLD_TABLE_ENTRIES) * 8;
+    q->at |= one_in(r, 100) ? 2 : 0;
+    q->value = world_random(r->w);
+    q->value &= one_in(r, 2) ? ~(1ull << 47) : ~0ull;
 }
 
 static void choose_populate(struct run *r, unsigned domain, struct request *q)
@@ -299,10 +319,25 @@ static void choose_populate(struct run *r, unsigned domain, struct request *q)
     q->value = choose_pfn(r);
 }
 
+/* An unused frame that is not in the list yet, if one is found soon; now and then any. */
+static mfn_t choose_apart(struct run *r, unsigned domain, const struct request *q, unsigned n)
+{
+    mfn_t m = NO_MFN;
+    bool again = true;
+    for (unsigned tries = 0; again && tries < 4; tries++) {
+        m = choose(r, domain, q->level ? unused_pair : unused, 0);
+        again = false;
+        for (unsigned i = 0; i < n; i++)
+            again = again || mfn_eq(q->list[i], m);
+    }
+    return m;
+}
+
 /* One frame and another apart, or two that are neighbours, against as many of the other order. */
 static void choose_exchange(struct run *r, unsigned domain, struct request *q)
 {
-    bool pairs_in = one_in(r, 3), pairs_out = one_in(r, 3);
+    bool pairs_in = one_in(r, 3);
+    bool pairs_out = one_in(r, 3);
     unsigned frames = pairs_in || pairs_out ? 2 : 1 + below(r, 4);
     q->n = (uint8_t)(frames >> pairs_in);
     q->level = pairs_in;
@@ -311,7 +346,7 @@ static void choose_exchange(struct run *r, unsigned domain, struct request *q)
     if (one_in(r, 50))
         q->level = below(r, 12);
     for (unsigned i = 0; i < q->n; i++)
-        q->list[i] = choose(r, domain, unused, 0);
+        q->list[i] = choose_apart(r, domain, q, i);
     for (unsigned i = 0; i < q->done; i++)
         q->pfn[i] = pfn(choose_pfn(r));
 }
@@ -369,10 +404,10 @@ static void choose_arguments(struct run *r, unsigned worker, struct request *q)
         choose_gdt(r, domain, q);
         break;
     case KIND_SET_LDT:
-        choose_ldt(r, domain, q);
+        choose_ldt(r, v, q);
         break;
     case KIND_LDT_PAGE:
-        q->level = below(r, 5);
+        choose_ldt_page(r, v, q);
         break;
     case KIND_DESCRIPTOR:
         choose_descriptor(r, domain, q);
@@ -394,11 +429,11 @@ static void choose_arguments(struct run *r, unsigned worker, struct request *q)
 }
 
 static const uint8_t weight[KIND_COUNT] = {
-    [KIND_UPDATE] = 60,     [KIND_UPDATE_AD] = 10,  [KIND_UPDATE_M2P] = 4, [KIND_UPDATE_OTHER] = 2,
-    [KIND_UPDATE_VA] = 20,  [KIND_WRITE_L1] = 20,   [KIND_PIN] = 34,       [KIND_UNPIN] = 22,
-    [KIND_KERNEL_ROOT] = 9, [KIND_USER_ROOT] = 6,   [KIND_CLEAR] = 12,     [KIND_COPY] = 3,
-    [KIND_HOLD] = 2,        [KIND_DROP] = 1,        [KIND_SET_GDT] = 3,    [KIND_SET_LDT] = 2,
-    [KIND_LDT_PAGE] = 3,    [KIND_DESCRIPTOR] = 2,  [KIND_POPULATE] = 8,   [KIND_INCREASE] = 3,
+    [KIND_UPDATE] = 60,     [KIND_UPDATE_AD] = 10, [KIND_UPDATE_M2P] = 4, [KIND_UPDATE_OTHER] = 2,
+    [KIND_UPDATE_VA] = 20,  [KIND_WRITE_L1] = 20,  [KIND_PIN] = 34,       [KIND_UNPIN] = 22,
+    [KIND_KERNEL_ROOT] = 9, [KIND_USER_ROOT] = 6,  [KIND_CLEAR] = 12,     [KIND_COPY] = 3,
+    [KIND_HOLD] = 2,        [KIND_DROP] = 1,       [KIND_SET_GDT] = 3,    [KIND_SET_LDT] = 2,
+    [KIND_LDT_PAGE] = 3,    [KIND_DESCRIPTOR] = 2, [KIND_POPULATE] = 8,   [KIND_INCREASE] = 3,
     [KIND_DECREASE] = 9,    [KIND_EXCHANGE] = 4,
 };
 

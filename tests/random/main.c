@@ -40,8 +40,9 @@ static void print_history(FILE *f)
         if (p->phase)
             print_request(f, p);
     }
-    fprintf(f, "replay: random-core --seed %" PRIu64 " --ops %" PRIu64 " --world %" PRIu64
-               " --replay %" PRIu64 "\n",
+    fprintf(f,
+            "replay: random-core --seed %" PRIu64 " --ops %" PRIu64 " --world %" PRIu64
+            " --replay %" PRIu64 "\n",
             r->seed, options.operations, options.world, r->steps);
 }
 
@@ -127,8 +128,8 @@ static void lower_counters(struct run *r, struct raised *x)
 
 static void remember(struct run *r, unsigned worker, int result, const char *phase)
 {
-    r->past[r->steps % HISTORY] = (struct past){
-        r->steps, worker, result, phase, r->worker[worker].request};
+    r->past[r->steps % HISTORY] =
+        (struct past){r->steps, worker, result, phase, r->worker[worker].request};
     if (options.replay && r->steps + HISTORY > options.replay)
         print_request(stderr, &r->past[r->steps % HISTORY]);
 }
@@ -242,7 +243,7 @@ static void furnish(struct run *r, unsigned domain)
     struct core_domain *d = &r->w->domain[domain];
     d->controls_all = domain == 0;
     d->has_devices = domain == 0 && world_below(r->w, 2);
-    d->max_frames = r->w->core.nr_frames / 2;
+    d->max_frames = r->w->core.nr_frames * 2 / 5;
     for (uint64_t n = r->w->core.nr_frames / 3; n > 0; n--) {
         mfn_t m;
         r->w->take_fail_at = 0;
@@ -292,7 +293,7 @@ static void change_mood(struct run *r)
     static const struct {
         enum pause_mode mode;
         unsigned one_in;
-    } moods[] = {{PAUSE_NEVER, 0}, {PAUSE_NEVER, 0},  {PAUSE_RANDOM, 40},
+    } moods[] = {{PAUSE_NEVER, 0},  {PAUSE_NEVER, 0},  {PAUSE_RANDOM, 40},
                  {PAUSE_RANDOM, 4}, {PAUSE_RANDOM, 8}, {PAUSE_ALWAYS, 0}};
     uint64_t i = world_below(r->w, sizeof(moods) / sizeof(moods[0]));
     world_pause(r->w, moods[i].mode, moods[i].one_in);
@@ -337,10 +338,11 @@ static void report(const struct run *r)
            " operations, %.1f%% of them granted\n",
            r->seed, options.world, WORLD_TABLE_ENTRIES, r->operations,
            percent(done, r->operations));
-    printf("  %" PRIu64 " steps, each audited; %" PRIu64 " restarts, %" PRIu64 " abandoned; %" PRIu64
-           " guest accesses; %" PRIu64 " counters near overflow\n",
+    printf("  %" PRIu64 " steps, each audited; %" PRIu64 " restarts, %" PRIu64
+           " abandoned; %" PRIu64 " guest accesses; %" PRIu64 " counters near overflow\n",
            r->steps, r->restarts, r->abandoned, r->accesses, r->overflows);
-    printf("  %" PRIu64 " rebuilds of domains; %" PRIu64 " flushes, %" PRIu64 " avoided by stamps\n",
+    printf("  %" PRIu64 " rebuilds of domains; %" PRIu64 " flushes, %" PRIu64
+           " avoided by stamps\n",
            r->rebuilt, r->w->flushes, r->w->filtered_flushes);
     if (options.quiet)
         return;
@@ -361,11 +363,13 @@ static void usage(FILE *f)
 
 static void parse(int argc, char **argv)
 {
-    static const struct option longopts[] = {
-        {"seed", required_argument, NULL, 's'},   {"ops", required_argument, NULL, 'o'},
-        {"world", required_argument, NULL, 'w'},  {"replay", required_argument, NULL, 'r'},
-        {"quiet", no_argument, NULL, 'q'},        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0}};
+    static const struct option longopts[] = {{"seed", required_argument, NULL, 's'},
+                                             {"ops", required_argument, NULL, 'o'},
+                                             {"world", required_argument, NULL, 'w'},
+                                             {"replay", required_argument, NULL, 'r'},
+                                             {"quiet", no_argument, NULL, 'q'},
+                                             {"help", no_argument, NULL, 'h'},
+                                             {NULL, 0, NULL, 0}};
     for (int o; (o = getopt_long(argc, argv, "", longopts, NULL)) != -1;) {
         uint64_t n = optarg ? strtoull(optarg, NULL, 0) : 0;
         if (o == 's')

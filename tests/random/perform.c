@@ -39,8 +39,8 @@ void print_request(FILE *f, const struct past *p)
     fprintf(f,
             "  step %" PRIu64 " vcpu %u %s: %s -> %d  (domain %u/%u, frame %" PRIx64
             ", other %" PRIx64 ", level %u, at %" PRIx64 ", value %" PRIx64 ", n %u, done %u)\n",
-            p->step, p->worker, p->phase, kind_name(q->kind), p->result, q->owner,
-            q->frame_domain, q->m.n, q->other.n, q->level, q->at, q->value, q->n, q->done);
+            p->step, p->worker, p->phase, kind_name(q->kind), p->result, q->owner, q->frame_domain,
+            q->m.n, q->other.n, q->level, q->at, q->value, q->n, q->done);
     if (q->kind > KIND_UPDATE_OTHER)
         return;
     for (unsigned i = 0; i < q->n; i++)
@@ -51,9 +51,9 @@ void print_request(FILE *f, const struct past *p)
 static int update(struct run *r, struct core_vcpu *v, struct request *q)
 {
     unsigned done = 0;
-    int rc = core_mmu_update(&r->w->core, v, &r->w->domain[q->owner],
-                             &r->w->domain[q->frame_domain], q->update + q->done,
-                             (unsigned)(q->n - q->done), &done);
+    int rc =
+        core_mmu_update(&r->w->core, v, &r->w->domain[q->owner], &r->w->domain[q->frame_domain],
+                        q->update + q->done, (unsigned)(q->n - q->done), &done);
     q->done = (uint8_t)(q->done + done);
     return rc;
 }
@@ -97,7 +97,7 @@ static int call(struct run *r, struct worker *who)
     case KIND_SET_GDT:
         return core_set_gdt(c, v, q->list, q->n, q->level);
     case KIND_SET_LDT:
-        return core_set_ldt(c, v, gva(q->at & ~0xff7ull), q->level, &changed);
+        return core_set_ldt(c, v, gva(q->at), q->level, &changed);
     case KIND_LDT_PAGE:
         return core_ldt_page(c, v, q->level, &q->m);
     case KIND_DESCRIPTOR:

@@ -132,7 +132,13 @@ static void test_owner(void **state)
     found(FINDING_OWNER, free_frame());
     put(t.l1, 5, entry_adjust(1, RO(device_frame())));
     found(FINDING_OWNER, device_frame());
+    put(t.l1, 5, entry_adjust(1, RO(theirs)));
+    core_audit(c, w->scratch, &w->audit); /* the controlling domain may, in an L1 entry only */
+    assert_int_equal(w->audit.findings, 1);
+    assert_int_equal(w->audit.first[0].kind, FINDING_HOLDS);
     put(t.l1, 5, 0);
+    put(t.l2, 5, entry_adjust(2, TABLE(theirs)));
+    found(FINDING_OWNER, theirs);
     put(t.l2, 5, entry_adjust(2, TABLE(mfn(UNIT_FRAMES + 1))));
     d->has_devices = true;
     found(FINDING_OWNER, mfn(UNIT_FRAMES + 1));
@@ -192,6 +198,20 @@ static void test_entry_that_leads_to_a_table_not_validated(void **state)
     found(FINDING_ENTRY, t.l4);
 }
 
+static void test_entry_of_a_descriptor_page(void **state)
+{
+    (void)state;
+    mfn_t gdt = frame();
+    begin(v);
+    assert_int_equal(core_set_gdt(c, v, &gdt, 1, 8), 0);
+    end(v);
+    put(gdt, 2, 1ull << 47 | 9ull << 40); /* a TSS */
+    const struct core_finding *f = found(FINDING_ENTRY, gdt);
+    assert_true(f->entry_at.a == place(gdt, 2));
+    put(gdt, 2, 1ull << 47 | 1ull << 44); /* a segment of ring 0 */
+    found(FINDING_ENTRY, gdt);
+}
+
 static void test_state(void **state)
 {
     (void)state;
@@ -238,6 +258,16 @@ static void test_domain(void **state)
     assert_int_equal(f->recorded - f->derived, 1);
     d->frames -= 2;
     found(FINDING_DOMAIN, NO_MFN);
+}
+
+static void test_m2p(void **state)
+{
+    (void)state;
+    w->m2p[t.data.n] = 12345; /* the guest's own word for it */
+    assert_true(core_audit(c, w->scratch, &w->audit));
+    w->m2p[free_frame().n] = 5;
+    const struct core_finding *f = found(FINDING_M2P, free_frame());
+    assert_true(f->recorded == 5 && f->derived == NO_PFN.n);
 }
 
 /* Every holder there is, lost one after the other. */
@@ -361,7 +391,9 @@ int main(void)
         BROKEN(test_entry),
         BROKEN(test_entry_in_a_reserved_slot),
         BROKEN(test_entry_that_leads_to_a_table_not_validated),
+        BROKEN(test_entry_of_a_descriptor_page),
         BROKEN(test_state),
+        BROKEN(test_m2p),
         BROKEN(test_domain),
         BROKEN(test_each_holder_is_counted),
         BROKEN(test_an_orphan_is_a_holder),

@@ -29,7 +29,6 @@ static bool allowed(unsigned level, unsigned bit)
     }
 }
 
-
 static void check_flag(unsigned level, unsigned bit)
 {
     mfn_t table = frame(), child = frame();
@@ -330,8 +329,8 @@ static void test_r3_cache_attributes_need_the_right(void **state)
         d->has_devices = true;
         assert_int_equal(update(l1, 0, RO(data) | attributes[i]), 0);
         assert_int_equal(update(l1, 0, 0), 0);
-        assert_refused(update(l2, 0, TABLE(frame()) | attributes[i]), CORE_EINVAL,
-                       REASON_BAD_FLAGS, 3);
+        assert_refused(update(l2, 0, TABLE(frame()) | attributes[i]), CORE_EINVAL, REASON_BAD_FLAGS,
+                       3);
     }
 }
 
@@ -345,8 +344,8 @@ static void test_r8_an_l1_entry_of_a_foreign_frame_is_busy(void **state)
     assert_refused(update(l1, 0, RO(theirs)), CORE_EBUSY, REASON_FOREIGN_FRAME, 8);
     assert_refused(update(l1, 0, RW(theirs)), CORE_EBUSY, REASON_FOREIGN_FRAME, 8);
     assert_refused(update(l1, 0, RW(free_frame())), CORE_EBUSY, REASON_FOREIGN_FRAME, 8);
-    assert_refused(update(l1, 0, RO(mfn(WORLD_HYPERVISOR_FRAME))), CORE_EBUSY,
-                   REASON_FOREIGN_FRAME, 8);
+    assert_refused(update(l1, 0, RO(mfn(WORLD_HYPERVISOR_FRAME))), CORE_EBUSY, REASON_FOREIGN_FRAME,
+                   8);
     assert_frame(theirs, TYPE_NONE, 0, 1);
 }
 

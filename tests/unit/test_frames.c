@@ -107,8 +107,7 @@ static void test_r1_l1_entry_of_a_full_frame_is_busy(void **state)
     struct core_update u = {place(l1, 0), RO(data)};
     unsigned done;
     begin(v);
-    assert_refused(core_mmu_update(c, v, d, d, &u, 1, &done), CORE_EBUSY, REASON_COUNT_OVERFLOW,
-                   1);
+    assert_refused(core_mmu_update(c, v, d, d, &u, 1, &done), CORE_EBUSY, REASON_COUNT_OVERFLOW, 1);
     frame_at(c, data)->hold -= HOLD_COUNT_MAX - 1;
     end(v);
 }
@@ -250,6 +249,33 @@ static void test_count_types(void **state)
     assert_int_equal(pinned, 2);
 }
 
+static void test_words_are_taken_apart(void **state)
+{
+    (void)state;
+    mfn_t m = frame(), theirs = frame_of_other();
+    assert_int_equal(pin(m, 3), 0);
+    assert_int_equal(core_use_type(load_use(c, m)), TYPE_L3);
+    assert_int_equal(core_use_count(load_use(c, m)), 1);
+    assert_int_equal(core_hold_count(load_hold(c, m)), 2);
+    assert_int_equal(core_hold_owner(load_hold(c, m)), d->id);
+    assert_int_equal(core_hold_owner(load_hold(c, theirs)), other->id);
+    assert_int_equal(core_hold_owner(load_hold(c, free_frame())), -1);
+    assert_int_equal(core_hold_owner(load_hold(c, device_frame())), -2);
+}
+
+static void test_the_stamp_says_when_the_last_use_ended(void **state)
+{
+    (void)state;
+    mfn_t m = frame();
+    for (unsigned i = 0; i < 3; i++) {
+        world_flush_cpu(w, &w->cpu[0]);
+        begin(v);
+        assert_int_equal(core_clear_page(c, v, d, m), 0);
+        end(v);
+        assert_int_equal(core_frame_stamp(c, m), w->clock);
+    }
+}
+
 static void test_every_value_has_a_text(void **state)
 {
     (void)state;
@@ -259,7 +285,7 @@ static void test_every_value_has_a_text(void **state)
         assert_true(strlen(core_rule_text(rule)) > 0);
     for (unsigned t = 0; t < TYPE_COUNT; t++)
         assert_true(strlen(core_type_name((enum frame_type)t)) > 0);
-    for (unsigned k = 0; k <= FINDING_DOMAIN; k++)
+    for (unsigned k = 0; k <= FINDING_M2P; k++)
         assert_true(strlen(core_finding_text((enum core_finding_kind)k)) > 0);
     assert_string_equal(core_reason_text((enum core_reason)99), "unknown reason");
     assert_string_equal(core_rule_text(0), "");
@@ -288,6 +314,8 @@ int main(void)
         TEST(test_hold_writable_keeps_one_frame_at_a_time),
         TEST(test_hold_writable_keeps_the_old_one_when_refused),
         TEST(test_count_types),
+        TEST(test_words_are_taken_apart),
+        TEST(test_the_stamp_says_when_the_last_use_ended),
         TEST(test_every_value_has_a_text),
     };
     return RUN(tests);

@@ -82,10 +82,10 @@ static void test_r5_pins_below_a_pin(void **state)
 }
 
 /*
- * A Xen guest starts on page tables that the domain builder made and pinned; a kernel that moved to
- * tables of its own, but still took its compiled-in root for the one in use, edited the wrong tree,
- * and its early mappings never appeared. And whoever does not unpin the initial root keeps all of
- * its references: the frames below stay tables, and later updates of them fail without a visible
+ * A Xen guest starts on page tables that the domain builder made and pinned, and CR3 alone says
+ * which they are: a kernel that took its compiled-in root for the one in use edited the wrong tree.
+ * Once it had moved to tables of its own, it did not unpin the initial root. Its stray references
+ * kept the frames below typed as tables, so that later updates of them failed for no visible
  * reason.
  */
 static void test_story_the_initial_root_left_pinned(void **state)
@@ -147,6 +147,19 @@ static void test_r5_a_loaded_root_holds_one_reference(void **state)
     assert_true(mfn_eq(v->user_root, NO_MFN));
     assert_frame(t.l4, TYPE_L4, 2, 3);
     assert_int_equal(load_user(mfn(0)), 0);
+}
+
+static void test_r5_the_same_root_again_takes_nothing(void **state)
+{
+    (void)state;
+    struct tree t = tree();
+    assert_int_equal(load(t.l4), 0);
+    frame_at(c, t.l4)->use += USE_COUNT - 1; /* not one more would fit */
+    core_begin(c, v);
+    assert_int_equal(core_load_kernel_root(c, v, t.l4), 0);
+    core_end(c, v);
+    frame_at(c, t.l4)->use -= USE_COUNT - 1;
+    assert_frame(t.l4, TYPE_L4, 1, 2);
 }
 
 static void test_r5_a_new_root_replaces_the_old(void **state)
@@ -273,6 +286,7 @@ int main(void)
         TEST(test_story_the_initial_root_left_pinned),
         TEST(test_story_tables_from_the_range_they_map),
         TEST(test_r5_a_loaded_root_holds_one_reference),
+        TEST(test_r5_the_same_root_again_takes_nothing),
         TEST(test_r5_a_new_root_replaces_the_old),
         TEST(test_r5_a_refused_root_leaves_the_old_one),
         TEST(test_r5_an_unpinned_root_stays_while_it_is_loaded),

@@ -150,10 +150,11 @@ static void test_r10_no_refusal_has_an_effect(void **state)
         unsigned slot;
         uint64_t e;
     } updates[] = {
-        {t.l1, 0, RW(t.l1)},       {t.l1, L1_SLOT, RW(t.l2)}, {t.l1, 0, RO(theirs)},
-        {t.l1, 0, RO(t.l1) | 8},   {t.l2, L2_SLOT, TABLE(t.l2)}, {t.l2, 0, TABLE(t.l4)},
-        {t.l2, 0, TABLE(t.data)},  {t.l3, 0, TABLE(theirs)},  {t.l4, 0, TABLE(NO_MFN)},
-        {t.l4, 0, TABLE(t.l3) | PTE_PSE},
+        {t.l1, 0, RW(t.l1)},          {t.l1, L1_SLOT, RW(t.l2)},
+        {t.l1, 0, RO(theirs)},        {t.l1, 0, RO(t.l1) | 8},
+        {t.l2, L2_SLOT, TABLE(t.l2)}, {t.l2, 0, TABLE(t.l4)},
+        {t.l2, 0, TABLE(t.data)},     {t.l3, 0, TABLE(theirs)},
+        {t.l4, 0, TABLE(NO_MFN)},     {t.l4, 0, TABLE(t.l3) | PTE_PSE},
     };
     for (unsigned i = 0; i < sizeof(updates) / sizeof(updates[0]); i++) {
         assert_true(update(updates[i].table, updates[i].slot, updates[i].e) < 0);

@@ -107,8 +107,8 @@ static void test_decrease_of_what_is_not_the_domains(void **state)
 
 /* ---- exchange */
 
-static int exchange(const mfn_t *in, unsigned nr_in, unsigned in_order, mfn_t *out,
-                    unsigned nr_out, unsigned out_order)
+static int exchange(const mfn_t *in, unsigned nr_in, unsigned in_order, mfn_t *out, unsigned nr_out,
+                    unsigned out_order)
 {
     pfn_t pfns[16];
     for (unsigned i = 0; i < 16; i++)
@@ -165,9 +165,15 @@ static void test_exchange_with_an_input_that_cannot_go(void **state)
     put(l1, 1, RO(gone));
     assert_int_equal(pin(l1, 1), 0);
     assert_int_equal(decrease(gone), 0);
-    const mfn_t bad[] = {l1,           mapped,         gone,
-                         free_frame(), device_frame(), frame_of_other(),
-                         NO_MFN,       mfn(UNIT_FRAMES), mfn(WORLD_SHARED_FRAME),
+    const mfn_t bad[] = {l1,
+                         mapped,
+                         gone,
+                         free_frame(),
+                         device_frame(),
+                         frame_of_other(),
+                         NO_MFN,
+                         mfn(UNIT_FRAMES),
+                         mfn(WORLD_SHARED_FRAME),
                          mfn(WORLD_HYPERVISOR_FRAME)};
     for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         const mfn_t first[] = {bad[i], good}, second[] = {good, bad[i]};
@@ -229,13 +235,13 @@ static void test_exchange_sizes(void **state)
     mfn_t m = frame(), out[16];
     const struct {
         unsigned nr_in, in_order, nr_out, out_order;
-    } bad[] = {{1, 0, 2, 0}, {2, 0, 1, 0},  {1, 1, 1, 0},    {CORE_EXCHANGE_MAX + 1, 0, 1, 0},
+    } bad[] = {{1, 0, 2, 0},  {2, 0, 1, 0},  {1, 1, 1, 0},    {CORE_EXCHANGE_MAX + 1, 0, 1, 0},
                {1, 10, 2, 9}, {2, 9, 1, 10}, {1, 64, 1, 0},   {1, 0, 1, 64},
-               {1, 0, 0, 0}, {0, 0, 1, 0},   {~0u, 0, ~0u, 0}};
+               {1, 0, 0, 0},  {0, 0, 1, 0},  {~0u, 0, ~0u, 0}};
     for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        assert_refused(exchange(&m, bad[i].nr_in, bad[i].in_order, out, bad[i].nr_out,
-                                bad[i].out_order),
-                       CORE_EINVAL, REASON_BAD_ADDRESS, 1);
+        assert_refused(
+            exchange(&m, bad[i].nr_in, bad[i].in_order, out, bad[i].nr_out, bad[i].out_order),
+            CORE_EINVAL, REASON_BAD_ADDRESS, 1);
     assert_int_equal(exchange(&m, 0, 0, out, 0, 0), 0);
     assert_frame(m, TYPE_NONE, 0, 1);
 }

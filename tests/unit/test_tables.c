@@ -205,11 +205,11 @@ static void test_r4_every_step_may_be_the_last_before_a_pause(void **state)
     world_pause(w, PAUSE_ALWAYS, 0);
     restarts = 0;
     assert_int_equal(insist(request_pin_l4, t.l4), 0);
-    assert_true(restarts > 40);
+    assert_true(restarts > 20);
     assert_wide_in_use(&t);
     restarts = 0;
     assert_int_equal(insist(request_unpin, t.l4), 0);
-    assert_true(restarts > 40);
+    assert_true(restarts > 20);
     assert_wide_unused(&t);
 }
 

@@ -1,19 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* R2: one type at a time. R9: no stale translation outlives the use that it came from. */
+/* R2: one type at a time, changed by one processor at a time. R9: no stale translation outlives
+ * the use that it came from. */
 #include "unit.h"
 
 /*
  * Each way to use a frame that gives it a type, and how to end it.
  */
-enum use {
-    USE_AS_L1,
-    USE_AS_L2,
-    USE_AS_L3,
-    USE_AS_L4,
-    USE_AS_GDT,
-    USE_AS_WRITABLE,
-    USES
-};
+enum use { USE_AS_L1, USE_AS_L2, USE_AS_L3, USE_AS_L4, USE_AS_GDT, USE_AS_WRITABLE, USES };
 
 static int use(enum use how, mfn_t m)
 {
@@ -131,8 +124,7 @@ static void cached_by(struct core_vcpu *on, mfn_t l1, mfn_t data)
     struct world_cpu *cpu = world_cpu_of(w, on);
     cpu->any_cached = true;
     cpu->cached[l1.n] = (struct cached_frame){CACHED_L1, (uint16_t)(d->id + 1)};
-    cpu->cached[data.n] = (struct cached_frame){CACHED_READ | CACHED_WRITE,
-                                                (uint16_t)(d->id + 1)};
+    cpu->cached[data.n] = (struct cached_frame){CACHED_READ | CACHED_WRITE, (uint16_t)(d->id + 1)};
 }
 
 static bool still_cached(struct core_vcpu *on, mfn_t m)
@@ -288,6 +280,63 @@ static void test_r9_the_check_of_these_tests_can_fail(void **state)
     world_flush_cpu(w, world_cpu_of(w, v2));
 }
 
+/* ---- another processor at work on the same table */
+
+static mfn_t contended;
+
+static void let_go(void)
+{
+    frame_at(c, contended)->use &= ~(USE_BUSY | USE_LOCKED);
+}
+
+static void test_r4_a_busy_table_is_waited_for(void **state)
+{
+    (void)state;
+    contended = frame();
+    frame_at(c, contended)->use = use_of_type(TYPE_L1) | USE_BUSY;
+    world_on_relax = let_go;
+    core_begin(c, v);
+    assert_int_equal(core_pin(c, v, d, contended, 1), 0);
+    end(v);
+    world_on_relax = NULL;
+}
+
+static void test_r4_waiting_for_a_busy_table_can_pause(void **state)
+{
+    (void)state;
+    contended = frame();
+    frame_at(c, contended)->use = use_of_type(TYPE_L1) | USE_BUSY;
+    world_pause(w, PAUSE_ALWAYS, 0);
+    begin(v);
+    v->steps = 1;
+    assert_int_equal(core_pin(c, v, d, contended, 1), CORE_RESTART);
+    let_go();
+    end(v);
+    assert_frame(contended, TYPE_L1, 0, 1);
+}
+
+static void test_r4_a_busy_table_has_a_type(void **state)
+{
+    (void)state;
+    contended = frame();
+    frame_at(c, contended)->use = use_of_type(TYPE_L1) | USE_BUSY;
+    begin(v);
+    assert_refused(core_pin(c, v, d, contended, 2), CORE_EINVAL, REASON_TYPE_IN_USE, 2);
+    let_go();
+    end(v);
+}
+
+static void test_r4_a_locked_table_is_waited_for(void **state)
+{
+    (void)state;
+    contended = frame();
+    assert_int_equal(pin(contended, 1), 0);
+    frame_at(c, contended)->use |= USE_LOCKED;
+    world_on_relax = let_go;
+    assert_int_equal(update(contended, 0, RO(contended)), 0);
+    world_on_relax = NULL;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -295,6 +344,10 @@ int main(void)
         TEST(test_r2_the_type_changes_at_zero),
         TEST(test_r2_uses_are_counted),
         TEST(test_r2_no_table_is_mapped_writable_and_no_writable_frame_a_table),
+        TEST(test_r4_a_busy_table_is_waited_for),
+        TEST(test_r4_waiting_for_a_busy_table_can_pause),
+        TEST(test_r4_a_busy_table_has_a_type),
+        TEST(test_r4_a_locked_table_is_waited_for),
         TEST(test_r9_frame_becomes_a_table_after_a_flush),
         TEST(test_r9_frame_becomes_a_descriptor_page_after_a_flush),
         TEST(test_r9_a_released_table_becomes_writable_after_a_flush),

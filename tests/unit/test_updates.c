@@ -181,6 +181,24 @@ static void test_r10_a_batch_pauses_at_every_point_and_goes_on(void **state)
     setup(NULL);
 }
 
+/* What a batch leaves over is finished between its elements: there is room for a few only. */
+static void test_r10_a_batch_that_drops_many_tables(void **state)
+{
+    (void)state;
+    mfn_t root = frame();
+    struct core_update u[32];
+    unsigned done;
+    assert_int_equal(pin(root, 4), 0);
+    for (unsigned i = 0; i < 16; i++) {
+        u[2 * i] = (struct core_update){place(root, 0), TABLE(frame())};
+        u[2 * i + 1] = (struct core_update){place(root, 0), 0};
+    }
+    begin(v);
+    assert_int_equal(core_mmu_update(c, v, d, d, u, 32, &done), 0);
+    assert_true(v->leftovers <= 1);
+    end(v);
+}
+
 static void test_r10_a_long_batch_makes_progress_under_permanent_pressure(void **state)
 {
     (void)state;
@@ -226,8 +244,8 @@ static void test_update_va_without_an_l1(void **state)
     assert_refused(update_va(va_of(0, 0, 0, 0), 0), CORE_EINVAL, REASON_NO_L1, 3);
     assert_refused(update_va(va_of(L4_SLOT, 0, 0, 0), 0), CORE_EINVAL, REASON_NO_L1, 3);
     assert_refused(update_va(va_of(L4_SLOT, L3_SLOT, 0, 0), 0), CORE_EINVAL, REASON_NO_L1, 3);
-    assert_refused(update_va(va_of(GLUE_L4_RESERVED_FIRST, 0, 0, 0), 0), CORE_EINVAL,
-                   REASON_NO_L1, 3);
+    assert_refused(update_va(va_of(GLUE_L4_RESERVED_FIRST, 0, 0, 0), 0), CORE_EINVAL, REASON_NO_L1,
+                   3);
     assert_refused(update_va(gva(1ull << 50), 0), CORE_EINVAL, REASON_NO_L1, 3);
     assert_refused(update_va(gva(tree_va().a ^ 1ull << 63), 0), CORE_EINVAL, REASON_NO_L1, 3);
 }
@@ -367,6 +385,39 @@ static void test_walk_stops_where_nothing_is(void **state)
     assert_int_equal(walk.level, 5);
 }
 
+/* Only validated tables of the right level are read: what else a frame holds is the guest's. */
+static void test_walk_reads_tables_of_the_right_level_only(void **state)
+{
+    (void)state;
+    struct tree t = tree();
+    struct core_walk walk;
+    gva_t one_lower = va_of(L3_SLOT, L2_SLOT, L1_SLOT, 0);
+    assert_int_equal(load(t.l4), 0);
+    assert_false(core_walk(c, t.l3, one_lower, &walk));
+    assert_int_equal(walk.level, 5);
+    assert_int_equal(pin(t.data, 1), CORE_EINVAL);
+    put(t.data, 0, RO(t.data));
+    assert_false(core_walk(c, t.data, va_of(0, 0, 0, 0), &walk));
+    assert_int_equal(walk.level, 5);
+}
+
+static void test_walk_does_not_enter_a_table_half_released(void **state)
+{
+    (void)state;
+    struct tree t = tree();
+    struct core_walk walk;
+    assert_int_equal(pin(t.l4, 4), 0);
+    begin(v);
+    assert_int_equal(core_unpin(c, v, d, t.l4), 0);
+    world_pause(w, PAUSE_ALWAYS, 0);
+    assert_int_equal(core_end(c, v), CORE_RESTART);
+    assert_int_equal(core_frame_uses(c, t.l4), 1);
+    assert_false(core_walk(c, t.l4, tree_va(), &walk));
+    world_pause(w, PAUSE_NEVER, 0);
+    begin(v);
+    end(v);
+}
+
 static void test_walk_covers_both_halves_of_the_address_space(void **state)
 {
     (void)state;
@@ -431,6 +482,7 @@ int main(void)
         TEST(test_r10_a_batch_stops_at_the_first_refusal),
         TEST(test_r10_an_empty_batch),
         TEST(test_r10_a_batch_pauses_at_every_point_and_goes_on),
+        TEST(test_r10_a_batch_that_drops_many_tables),
         TEST(test_r10_a_long_batch_makes_progress_under_permanent_pressure),
         TEST(test_update_va_changes_the_entry_that_maps_the_address),
         TEST(test_update_va_without_an_l1),
@@ -442,6 +494,8 @@ int main(void)
         TEST(test_write_l1_that_loses_on_the_light_path),
         TEST(test_walk_reports_each_step),
         TEST(test_walk_stops_where_nothing_is),
+        TEST(test_walk_reads_tables_of_the_right_level_only),
+        TEST(test_walk_does_not_enter_a_table_half_released),
         TEST(test_walk_covers_both_halves_of_the_address_space),
         TEST(test_clear_and_copy),
         TEST(test_a_table_is_neither_cleared_nor_copied_to),

@@ -147,8 +147,8 @@ int load_user(mfn_t root)
     return ended(core_load_user_root(c, v, root));
 }
 
-static int update_one_for(struct core_domain *table_of, struct core_domain *frames_of,
-                          uint64_t ptr, uint64_t val)
+static int update_one_for(struct core_domain *table_of, struct core_domain *frames_of, uint64_t ptr,
+                          uint64_t val)
 {
     struct core_update u = {ptr, val};
     unsigned done;

@@ -61,12 +61,7 @@ uint64_t place(mfn_t m, unsigned slot); /* machine address */
 struct tree {
     mfn_t l4, l3, l2, l1, data;
 };
-enum {
-    L4_SLOT = 1,
-    L3_SLOT = 2,
-    L2_SLOT = 3,
-    L1_SLOT = 4
-};
+enum { L4_SLOT = 1, L3_SLOT = 2, L2_SLOT = 3, L1_SLOT = 4 };
 struct tree tree(void);
 gva_t tree_va(void); /* where the tree maps `data` */
 gva_t va_of(unsigned s4, unsigned s3, unsigned s2, unsigned s1);

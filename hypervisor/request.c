@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/* The brackets around every memory request, and what is written down about refused ones. */
+#include "request.h"
+
+#include "machine.h"
+#include "string.h"
+
+bool request_open(struct vcpu *v)
+{
+    if (core_begin(the_core(), &v->mem) != CORE_RESTART)
+        return true;
+    core_end(the_core(), &v->mem);
+    return false;
+}
+
+/* Each round does at least one step, so this ends. */
+void request_close(struct vcpu *v)
+{
+    while (core_end(the_core(), &v->mem) == CORE_RESTART)
+        core_begin(the_core(), &v->mem);
+}
+
+static void owner_text(char *to, unsigned size, int owner)
+{
+    if (owner == -1)
+        copy_string(to, "nobody's", size);
+    else if (owner == -2)
+        copy_string(to, "no RAM", size);
+    else
+        format(to, size, "domain %d's", owner);
+}
+
+/* The state of the frame that a request stumbled on, as it was then. */
+static void log_frame(const struct core_refusal *why)
+{
+    char owner[24];
+    if (mfn_eq(why->frame, NO_MFN))
+        return;
+    owner_text(owner, sizeof(owner), core_hold_owner(why->hold));
+    log_line("  frame %lx (%s): type %s, %u uses, %u references; wanted as %s", why->frame.n, owner,
+             core_type_name(core_use_type(why->use)), core_use_count(why->use),
+             core_hold_count(why->hold), core_type_name((enum frame_type)why->wanted));
+}
+
+void request_refused(struct vcpu *v, const char *what, uint64_t rip, bool log)
+{
+    const struct core_refusal *why = &v->mem.refusal;
+    bool known = why->frame.n < the_core()->nr_frames;
+    mailbox.verdict.refused_requests++;
+    if (!log)
+        return;
+    log_line("%s: R%u, %s: %d (value %lx, pfn %lx), called from %lx", what, (unsigned)why->rule,
+             core_reason_text(why->reason), why->error, why->value,
+             known ? the_core()->m2p[why->frame.n] : NO_PFN.n, rip);
+    log_frame(why);
+    for (unsigned i = 0; i < why->steps; i++)
+        log_line("  at L%u table %lx, slot %u", (unsigned)why->path[i].level, why->path[i].table.n,
+                 (unsigned)why->path[i].slot);
+}
+
+int load_kernel_root(struct vcpu *v, mfn_t m)
+{
+    int rc = core_load_kernel_root(the_core(), &v->mem, m);
+    if (rc)
+        return rc;
+    /* The LDT's pages were found through the old root. */
+    core_drop_ldt(the_core(), &v->mem);
+    cpu_unmap_ldt(v);
+    cpu_load_root(v);
+    return 0;
+}

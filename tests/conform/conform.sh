@@ -1,0 +1,118 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The test guest under pvmm, against what real Xen said: conform.sh PVMM BUILD GUEST CASE.
+#
+# Cases: conform; chaos SEED; attack; fatal FROM TO. With xen- before it, conform and chaos run
+# under the real Xen out of BUILD/xen instead, which must say what is recorded.
+set -u
+PVMM=$1 BUILD=$2 GUEST=$3 CASE=$4
+shift 4
+here=$(dirname "$0")
+# shellcheck source=tests/conform/lib.sh
+. "$here/lib.sh"
+
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+
+flunk() {
+    echo "FAILED: $*"
+    echo "--- the guest's last words"
+    tail -n 5 "$dir/out"
+    echo "--- verdict"
+    cat "$dir/err"
+    echo "--- log of the hypervisor"
+    tail -n 30 "$dir/log"
+    exit 1
+}
+
+# field NAME: a value of the JSON verdict, as Python prints it; a dotted name goes down.
+field() {
+    python3 -c '
+import functools, json, sys
+verdict = json.load(open(sys.argv[1]))
+print(functools.reduce(lambda o, k: o.get(k) if o else None, sys.argv[2].split("."), verdict))
+' "$dir/json" "$1"
+}
+
+audited() {
+    [ "$(field audit.taken)" = True ] || flunk "no audit was taken"
+    [ "$(field audit.clean)" = True ] || flunk "the audit is not clean"
+}
+
+ended_well() {
+    [ "$rc" -eq 0 ] || flunk "exit code $rc"
+    grep -q '^TEST-END' "$dir/out" || flunk "the guest did not come to its end"
+}
+
+# What pvmm is to say: the record, with the differences that docs/compatibility.md explains.
+expected() {
+    awk '
+        FNR == NR && /^< / { from = substr($0, 3) }
+        FNR == NR && /^> / { to[from] = substr($0, 3) }
+        FNR == NR { next }
+        $0 in to { print to[$0]; used[$0] = 1; next }
+        { print }
+        END {
+            for (line in to)
+                if (!(line in used)) {
+                    print "not in the record: " line
+                    exit 1
+                }
+        }' "$here/differences.txt" "$here/xen-4.17.conform.txt"
+}
+
+case $CASE in
+    xen-*)
+        xen=$BUILD/xen/xen-4.17-amd64.gz
+        [ -s "$xen" ] || { echo "no $xen: run scripts/fetch-xen.sh $BUILD/xen"; exit 77; }
+        set -- "$@" --hypervisor "$xen"
+        ;;
+esac
+
+case $CASE in
+    conform)
+        guest_run "$dir" 200 conform "$@"
+        ended_well
+        expected > "$dir/expected" || flunk "differences.txt does not fit the record"
+        diff -u "$dir/expected" "$dir/out" || flunk "the answers differ from the recorded ones"
+        audited
+        grep '^# [0-9]* requests' "$dir/out"
+        ;;
+    xen-conform)
+        guest_run "$dir" 300 conform "$@"
+        ended_well
+        diff -u "$here/xen-4.17.conform.txt" "$dir/out" || flunk "Xen's answers differ"
+        ;;
+    chaos | xen-chaos)
+        seed=$1
+        shift
+        guest_run "$dir" 600 "chaos seed=$seed count=$CHAOS_COUNT" "$@"
+        ended_well
+        chaos_lines "$dir/out" > "$dir/lines"
+        grep "^chaos seed $seed " "$here/xen-4.17.chaos.txt" > "$dir/expected"
+        [ -s "$dir/expected" ] || flunk "nothing is recorded for seed $seed"
+        diff -u "$dir/expected" "$dir/lines" || flunk "the digests differ"
+        [ "$CASE" = xen-chaos ] || audited
+        tail -n 1 "$dir/lines"
+        ;;
+    attack)
+        guest_run "$dir" 600 attack "$@"
+        ended_well
+        grep -q '^# alive' "$dir/out" || flunk "the guest did not get through"
+        ! grep -q 'an entry appeared' "$dir/out" || flunk "a page table was written to"
+        audited
+        ;;
+    fatal)
+        # The guest may end in any way of its own; the hypervisor may not.
+        for n in $(seq "$1" "$2"); do
+            guest_run "$dir" 120 "attack fatal=$n"
+            [ "$rc" -le 1 ] || flunk "fatal $n: exit code $rc"
+            audited
+            echo "fatal $n: $(head -n 1 "$dir/err")"
+        done
+        ;;
+    *)
+        echo "no case $CASE"
+        exit 2
+        ;;
+esac
