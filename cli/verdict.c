@@ -23,10 +23,10 @@ const char *frame_type_name(unsigned type)
 {
     static const char *const names[PVMM_FRAME_TYPES] = {
         [PVMM_FRAME_NONE] = "none",
-        [PVMM_FRAME_L1] = "l1",
-        [PVMM_FRAME_L2] = "l2",
-        [PVMM_FRAME_L3] = "l3",
-        [PVMM_FRAME_L4] = "l4",
+        [PVMM_FRAME_L1] = "L1",
+        [PVMM_FRAME_L2] = "L2",
+        [PVMM_FRAME_L3] = "L3",
+        [PVMM_FRAME_L4] = "L4",
         [PVMM_FRAME_DESC] = "descriptor",
         [PVMM_FRAME_WRITABLE] = "writable",
     };
@@ -113,7 +113,7 @@ static void print_hypercall(const struct pvmm_verdict *v, unsigned number, FILE 
     snprintf(unnamed, sizeof(unnamed), "number %u", number);
     fprintf(out, "    %-28s %10" PRIu64, name != NULL ? name : unnamed, v->hypercalls[number]);
     if (v->refused[number] != 0)
-        fprintf(out, "  (%" PRIu64 " refused)", v->refused[number]);
+        fprintf(out, "  (%" PRIu64 " with an error)", v->refused[number]);
     fputc('\n', out);
 }
 
@@ -121,7 +121,7 @@ static void print_hypercalls(const struct pvmm_verdict *v, FILE *out)
 {
     unsigned order[PVMM_HYPERCALLS];
 
-    fprintf(out, "  hypercalls     %" PRIu64 ", %" PRIu64 " of them refused",
+    fprintf(out, "  hypercalls     %" PRIu64 ", %" PRIu64 " of them answered with an error",
             sum(v->hypercalls, PVMM_HYPERCALLS) + v->unknown_hypercalls,
             sum(v->refused, PVMM_HYPERCALLS) + v->unknown_hypercalls);
     if (v->unknown_hypercalls != 0)

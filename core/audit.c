@@ -69,7 +69,8 @@ static void count_use(struct recount *r, mfn_t m, enum frame_type t)
         walk_table(r, m, t);
 }
 
-/* May a table of owner `from` hold a reference on m? Other domains' frames are for L1 entries only. */
+/* May a table of owner `from` hold a reference on m? Other domains' frames are for L1 entries only.
+ */
 static bool may_hold(const struct recount *r, uint32_t from, unsigned level, mfn_t m)
 {
     uint32_t owner = hold_owner(load_hold(r->c, m));
@@ -118,8 +119,7 @@ static void check_reserved(struct recount *r, mfn_t m, unsigned slot, uint64_t e
     uint64_t own = glue_l4_reserved(r->c, m, slot);
     uint64_t differ = (e ^ own) & ~(PTE_ACCESSED | PTE_DIRTY);
     if (differ)
-        finding(r->a, FINDING_ENTRY, m, e, own,
-                mfn_address(m, slot * (unsigned)sizeof(uint64_t)));
+        finding(r->a, FINDING_ENTRY, m, e, own, mfn_address(m, slot * (unsigned)sizeof(uint64_t)));
 }
 
 static void walk_table(struct recount *r, mfn_t m, unsigned level)
@@ -244,8 +244,7 @@ static void compare_frame(const struct core *c, mfn_t m, const struct core_count
         finding(a, FINDING_M2P, m, c->m2p[m.n], NO_PFN.n, at);
 }
 
-static void compare_domain(const struct core *c, const struct core_domain *d,
-                           struct core_audit *a)
+static void compare_domain(const struct core *c, const struct core_domain *d, struct core_audit *a)
 {
     uint64_t owned = 0;
     for (uint64_t n = 0; n < c->nr_frames; n++) {

@@ -3,18 +3,18 @@
 #include "internal.h"
 
 /* Bits of an 8-byte descriptor (source: AMD64 APM vol. 2, 4.7-4.8). */
-#define DESC_PRESENT      (1ull << 47)
-#define DESC_DPL          (3ull << 45)
-#define DESC_CODE_OR_DATA (1ull << 44)
-#define DESC_TYPE         (15ull << 40)
-#define DESC_CALL_GATE    (12ull << 40)
-#define DESC_GATE_RESERVED (0xffull << 32)
+#define DESC_PRESENT             (1ull << 47)
+#define DESC_DPL                 (3ull << 45)
+#define DESC_CODE_OR_DATA        (1ull << 44)
+#define DESC_TYPE                (15ull << 40)
+#define DESC_CALL_GATE           (12ull << 40)
+#define DESC_GATE_RESERVED       (0xffull << 32)
 #define DESC_GATE_SELECTOR_SHIFT 16
 
 #define DESCRIPTORS_PER_PAGE (PAGE_BYTES / sizeof(uint64_t))
 
 #define FIRST_RESERVED_SELECTOR 0xe000u /* <xen/arch-x86/xen.h>: FIRST_RESERVED_GDT_BYTE */
-#define FLAT_CS64 0xe033u               /* <xen/arch-x86/xen-x86_64.h>: FLAT_RING3_CS64 */
+#define FLAT_CS64               0xe033u /* <xen/arch-x86/xen-x86_64.h>: FLAT_RING3_CS64 */
 
 static bool gate_selector_ok(uint16_t selector)
 {

@@ -138,8 +138,7 @@ int entry_change(struct core *c, struct core_vcpu *v, const struct core_domain *
     uint64_t *at = &glue_frame(c, m)[slot];
     uint64_t value = change->value;
     if (slot_is_reserved(level, slot))
-        return refuse(c, v, CORE_EINVAL, REASON_RESERVED_SLOT, 6,
-                      ABOUT(.frame = m, .value = slot));
+        return refuse(c, v, CORE_EINVAL, REASON_RESERVED_SLOT, 6, ABOUT(.frame = m, .value = slot));
     if (pte_present(value) && (value & ~entry_allowed(d, level)))
         return refuse(c, v, CORE_EINVAL, REASON_BAD_FLAGS, 3,
                       ABOUT(.frame = pte_frame(value), .value = value));

@@ -13,8 +13,8 @@ struct core_domain *domain_of_owner(const struct core *c, uint32_t owner)
 void core_init(struct core *c, struct frame *frames, uint64_t *m2p, uint64_t nr_frames,
                void *embedding)
 {
-    *c = (struct core){
-        .frames = frames, .m2p = m2p, .nr_frames = nr_frames, .embedding = embedding};
+    *c =
+        (struct core){.frames = frames, .m2p = m2p, .nr_frames = nr_frames, .embedding = embedding};
     for (uint64_t n = 0; n < nr_frames; n++) {
         frames[n].use = 0;
         frames[n].hold = hold_of_owner(OWNER_DEVICE);

@@ -26,8 +26,8 @@ void refuse_step(struct core_vcpu *v, mfn_t table, unsigned level, unsigned slot
         return;
     for (unsigned i = r->steps; i > 0; i--)
         r->path[i] = r->path[i - 1];
-    r->path[0] = (struct core_step){.table = table, .slot = (uint16_t)slot,
-                                    .level = (uint8_t)level};
+    r->path[0] =
+        (struct core_step){.table = table, .slot = (uint16_t)slot, .level = (uint8_t)level};
     r->steps++;
 }
 
@@ -77,8 +77,12 @@ const char *core_rule_text(unsigned rule)
 
 const char *core_type_name(enum frame_type t)
 {
-    static const char *const name[TYPE_COUNT] = {
-        [TYPE_NONE] = "none", [TYPE_L1] = "L1", [TYPE_L2] = "L2",         [TYPE_L3] = "L3",
-        [TYPE_L4] = "L4",     [TYPE_DESC] = "descriptor", [TYPE_WRITABLE] = "writable"};
+    static const char *const name[TYPE_COUNT] = {[TYPE_NONE] = "none",
+                                                 [TYPE_L1] = "L1",
+                                                 [TYPE_L2] = "L2",
+                                                 [TYPE_L3] = "L3",
+                                                 [TYPE_L4] = "L4",
+                                                 [TYPE_DESC] = "descriptor",
+                                                 [TYPE_WRITABLE] = "writable"};
     return (unsigned)t < TYPE_COUNT ? name[t] : "invalid";
 }

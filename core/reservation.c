@@ -2,7 +2,8 @@
 /* How much memory a domain has: giving, taking back, exchanging (R1, R7). */
 #include "internal.h"
 
-#define ORDER_MAX 20 /* 4 GiB in one piece: beyond that the answer is no, and a shift may overflow */
+#define ORDER_MAX                                                                                  \
+    20 /* 4 GiB in one piece: beyond that the answer is no, and a shift may overflow */
 
 static int take_frames(struct core *c, struct core_vcpu *v, const struct core_domain *d,
                        unsigned order, mfn_t *out)
@@ -145,8 +146,8 @@ static int take_outputs(struct core *c, struct core_vcpu *v, const struct exchan
 }
 
 int core_exchange(struct core *c, struct core_vcpu *v, struct core_domain *d, const mfn_t *in,
-                  unsigned nr_in, unsigned in_order, const pfn_t *pfns, mfn_t *out,
-                  unsigned nr_out, unsigned out_order)
+                  unsigned nr_in, unsigned in_order, const pfn_t *pfns, mfn_t *out, unsigned nr_out,
+                  unsigned out_order)
 {
     struct exchange x = {in, nr_in, in_order, out, nr_out, out_order};
     if (nr_in > CORE_EXCHANGE_MAX || nr_out > CORE_EXCHANGE_MAX || in_order > 9 || out_order > 9 ||

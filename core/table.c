@@ -6,8 +6,8 @@
 #include "internal.h"
 
 /* Takes what one entry needs, and leaves the entry in the form the hardware may see (R3). */
-static int validate_entry(struct core *c, struct core_vcpu *v, const struct core_domain *d,
-                          mfn_t m, unsigned level, unsigned slot)
+static int validate_entry(struct core *c, struct core_vcpu *v, const struct core_domain *d, mfn_t m,
+                          unsigned level, unsigned slot)
 {
     uint64_t *at = &glue_frame(c, m)[slot];
     uint64_t e = entry_load(at);

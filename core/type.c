@@ -13,7 +13,8 @@
  */
 #include "internal.h"
 
-/* The word changed under our eyes: look again. No errno, for a validation may return any of them. */
+/* The word changed under our eyes: look again. No errno, for a validation may return any of them.
+ */
 #define AGAIN 1
 
 /* Ends a busy spell: applies `settle` to the word as it is by now, and keeps the rule that an
@@ -53,8 +54,7 @@ static int orphan_release(struct core *c, struct core_vcpu *v, mfn_t m)
 }
 
 /* m is claimed (busy) as type t: make it fit for that use. */
-static int make_fit(struct core *c, struct core_vcpu *v, mfn_t m, enum frame_type t,
-                    unsigned *held)
+static int make_fit(struct core *c, struct core_vcpu *v, mfn_t m, enum frame_type t, unsigned *held)
 {
     if (type_is_table(t))
         return table_validate(c, v, m, t, held);
@@ -113,8 +113,7 @@ static int type_try_get(struct core *c, struct core_vcpu *v, mfn_t m, enum frame
     if (!same || !(use & USE_VALIDATED))
         return type_promote(c, v, m, t, use);
     if (use_count(use) == USE_COUNT)
-        return refuse(c, v, CORE_EINVAL, REASON_COUNT_OVERFLOW, 1,
-                      ABOUT(.frame = m, .wanted = t));
+        return refuse(c, v, CORE_EINVAL, REASON_COUNT_OVERFLOW, 1, ABOUT(.frame = m, .wanted = t));
     return swap_use(c, m, &use, use + 1) ? 0 : AGAIN;
 }
 

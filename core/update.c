@@ -110,9 +110,8 @@ static int change_l1(struct core *c, struct core_vcpu *v, mfn_t m, unsigned slot
     if (slot >= ENTRIES || !ref_get(c, v, v->domain, m))
         return refuse(c, v, CORE_EINVAL, REASON_NOT_A_TABLE, 2, ABOUT(.frame = m));
     unsigned level = table_lock(c, m);
-    int rc = level == TYPE_L1
-                 ? entry_change(c, v, v->domain, m, level, slot, change)
-                 : refuse(c, v, CORE_EINVAL, REASON_NOT_A_TABLE, 2, ABOUT(.frame = m));
+    int rc = level == TYPE_L1 ? entry_change(c, v, v->domain, m, level, slot, change)
+                              : refuse(c, v, CORE_EINVAL, REASON_NOT_A_TABLE, 2, ABOUT(.frame = m));
     if (rc && rc != CORE_RESTART)
         refuse_step(v, m, TYPE_L1, slot);
     if (level)
@@ -134,13 +133,11 @@ int core_update_va(struct core *c, struct core_vcpu *v, struct core_domain *fram
     return change_l1(c, v, maddr_frame(at), slot_of(at.a), &change);
 }
 
-int core_write_l1(struct core *c, struct core_vcpu *v, maddr_t at, uint64_t val,
-                  uint64_t *expected)
+int core_write_l1(struct core *c, struct core_vcpu *v, maddr_t at, uint64_t val, uint64_t *expected)
 {
     if (at.a % sizeof(uint64_t))
         return refuse(c, v, CORE_EINVAL, REASON_BAD_ADDRESS, 3, NO_FRAME(.value = at.a));
-    struct entry_change change = {
-        .value = val, .expected = expected, .frame_domain = v->domain};
+    struct entry_change change = {.value = val, .expected = expected, .frame_domain = v->domain};
     return change_l1(c, v, maddr_frame(at), slot_of(at.a), &change);
 }
 

@@ -423,8 +423,7 @@ static bool take_segment(const struct reader *r, const uint8_t *h)
     if (paddr < g->paddr_offset)
         return fail(r, "a kernel segment's physical address 0x%lx lies below PADDR_OFFSET 0x%lx",
                     paddr, g->paddr_offset, 0);
-    if (s.va < g->virt_base || s.va + s.bytes < s.va ||
-        !range_ok(g->virt_base, s.va + s.bytes))
+    if (s.va < g->virt_base || s.va + s.bytes < s.va || !range_ok(g->virt_base, s.va + s.bytes))
         return fail(r,
                     "a kernel segment at 0x%lx + 0x%lx wraps, is not canonical, or lies in the "
                     "hypervisor's part of the address space (VIRT_BASE 0x%lx)",

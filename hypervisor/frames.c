@@ -12,9 +12,9 @@
 #include "machine.h"
 #include "string.h"
 
-#define LOW_MEMORY_END    0x100000ull /* stays unused: firmware, boot loader's tables; mfn 0 */
-#define BOOT_MAPPED_END   0x100000000ull
-#define NO_PLACE          (~0u)
+#define LOW_MEMORY_END  0x100000ull /* stays unused: firmware, boot loader's tables; mfn 0 */
+#define BOOT_MAPPED_END 0x100000000ull
+#define NO_PLACE        (~0u)
 
 extern uint8_t image_end[];
 

@@ -24,8 +24,8 @@ extern uint8_t iret_to_guest[];
 
 /* ---- the LDT: its pages are mapped when they are first used */
 
-/* A fault at an address in the hardware's LDT: true when the page is there now, or when the access is
- * to be made again because taking the page paused: each attempt gets further. */
+/* A fault at an address in the hardware's LDT: true when the page is there now, or when the access
+ * is to be made again because taking the page paused: each attempt gets further. */
 static bool fill_ldt(struct vcpu *v, uint64_t address)
 {
     unsigned index;

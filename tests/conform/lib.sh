@@ -20,5 +20,7 @@ chaos_lines() {
     grep -a '^chaos seed' "$1"
 }
 
+# shellcheck disable=SC2034 # for whoever sources this
 CHAOS_SEEDS="1 2 3 4 5 6 7 8 9 10"
+# shellcheck disable=SC2034
 CHAOS_COUNT=100000

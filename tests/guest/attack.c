@@ -77,9 +77,8 @@ static const struct {
     {"events", attack_events},
 };
 
-void attack(const char *which)
+void attack(void)
 {
-    (void)which;
     map_low();
     defaults();
     unsigned fatal = (unsigned)option("fatal", ~0u);

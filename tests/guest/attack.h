@@ -5,11 +5,17 @@
 
 #include "guest.h"
 
-/* HYPERVISOR_iret's frame, and the call with the stack pointing there. */
+/* HYPERVISOR_iret's frame, and a call with the stack pointing there. */
 struct iret_frame {
     uint64_t rax, r11, rcx, flags, rip, cs, rflags, rsp, ss;
 };
-_Noreturn void raw_iret(const struct iret_frame *f);          /* start.S */
+_Noreturn void raw_call(const struct iret_frame *f, unsigned nr, uint64_t a, uint64_t b);
+static inline _Noreturn void raw_iret(const struct iret_frame *f)
+{
+    raw_call(f, __HYPERVISOR_iret, 0, 0);
+}
+/* Runs code with most registers zero, so that what it writes, it writes nowhere. */
+void bare_run(void *code);
 /* A far return to cs:rip with that stack and those flags; the guest's own instruction. */
 _Noreturn void far_jump(uint64_t cs, uint64_t rip, uint64_t rsp, uint64_t rflags);
 extern uint64_t steps_left; /* single steps that trap_entry() counts and lets go on */
@@ -32,9 +38,9 @@ void map_low(void);
 void attack_entries(void);  /* iret, int n, callbacks, user mode, compatibility mode */
 void attack_segments(void); /* LDT, GDT, selectors */
 void attack_debug(void);
-void attack_buffers(void);  /* hypercalls with absurd pointers and counts */
-void attack_stores(void);   /* every instruction that writes, on a page table */
-void attack_frames(void);   /* frames in use: freed, turned into tables */
+void attack_buffers(void); /* hypercalls with absurd pointers and counts */
+void attack_stores(void);  /* every instruction that writes, on a page table */
+void attack_frames(void);  /* frames in use: freed, turned into tables */
 void attack_events(void);
 /* Those that end the guest, one in each run. */
 void attack_fatal(unsigned which);

@@ -48,7 +48,6 @@ static void make_places(void)
         places[nr_places++] = page_va(EDGE + 1) - back;
     places[nr_places++] = page_va(TABLE) + 8;
     places[nr_places++] = page_va(TABLE) + 4092;
-    places[nr_places++] = (uint64_t)start_info->pt_base;
 }
 
 /* Calls that would end the run, or wait for ever. */
@@ -131,10 +130,9 @@ static void huge_counts(void)
     for (unsigned order = 0; order < 70; order++) {
         xen_pfn_t list[2] = {pool_mfn[170], 0};
         struct xen_memory_exchange e = {
-            .in = {.nr_extents = ~0ull >> (order & 63), .extent_order = order,
-                   .domid = DOMID_SELF},
-            .out = {.nr_extents = ~0ull >> (order & 63), .extent_order = order,
-                    .domid = DOMID_SELF}};
+            .in = {.nr_extents = ~0ull >> (order & 63), .extent_order = order, .domid = DOMID_SELF},
+            .out = {
+                .nr_extents = ~0ull >> (order & 63), .extent_order = order, .domid = DOMID_SELF}};
         set_xen_guest_handle(e.in.extent_start, list);
         set_xen_guest_handle(e.out.extent_start, list);
         call2(__HYPERVISOR_memory_op, XENMEM_exchange, &e);
@@ -153,8 +151,7 @@ static void multicalls(void)
     memcpy(pool[172], calls, sizeof(calls));
     say("multicall that unmaps itself: %ld\n", call2(__HYPERVISOR_multicall, pool[172], 3));
     make_rw(172);
-    calls[0] = (multicall_entry_t){.op = __HYPERVISOR_multicall,
-                                   .args = {(uint64_t)calls, 3}};
+    calls[0] = (multicall_entry_t){.op = __HYPERVISOR_multicall, .args = {(uint64_t)calls, 3}};
     say("nested: %ld\n", call2(__HYPERVISOR_multicall, calls, 2));
     say("result in a table: %ld\n", call2(__HYPERVISOR_multicall, page_va(TABLE), 2));
     traps_init();

@@ -17,8 +17,11 @@ static void fault_on(uint64_t rsp)
 static void user_fault(uint64_t kernel_sp)
 {
     static const uint8_t hlt[] = {0xf4};
-    struct iret_frame f = {.rip = (uint64_t)code_of(hlt, 1), .cs = 0xe033, .rflags = 2,
-                           .rsp = LOW_STACK, .ss = 0xe02b};
+    struct iret_frame f = {.rip = (uint64_t)code_of(hlt, 1),
+                           .cs = 0xe033,
+                           .rflags = 2,
+                           .rsp = LOW_STACK,
+                           .ss = 0xe02b};
     ext1(MMUEXT_NEW_USER_BASEPTR, root_mfn(), 0);
     call2(__HYPERVISOR_stack_switch, FLAT_DS, kernel_sp);
     raw_iret(&f);
@@ -115,9 +118,17 @@ static void send_nmi(void)
 
 void attack_fatal(unsigned which)
 {
-    static const uint64_t stacks[] = {0, 8, 64, 0x1000, 0x00007ffffffffff8ull, NOT_CANONICAL,
-                                      0xffff800000000008ull, HYPERVISOR_VA, 0xffff830000100000ull,
-                                      0xffff880000000010ull, ~0ull};
+    static const uint64_t stacks[] = {0,
+                                      8,
+                                      64,
+                                      0x1000,
+                                      0x00007ffffffffff8ull,
+                                      NOT_CANONICAL,
+                                      0xffff800000000008ull,
+                                      HYPERVISOR_VA,
+                                      0xffff830000100000ull,
+                                      0xffff880000000010ull,
+                                      ~0ull};
     if (which < 11)
         fault_on(stacks[which]);
     if (which >= 11 && which < 22)

@@ -36,10 +36,7 @@ static void far_call(void *arg)
 static void look(void *arg)
 {
     uint64_t out = 0;
-    __asm__ volatile("verr %w1; verw %w1; lar %1, %0; lsl %1, %0"
-                     : "+r"(out)
-                     : "r"(arg)
-                     : "cc");
+    __asm__ volatile("verr %w1; verw %w1; lar %1, %0; lsl %1, %0" : "+r"(out) : "r"(arg) : "cc");
 }
 
 static void null_selectors(void)
@@ -49,7 +46,7 @@ static void null_selectors(void)
 
 static void every_selector(const char *name)
 {
-    for (uint64_t s = 0; s < 0x10000; s += s > 0x800 && s < 0xe000 ? 0x101 : 1) {
+    for (uint64_t s = 0; s<0x10000; s += s> 0x800 && s < 0xe000 ? 0x101 : 1) {
         attempt_quietly(load_ds, (void *)s);
         attempt_quietly(load_fs_gs, (void *)s);
         attempt_quietly(look, (void *)s);

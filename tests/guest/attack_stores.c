@@ -12,8 +12,8 @@ struct form {
 
 /* With RDI the place, RAX the value, RCX 1, RDX 0, RBX the value too, RSI readable. */
 static const struct form forms[] = {
-    {2, {0x88, 0x07}},                         /* mov %al, (%rdi) */
-    {2, {0x89, 0x07}},                         /* mov %eax, (%rdi) */
+    {2, {0x88, 0x07}}, /* mov %al, (%rdi) */
+    {2, {0x89, 0x07}}, /* mov %eax, (%rdi) */
     {3, {0x66, 0x89, 0x07}},
     {3, {0x48, 0x89, 0x07}},
     {7, {0x48, 0xc7, 0x07, 0, 0, 0, 0}},       /* movq $0, (%rdi) */
@@ -68,9 +68,10 @@ static const struct form forms[] = {
     {4, {0x64, 0x48, 0x89, 0x07}},             /* mov %fs: */
     {4, {0xf2, 0x48, 0x89, 0x07}},
     {5, {0x66, 0x66, 0x48, 0x89, 0x07}},
-    {15, {0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x48, 0x89, 0x07}},
-    {5, {0x48, 0x0f, 0x38, 0xf1, 0x07}},       /* movbe */
-    {5, {0xc4, 0xe1, 0x78, 0x11, 0x07}},       /* vmovups */
+    {15,
+     {0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x48, 0x89, 0x07}},
+    {5, {0x48, 0x0f, 0x38, 0xf1, 0x07}}, /* movbe */
+    {5, {0xc4, 0xe1, 0x78, 0x11, 0x07}}, /* vmovups */
     {2, {0x62, 0x07}},
 };
 
@@ -92,11 +93,10 @@ static void perform(void *arg)
 
 static void all_forms(const char *name, uint64_t base, uint64_t value)
 {
-    static const unsigned offsets[] = {0,    1,    3,    4,    5,    7,    8,    12,  64,
-                                       4080, 4088, 4089, 4092, 4093, 4095};
+    static const unsigned offsets[] = {0,  1,    3,    4,    5,    7,    8,   12,
+                                       64, 4080, 4088, 4089, 4092, 4093, 4095};
     for (unsigned f = 0; f < sizeof(forms) / sizeof(forms[0]); f++) {
-        void (*code)(void) =
-            (void (*)(void))(uint64_t)code_of(forms[f].bytes, forms[f].n);
+        void (*code)(void) = (void (*)(void))(uint64_t)code_of(forms[f].bytes, forms[f].n);
         for (unsigned o = 0; o < sizeof(offsets) / sizeof(offsets[0]); o++) {
             struct store s = {code, base + offsets[o], value};
             attempt_quietly(perform, &s);

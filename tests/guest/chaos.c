@@ -2,9 +2,9 @@
 /* The driver: seed, digest, progress. */
 #include "chaos.h"
 
-#define SHOWN      40u    /* requests shown in full at the start */
-#define EVERY      10000u /* requests between two digests */
-#define PHASE      2500u  /* requests between two fresh starts */
+#define SHOWN 40u    /* requests shown in full at the start */
+#define EVERY 10000u /* requests between two digests */
+#define PHASE 2500u  /* requests between two fresh starts */
 
 static uint64_t state, digest, steps, requests, refused;
 static uint64_t trace_from, trace_to;
@@ -116,6 +116,6 @@ void chaos(uint64_t seed, uint64_t count)
             say("chaos seed %lu step %lu digest %016lx\n", seed, steps + 1, digest);
     }
     chaos_reset();
-    say("chaos seed %lu end: %lu requests, %lu refused, %lu traps, digest %016lx\n", seed,
-        requests, refused, traps_seen, digest);
+    say("chaos seed %lu end: %lu requests, %lu refused, %lu traps, digest %016lx\n", seed, requests,
+        refused, traps_seen, digest);
 }

@@ -17,7 +17,7 @@ enum {
     FIRST_L4 = 44,
     FIRST_WINDOW = 50, /* their addresses show other pages */
     FIRST_DESC = 58,
-    SUBJECTS = 60,   /* pages below this may be named by entries */
+    SUBJECTS = 60,      /* pages below this may be named by entries */
     FIRST_BALLOON = 60, /* given away, taken and exchanged; named by no table */
     CHAOS_PAGES = 68,
 };

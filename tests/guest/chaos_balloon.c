@@ -68,7 +68,8 @@ static void exchange(unsigned i)
 /* A frame that was given away is named no more: its number may come back as another's. */
 static void map(unsigned s, unsigned i)
 {
-    uint64_t entry = slot[s].given || chance(40) ? 0 : entry_for(i, chance(50) ? RO_ENTRY : RW_ENTRY);
+    bool none = slot[s].given || chance(40);
+    uint64_t entry = none ? 0 : entry_for(i, chance(50) ? RO_ENTRY : RW_ENTRY);
     note_request("map", i, entry ? entry & RW : 8);
     int64_t rc = set_va(page_va(i), entry);
     note_result(rc);

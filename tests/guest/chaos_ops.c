@@ -124,8 +124,9 @@ static void op_toggle(void)
 
 static void op_window(void)
 {
-    static const uint8_t flush[] = {UVMF_NONE, UVMF_INVLPG, UVMF_TLB_FLUSH,
-                                    UVMF_INVLPG | UVMF_ALL, UVMF_TLB_FLUSH | UVMF_ALL, 3};
+    static const uint8_t flush[] = {
+        UVMF_NONE, UVMF_INVLPG, UVMF_TLB_FLUSH, UVMF_INVLPG | UVMF_ALL, UVMF_TLB_FLUSH | UVMF_ALL,
+        3};
     unsigned w = FIRST_WINDOW + below(FIRST_DESC - FIRST_WINDOW), i = below(SUBJECTS);
     uint64_t flags = chance(15) ? 0 : P_ | (random64() & (RW | US | A_ | D_ | G_ | NX));
     uint64_t how = flush[below(6)];
@@ -203,10 +204,10 @@ static void op_gdt(void)
 
 static void op_descriptor(void)
 {
-    static const uint64_t values[] = {0x00cff3000000fffeull, 0x00af9a000000fffeull, 0,
-                                      0x0000890000000066ull, 0x00008c0000100000ull,
-                                      0x00008c00e0080000ull, 0x0040f20000000000ull,
-                                      0x0000820000000ffeull};
+    static const uint64_t values[] = {
+        0x00cff3000000fffeull, 0x00af9a000000fffeull, 0,
+        0x0000890000000066ull, 0x00008c0000100000ull, 0x00008c00e0080000ull,
+        0x0040f20000000000ull, 0x0000820000000ffeull};
     unsigned i = chance(70) ? FIRST_DESC + below(2) : any_table(), slot = below(16);
     uint64_t v = values[below(8)];
     note_request("descriptor", i << 16 | slot, v);
@@ -216,8 +217,8 @@ static void op_descriptor(void)
 
 static void op_nonsense(void)
 {
-    static const uint64_t places[] = {0, 0x1000, 0xffff800000000000ull, 0xffff830000001000ull,
-                                      0x0000800000000000ull, ~7ull};
+    static const uint64_t places[] = {
+        0, 0x1000, 0xffff800000000000ull, 0xffff830000001000ull, 0x0000800000000000ull, ~7ull};
     uint64_t at = places[below(6)];
     unsigned n = below(4), which = below(6);
     note_request("nonsense", which, n);
@@ -247,10 +248,10 @@ static void op_nonsense(void)
 static const struct {
     unsigned weight;
     void (*run)(void);
-} ops[] = {{26, op_update},      {8, op_batch},    {11, op_pin},       {7, op_unpin},
-           {16, op_toggle},      {6, op_window},   {10, op_store},     {3, op_page},
-           {2, op_user_root},    {1, op_prepare_root}, {2, op_kernel_root}, {2, op_gdt},
-           {2, op_descriptor},   {1, op_nonsense}, {3, balloon_step}};
+} ops[] = {{26, op_update},    {8, op_batch},        {11, op_pin},        {7, op_unpin},
+           {16, op_toggle},    {6, op_window},       {10, op_store},      {3, op_page},
+           {2, op_user_root},  {1, op_prepare_root}, {2, op_kernel_root}, {2, op_gdt},
+           {2, op_descriptor}, {1, op_nonsense},     {3, balloon_step}};
 
 void chaos_step(void)
 {

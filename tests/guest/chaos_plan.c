@@ -5,8 +5,8 @@
 
 /* What was ever asked of each page since the last reset. */
 static struct {
-    unsigned level;  /* the highest it may have become a table of */
-    bool read_only;  /* it may hold present entries without RW */
+    unsigned level; /* the highest it may have become a table of */
+    bool read_only; /* it may hold present entries without RW */
     uint64_t names; /* pages its entries may lead to */
 } plan[SUBJECTS];
 
@@ -124,8 +124,7 @@ bool plan_copy(unsigned to, unsigned from)
     if (plan[to].level > 1 && plan[from].read_only)
         return false;
     for (unsigned t = 0; t < SUBJECTS; t++)
-        if ((plan[from].names >> t & 1) && plan[to].level > 1 &&
-            !plan_level(t, plan[to].level - 1))
+        if ((plan[from].names >> t & 1) && plan[to].level > 1 && !plan_level(t, plan[to].level - 1))
             return false;
     plan[to].read_only |= plan[from].read_only;
     plan[to].names |= plan[from].names;

@@ -6,14 +6,10 @@ static const struct {
     const char *name;
     void (*run)(void);
 } groups[] = {
-    {"bits of entries", conform_flags},
-    {"types of frames", conform_types},
-    {"mmu_update", conform_updates},
-    {"batches", conform_batches},
-    {"mmuext_op", conform_ext},
-    {"descriptors", conform_descriptors},
-    {"memory_op", conform_memory},
-    {"other calls", conform_misc},
+    {"bits of entries", conform_flags}, {"types of frames", conform_types},
+    {"mmu_update", conform_updates},    {"batches", conform_batches},
+    {"mmuext_op", conform_ext},         {"descriptors", conform_descriptors},
+    {"memory_op", conform_memory},      {"other calls", conform_misc},
 };
 
 void conform(void)

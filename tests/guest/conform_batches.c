@@ -3,7 +3,7 @@
 #include "ask.h"
 
 #define MMU_UPDATE_PREEMPTED 0x80000000u
-#define HYPERVISOR_VA 0xffff830000000000ull
+#define HYPERVISOR_VA        0xffff830000000000ull
 
 static mmu_update_t updates[64];
 static struct mmuext_op ops[64];
@@ -23,8 +23,7 @@ static void bad_elements(void)
     for (unsigned i = 0; i < 8; i++) {
         fill(64);
         updates[places[i]].val = entry_for(70, P_ | RW); /* the table itself */
-        ask_batch(__HYPERVISOR_mmu_update, updates, 64, 5, "64 updates, number %u bad",
-                  places[i]);
+        ask_batch(__HYPERVISOR_mmu_update, updates, 64, 5, "64 updates, number %u bad", places[i]);
         ops[places[i]].cmd = 99;
         ask_batch(__HYPERVISOR_mmuext_op, ops, 64, 5, "64 operations, number %u bad", places[i]);
     }
@@ -32,8 +31,8 @@ static void bad_elements(void)
 
 static void counts(void)
 {
-    static const uint64_t n[] = {0, 1, 2, 64, MMU_UPDATE_PREEMPTED, MMU_UPDATE_PREEMPTED | 2,
-                                 1ull << 32, 1ull << 32 | 2};
+    static const uint64_t n[] = {
+        0, 1, 2, 64, MMU_UPDATE_PREEMPTED, MMU_UPDATE_PREEMPTED | 2, 1ull << 32, 1ull << 32 | 2};
     for (unsigned i = 0; i < sizeof(n) / sizeof(n[0]); i++) {
         fill(64);
         ask_batch(__HYPERVISOR_mmu_update, updates, n[i], 7, "%lx updates", n[i]);
@@ -58,8 +57,8 @@ static void lists(void)
         for (unsigned k = 0; k < 4; k++) {
             if (k == 3 && i < 2)
                 continue;
-            ask_batch(__HYPERVISOR_mmu_update, (void *)places[i].at, n[k], 7,
-                      "%lx updates from %s", n[k], places[i].name);
+            ask_batch(__HYPERVISOR_mmu_update, (void *)places[i].at, n[k], 7, "%lx updates from %s",
+                      n[k], places[i].name);
             ask_batch(__HYPERVISOR_mmuext_op, (void *)places[i].at, n[k], 7,
                       "%lx operations from %s", n[k], places[i].name);
         }
@@ -80,8 +79,7 @@ static void straddling(void)
 
 static void done_pointers(void)
 {
-    static const uint64_t places[] = {0, 0x1000, HYPERVISOR_VA, 0x0000800000000000ull,
-                                      ~0ull - 1};
+    static const uint64_t places[] = {0, 0x1000, HYPERVISOR_VA, 0x0000800000000000ull, ~0ull - 1};
     for (unsigned i = 0; i < 5; i++) {
         fill(4);
         ASK(__HYPERVISOR_mmu_update, updates, 4, places[i], DOMID_SELF, "updates, done at %lx",

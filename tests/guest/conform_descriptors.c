@@ -10,8 +10,8 @@ static unsigned long frames[16];
 
 static void sizes(void)
 {
-    static const uint64_t n[] = {0, 1, 8, 511, 512, 513, 1024, 1025, 7168, 7169, 8192, 1ull << 31,
-                                 1ull << 32, ~0ull};
+    static const uint64_t n[] = {0,    1,    8,    511,  512,        513,        1024,
+                                 1025, 7168, 7169, 8192, 1ull << 31, 1ull << 32, ~0ull};
     for (unsigned i = 0; i < 14; i++)
         frames[i] = pool_mfn[90 + i % 2];
     for (unsigned i = 0; i < sizeof(n) / sizeof(n[0]); i++)
@@ -77,8 +77,8 @@ static void values(void)
         0x0040f20000000001ull,
     };
     for (unsigned i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
-        ASK(__HYPERVISOR_update_descriptor, slot_address(90, 5), v[i], 0, 0,
-            "descriptor %016lx", v[i]);
+        ASK(__HYPERVISOR_update_descriptor, slot_address(90, 5), v[i], 0, 0, "descriptor %016lx",
+            v[i]);
         tell("is %016lx", page(90)[5]);
     }
 }

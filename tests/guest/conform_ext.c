@@ -111,8 +111,12 @@ static void other_root(void)
 
 static void flushes(void)
 {
-    static const uint64_t vas[] = {0, 0xffffffff80000000ull, 0xffff800000000000ull,
-                                   0xffff830000000000ull, 0x0000800000000000ull, ~0ull};
+    static const uint64_t vas[] = {0,
+                                   0xffffffff80000000ull,
+                                   0xffff800000000000ull,
+                                   0xffff830000000000ull,
+                                   0x0000800000000000ull,
+                                   ~0ull};
     static uint64_t mask[2] = {1, 0};
     static const uint64_t masks[] = {0, 0x1000, 0xffff830000000000ull, 0x0000800000000000ull};
     for (unsigned i = 0; i < 6; i++) {

@@ -2,7 +2,7 @@
 /* Each bit of an entry at each level, alone and with others. */
 #include "ask.h"
 
-#define TABLE(level) (level)    /* pool pages 1..4 are tables of that level */
+#define TABLE(level) (level)        /* pool pages 1..4 are tables of that level */
 #define CHILD(level) (10 + (level)) /* and these what their entries may name */
 
 static void make_tables(void)
@@ -50,10 +50,10 @@ static void change_bits(unsigned level)
 {
     uint64_t ptr = slot_address(TABLE(level), 100);
     unsigned child = level == 1 ? 20 : CHILD(level);
-    static const uint64_t flags[] = {P_,           P_ | A_,      P_ | RW, P_ | RW | D_, P_ | US,
-                                     P_ | US | G_, P_ | NX,      P_ | KMARK, P_ | KMARK | US,
-                                     P_ | 0xe00,   P_ | PWT,     0,       RW | US,      P_ | PSE,
-                                     KMARK,        P_ | RW | NX, P_};
+    static const uint64_t flags[] = {P_,           P_ | A_, P_ | RW,    P_ | RW | D_,    P_ | US,
+                                     P_ | US | G_, P_ | NX, P_ | KMARK, P_ | KMARK | US, P_ | 0xe00,
+                                     P_ | PWT,     0,       RW | US,    P_ | PSE,        KMARK,
+                                     P_ | RW | NX, P_};
     for (unsigned i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
         ask_update(ptr, entry_for(child, flags[i]), DOMID_SELF, "L%u change to %lx", level,
                    flags[i]);

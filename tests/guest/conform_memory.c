@@ -8,8 +8,7 @@ static xen_pfn_t list[16];
 
 static struct xen_memory_reservation some(uint64_t n, unsigned order)
 {
-    struct xen_memory_reservation r = {
-        .nr_extents = n, .extent_order = order, .domid = DOMID_SELF};
+    struct xen_memory_reservation r = {.nr_extents = n, .extent_order = order, .domid = DOMID_SELF};
     set_xen_guest_handle(r.extent_start, list);
     return r;
 }

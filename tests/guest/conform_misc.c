@@ -48,15 +48,16 @@ static void trap_tables(void)
 
 static void segment_bases(void)
 {
-    static const uint64_t bases[] = {0, 0x1000, 0x00007fffffffffffull, NOT_CANONICAL,
-                                     0xffff7fffffffffffull, HYPERVISOR_VA, ~0ull};
+    static const uint64_t bases[] = {
+        0,    0x1000, 0x00007fffffffffffull, NOT_CANONICAL, 0xffff7fffffffffffull, HYPERVISOR_VA,
+        ~0ull};
     for (unsigned which = 0; which < 3; which++)
         for (unsigned i = 0; i < 7; i++)
             ASK(__HYPERVISOR_set_segment_base, which, bases[i], 0, 0, "base %u := %lx", which,
                 bases[i]);
     for (unsigned selector = 0; selector < 4; selector++)
-        ASK(__HYPERVISOR_set_segment_base, SEGBASE_GS_USER_SEL, selector, 0, 0,
-            "user selector %u", selector);
+        ASK(__HYPERVISOR_set_segment_base, SEGBASE_GS_USER_SEL, selector, 0, 0, "user selector %u",
+            selector);
     ASK(__HYPERVISOR_set_segment_base, SEGBASE_GS_USER_SEL, FLAT_DS, 0, 0, "user selector flat");
     ASK(__HYPERVISOR_set_segment_base, SEGBASE_GS_USER_SEL, 0, 0, 0, "user selector 0");
     ASK(__HYPERVISOR_set_segment_base, 4, 0, 0, 0, "base 4");
@@ -77,8 +78,8 @@ static void debug_registers(void)
 
 static void numbers(void)
 {
-    static const unsigned n[] = {22, 43, 44, 45, 46, 47, 50, 51, 52, 53, 54, 55, 56,
-                                 57, 63, 64, 65, 1000};
+    static const unsigned n[] = {22, 43, 44, 45, 46, 47, 50, 51, 52,
+                                 53, 54, 55, 56, 57, 63, 64, 65, 1000};
     for (unsigned i = 0; i < sizeof(n) / sizeof(n[0]); i++)
         ASK(n[i], 0, 0, 0, 0, "hypercall %u", n[i]);
     ASK(1ull << 32, 0, 0, 0, 0, "hypercall 2^32");

@@ -4,8 +4,8 @@
 
 #include <xen/memory.h>
 
-#define TARGET(n) (100u + (n)) /* pool pages that become targets */
-#define GONE      107u
+#define TARGET(n)    (100u + (n)) /* pool pages that become targets */
+#define GONE         107u
 #define TABLE(level) (110u + (level))
 
 struct target targets[TARGETS];
@@ -75,10 +75,10 @@ static void by_entries(void)
         const char *name;
         unsigned level;
         uint64_t flags;
-    } ways[] = {{"L1 read-only", 1, P_},        {"L1 writable", 1, P_ | RW},
-                {"L2", 2, TABLE_ENTRY},         {"L3", 3, TABLE_ENTRY},
-                {"L4", 4, TABLE_ENTRY},         {"L2 read-only", 2, P_ | US},
-                {"L3 read-only", 3, P_ | US},   {"L4 read-only", 4, P_ | US}};
+    } ways[] = {{"L1 read-only", 1, P_},      {"L1 writable", 1, P_ | RW},
+                {"L2", 2, TABLE_ENTRY},       {"L3", 3, TABLE_ENTRY},
+                {"L4", 4, TABLE_ENTRY},       {"L2 read-only", 2, P_ | US},
+                {"L3 read-only", 3, P_ | US}, {"L4 read-only", 4, P_ | US}};
     for (unsigned w = 0; w < sizeof(ways) / sizeof(ways[0]); w++)
         for (unsigned t = 0; t < TARGETS; t++) {
             uint64_t at = slot_address(TABLE(ways[w].level), 3);
@@ -125,8 +125,7 @@ static void by_other_ops(void)
     for (unsigned t = 0; t < TARGETS; t++) {
         ask_ext(MMUEXT_COPY_PAGE, pool_mfn[121], targets[t].mfn, "copy from %s", targets[t].name);
         if (targets[t].mfn != start_info->shared_info >> 12)
-            ask_ext(MMUEXT_COPY_PAGE, targets[t].mfn, pool_mfn[122], "copy to %s",
-                    targets[t].name);
+            ask_ext(MMUEXT_COPY_PAGE, targets[t].mfn, pool_mfn[122], "copy to %s", targets[t].name);
     }
     for (unsigned t = 0; t < TARGETS; t++)
         if (t != 4 && t != 9 && t != 6 && t != 0)

@@ -41,8 +41,8 @@ static void m2p(void)
 {
     static const uint64_t values[] = {0, 1, 0x12345, 1ull << 62, ~0ull};
     for (unsigned i = 0; i < 5; i++)
-        ask_update(slot_address(46, 0) | MMU_MACHPHYS_UPDATE, values[i], DOMID_SELF,
-                   "m2p := %lx", values[i]);
+        ask_update(slot_address(46, 0) | MMU_MACHPHYS_UPDATE, values[i], DOMID_SELF, "m2p := %lx",
+                   values[i]);
     ask_update(slot_address(46, 77) | MMU_MACHPHYS_UPDATE, pfn_of(pool[46]), DOMID_SELF,
                "m2p := own, with an offset");
     ask_update(1ull << 50 | MMU_MACHPHYS_UPDATE, 5, DOMID_SELF, "m2p beyond memory");
@@ -54,10 +54,14 @@ static void domains(void)
     static const struct {
         const char *name;
         uint64_t id;
-    } ids[] = {{"none", 0x123},           {"self as tables", 0x7ff1u << 16 | DOMID_SELF},
-               {"IO", DOMID_IO},          {"invalid", DOMID_INVALID},
-               {"cow", DOMID_COW},        {"idle", DOMID_IDLE},
-               {"above", 0x7fff},         {"tables of none", 0x124u << 16 | DOMID_SELF},
+    } ids[] = {{"none", 0x123},
+               {"self as tables", 0x7ff1u << 16 | DOMID_SELF},
+               {"IO", DOMID_IO},
+               {"invalid", DOMID_INVALID},
+               {"cow", DOMID_COW},
+               {"idle", DOMID_IDLE},
+               {"above", 0x7fff},
+               {"tables of none", 0x124u << 16 | DOMID_SELF},
                {"tables of IO", (DOMID_IO + 1u) << 16 | DOMID_SELF},
                {"high bits", 1ull << 32 | DOMID_SELF}};
     for (unsigned i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
@@ -81,8 +85,8 @@ static void va_flags(void)
         ask_va(page_va(53), entry_for(53, RO_ENTRY), kinds[k], "va flags %lu", kinds[k]);
         ask_va(page_va(53), entry_for(53, RW_ENTRY), kinds[k] | UVMF_ALL, "va flags %lu all",
                kinds[k]);
-        ask_va(page_va(53), entry_for(53, RO_ENTRY), kinds[k] | (uint64_t)mask,
-               "va flags %lu mask", kinds[k]);
+        ask_va(page_va(53), entry_for(53, RO_ENTRY), kinds[k] | (uint64_t)mask, "va flags %lu mask",
+               kinds[k]);
         ask_va(page_va(53), entry_for(53, RW_ENTRY), kinds[k] | 0xffff900000000000ull,
                "va flags %lu mask nowhere", kinds[k]);
         ask_va(page_va(53), entry_for(53, RO_ENTRY), kinds[k] | 0xffff800000000000ull,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The test guest: a paravirtual kernel that asks a hypervisor everything about its memory and writes
- * the answers down in a form that does not depend on where its frames lie.
+ * The test guest: a paravirtual kernel that asks a hypervisor everything about its memory and
+ * writes the answers down in a form that does not depend on where its frames lie.
  *
  * Its subjects are the pages of a pool, known by number. Machine frames are shown as pool numbers
  * or as classes, never as numbers.
@@ -19,26 +19,26 @@
 
 #include <xen/xen.h>
 
-#define PAGE        4096ull
-#define ENTRIES     512u
-#define VIRT_BASE   0xffffffff80000000ull
-#define M2P         ((volatile uint64_t *)0xffff800000000000ull)
-#define ADDRESS     0x000ffffffffff000ul
-#define NO_FRAME    (~0ull)
+#define PAGE      4096ull
+#define ENTRIES   512u
+#define VIRT_BASE 0xffffffff80000000ull
+#define M2P       ((volatile uint64_t *)0xffff800000000000ull)
+#define ADDRESS   0x000ffffffffff000ul
+#define NO_FRAME  (~0ull)
 
-#define P_    0x001ull /* bits of an entry */
-#define RW    0x002ull
-#define US    0x004ull
-#define PWT   0x008ull
-#define PCD   0x010ull
-#define A_    0x020ull
-#define D_    0x040ull
-#define PSE   0x080ull
-#define G_    0x100ull
-#define KMARK (1ull << 52)
-#define NX    (1ull << 63)
-#define RO_ENTRY (P_ | A_)
-#define RW_ENTRY (P_ | RW | A_)
+#define P_          0x001ull /* bits of an entry */
+#define RW          0x002ull
+#define US          0x004ull
+#define PWT         0x008ull
+#define PCD         0x010ull
+#define A_          0x020ull
+#define D_          0x040ull
+#define PSE         0x080ull
+#define G_          0x100ull
+#define KMARK       (1ull << 52)
+#define NX          (1ull << 63)
+#define RO_ENTRY    (P_ | A_)
+#define RW_ENTRY    (P_ | RW | A_)
 #define TABLE_ENTRY (P_ | RW | US | A_)
 
 #define FLAT_DS FLAT_KERNEL_SS
@@ -55,7 +55,7 @@ extern const char image_start[], image_end[];
 uint64_t option(const char *name, uint64_t otherwise);
 bool option_word(const char *word);
 
-/* ---- call.h's worth: a bare SYSCALL */
+/* ---- hypercalls: a bare SYSCALL */
 
 static inline int64_t hypercall(uint64_t n, uint64_t a, uint64_t b, uint64_t c, uint64_t d,
                                 uint64_t e)
@@ -69,10 +69,10 @@ static inline int64_t hypercall(uint64_t n, uint64_t a, uint64_t b, uint64_t c, 
     return (int64_t)n;
 }
 
-#define call1(n, a)          hypercall(n, (uint64_t)(a), 0, 0, 0, 0)
-#define call2(n, a, b)       hypercall(n, (uint64_t)(a), (uint64_t)(b), 0, 0, 0)
-#define call3(n, a, b, c)    hypercall(n, (uint64_t)(a), (uint64_t)(b), (uint64_t)(c), 0, 0)
-#define call4(n, a, b, c, d)                                                                      \
+#define call1(n, a)       hypercall(n, (uint64_t)(a), 0, 0, 0, 0)
+#define call2(n, a, b)    hypercall(n, (uint64_t)(a), (uint64_t)(b), 0, 0, 0)
+#define call3(n, a, b, c) hypercall(n, (uint64_t)(a), (uint64_t)(b), (uint64_t)(c), 0, 0)
+#define call4(n, a, b, c, d)                                                                       \
     hypercall(n, (uint64_t)(a), (uint64_t)(b), (uint64_t)(c), (uint64_t)(d), 0)
 
 /* ---- console.c, format.c */
@@ -101,11 +101,10 @@ struct trap {
 void traps_init(void);
 /* Runs f(arg). 0: it came back; else TRAPPED plus the vector in [15:0], error code in [47:16]. */
 uint64_t guarded(void (*f)(void *), void *arg);
-#define TRAPPED     (1ull << 63)
-#define TRAP_VECTOR(t) ((unsigned)((t) & 0xffff))
-extern uint64_t last_fault_address, traps_seen, last_trap_rip;
-/* Reads or writes 8 bytes; true: it worked. */
-bool try_read(uint64_t va, uint64_t *value);
+#define TRAPPED        (1ull << 63)
+#define TRAP_VECTOR(t) ((unsigned)((t)&0xffff))
+extern uint64_t last_fault_address, traps_seen;
+/* Writes 8 bytes; true: it worked. */
 bool try_write(uint64_t va, uint64_t value);
 
 /* ---- pages.c */
@@ -162,6 +161,6 @@ void entry_text(char *to, size_t size, uint64_t entry);
 
 void conform(void);
 void chaos(uint64_t seed, uint64_t count);
-void attack(const char *which);
+void attack(void);
 
 #endif

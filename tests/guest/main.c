@@ -53,7 +53,7 @@ void guest_main(const start_info_t *si)
     else if (option_word("chaos"))
         chaos(option("seed", 1), option("count", 1000));
     else if (option_word("attack"))
-        attack(NULL);
+        attack();
     else
         say("nothing to do\n");
     say("TEST-END\n");

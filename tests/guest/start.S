@@ -150,12 +150,26 @@ unguard:
 
 /* ---- for the hostile guest */
 
-    .globl raw_iret
-raw_iret:
+    .globl raw_call
+raw_call:
     movq %rdi, %rsp
-    movl $23, %eax
+    movl %esi, %eax
+    movq %rdx, %rdi
+    movq %rcx, %rsi
     syscall
     ud2
+
+    .globl bare_run
+bare_run:
+    pushq %rdi
+    xorl %eax, %eax
+    xorl %ecx, %ecx
+    xorl %edx, %edx
+    xorl %ebx, %ebx
+    xorl %ebp, %ebp
+    xorl %esi, %esi
+    xorl %edi, %edi
+    ret
 
     .globl far_jump
 far_jump:

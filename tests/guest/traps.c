@@ -9,13 +9,12 @@ extern uint64_t guard_rsp;
 extern const char unguard[];
 void trap_entry(struct trap *t);
 
-uint64_t last_fault_address, traps_seen, last_trap_rip;
+uint64_t last_fault_address, traps_seen;
 uint64_t steps_left; /* single steps to be let go on */
 
 void trap_entry(struct trap *t)
 {
     traps_seen++;
-    last_trap_rip = t->rip;
     if (shared_info)
         last_fault_address = shared_info->vcpu_info[0].arch.cr2;
     if (t->vector == 1 && steps_left > 0) {
@@ -23,8 +22,8 @@ void trap_entry(struct trap *t)
         return;
     }
     if (!guard_rsp) {
-        say("trap %lu error %lx rip %lx rsp %lx address %lx\n", t->vector, t->error, t->rip,
-            t->rsp, last_fault_address);
+        say("trap %lu error %lx rip %lx rsp %lx address %lx\n", t->vector, t->error, t->rip, t->rsp,
+            last_fault_address);
         give_up("unexpected trap");
     }
     t->rax = TRAPPED | t->vector | (t->error & 0xffffffff) << 16;
@@ -52,25 +51,10 @@ struct access {
     uint64_t va, value;
 };
 
-static void do_read(void *arg)
-{
-    struct access *a = arg;
-    a->value = *(volatile uint64_t *)a->va;
-}
-
 static void do_write(void *arg)
 {
     struct access *a = arg;
     *(volatile uint64_t *)a->va = a->value;
-}
-
-bool try_read(uint64_t va, uint64_t *value)
-{
-    struct access a = {va, 0};
-    if (guarded(do_read, &a))
-        return false;
-    *value = a.value;
-    return true;
 }
 
 bool try_write(uint64_t va, uint64_t value)
