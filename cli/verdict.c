@@ -146,7 +146,7 @@ static void print_frames(const struct pvmm_verdict *v, FILE *out)
 
 static void print_machine(const struct pvmm_verdict *v, FILE *out)
 {
-    fprintf(out, "  tlb            %" PRIu64 " flushes, %" PRIu64 " of single pages\n",
+    fprintf(out, "  tlb            %" PRIu64 " whole flushes, %" PRIu64 " of single pages\n",
             v->tlb_flushes, v->tlb_page_flushes);
     fprintf(out, "  root switches  %" PRIu64 "\n", v->root_switches);
     fprintf(out,
