@@ -51,7 +51,11 @@ def main():
     if not os.path.exists(kernel):
         print(f"no {kernel}")
         sys.exit(77)
-    master, slave = pty.openpty()
+    try:
+        master, slave = pty.openpty()
+    except OSError as e:
+        print(f"no pseudo terminal to be had: {e}")
+        sys.exit(77)
     before = termios.tcgetattr(slave)
 
     def start(*options):
