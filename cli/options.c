@@ -88,8 +88,9 @@ static int parse_memory(struct options *o, const char *text, struct error *e)
     if (o->memory > MEMORY_MAX)
         return error_set(e, EXIT_USAGE, "-m %s: more than 256 GiB", text);
     if (o->memory % PAGE != 0 || o->memory == 0)
-        return error_set(e, EXIT_USAGE,
-                         "-m %s: not a multiple of 4096 bytes (give K, M or G, as in 256M)", text);
+        return error_set(
+            e, EXIT_USAGE,
+            "-m %s: not a positive multiple of 4096 bytes (give K, M or G, as in 256M)", text);
     return 0;
 }
 

@@ -14,12 +14,13 @@ static int take_frames(struct core *c, struct core_vcpu *v, const struct core_do
     return 0;
 }
 
-/* The frames come from the free list, so that adopting them cannot fail. */
+/* The frames come from the free list, so that adopting them cannot fail. From then on other vCPUs
+ * may give them a pfn, or away: m2p comes first. */
 static void give_to(struct core *c, struct core_domain *d, mfn_t first, unsigned order, pfn_t p)
 {
     for (uint64_t i = 0; i < 1ull << order; i++) {
-        core_assign(c, d, mfn(first.n + i));
         c->m2p[first.n + i] = p.n == NO_PFN.n ? NO_PFN.n : p.n + i;
+        core_assign(c, d, mfn(first.n + i));
     }
 }
 
