@@ -16,12 +16,15 @@
  *
  *   mem=BYTES      memory of the guest in bytes, decimal, a multiple of 4096 (required)
  *   seed=NUMBER    seed of the frame shuffle, decimal or 0x...; without it, the TSC is taken
+ *   store=1        the host keeps a store for the guest, which gets an event channel to it;
+ *                  without, or with 0, start_info.store_evtchn is 0
  */
 #ifndef PVMM_ABI_BOOT_H
 #define PVMM_ABI_BOOT_H
 
 #define PVMM_OPT_MEM  "mem="
 #define PVMM_OPT_SEED "seed="
+#define PVMM_OPT_STORE "store="
 
 #define PVMM_GUEST_CMDLINE_MAX 1024u /* bytes with the NUL: start_info_t.cmd_line */
 

@@ -9,7 +9,17 @@
  *                        in hexadecimal without prefix. The mailbox lies below 2 GiB, so that its
  *                        file offset in the machine's memory file equals its machine address.
  *       "*\n"            the mailbox changed in a way worth a look (log grew, state moved on)
- *   host -> hypervisor   single bytes, PVMM_BELL_*
+ *   host -> hypervisor   messages that start with a byte PVMM_BELL_*
+ *
+ * The store (xenstore) itself runs in the host tool; the channel only carries the bytes of the
+ * guest's ring (struct xenstore_domain_interface, <xen/io/xs_wire.h>), uninterpreted:
+ *   guest -> host    the hypervisor copies what the guest wrote into `store_out` and advances
+ *                    `store_out_written`; never more than PVMM_STORE_RING bytes beyond what the host
+ *                    has acknowledged with PVMM_BELL_STORE_TAKEN.
+ *   host -> guest    PVMM_BELL_STORE_DATA carries the bytes; `store_in_taken` counts those that have
+ *                    reached the guest's ring. The host never has more than PVMM_STORE_RING bytes
+ *                    under way beyond it; what exceeds this is dropped and logged.
+ * So every input of the hypervisor comes over COM2, and the mailbox has one writer.
  *
  * The mailbox (struct pvmm_mailbox) lies in the machine's memory, which QEMU keeps in a shared
  * file; the host maps it. The hypervisor writes it, the host reads it. What is read while the
@@ -22,10 +32,14 @@
 #include <stdint.h>
 
 #define PVMM_MAILBOX_MAGIC   0x584f424d4d5650ull /* "PVMMBOX" in memory order */
-#define PVMM_MAILBOX_VERSION 1u
+#define PVMM_MAILBOX_VERSION 2u
 
-/* Host -> hypervisor bytes on COM2. */
+/* Host -> hypervisor messages on COM2, by their first byte. */
 #define PVMM_BELL_STOP 'q' /* stop the guest, audit, publish the verdict, power the machine off */
+#define PVMM_BELL_STORE_DATA  's' /* N, then N bytes (1..255) for the guest's store ring */
+#define PVMM_BELL_STORE_TAKEN 'a' /* N (1..255): so many more bytes of `store_out` were read */
+
+#define PVMM_STORE_RING 1024u /* bytes; a power of two */
 
 #define PVMM_LOG_SIZE      (64u * 1024u) /* bytes of log kept; a power of two */
 #define PVMM_HYPERCALLS    64u           /* hypercall numbers counted: 0..63 */
@@ -108,6 +122,15 @@ struct pvmm_mailbox {
     uint64_t log_written; /* bytes ever written; byte i lies at log[i % log_size] */
     char log[PVMM_LOG_SIZE];
     struct pvmm_verdict verdict;
+    uint32_t domid;             /* the guest's domain id */
+    uint32_t store_port;        /* the guest's event channel of its store; 0: started without one */
+    uint64_t store_mfn;         /* machine frame of its ring; to be shown, not to be written */
+    uint64_t console_mfn;       /* machine frame of its console ring */
+    uint32_t console_port;      /* event channel of its console */
+    uint32_t store_ring_size;   /* PVMM_STORE_RING */
+    uint64_t store_out_written; /* bytes ever; byte i lies at store_out[i % PVMM_STORE_RING] */
+    uint64_t store_in_taken;    /* bytes ever put into the guest's ring */
+    uint8_t store_out[PVMM_STORE_RING];
 };
 
 #endif
