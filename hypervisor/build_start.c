@@ -29,7 +29,7 @@ static void fill_start_info(const struct domain *d, const struct layout *l,
     s->nr_pages = l->total;
     s->shared_info = mfn_address(d->shared_mfn, 0).a;
     s->store_mfn = d->xenstore_mfn.n;
-    s->store_evtchn = 0; /* nobody answers: the guest then does without */
+    s->store_evtchn = d->store_port; /* 0: nobody answers, the guest then does without */
     s->console.domU.mfn = d->console_mfn.n;
     s->console.domU.evtchn = d->console_port;
     s->pt_base = layout_va(l, l->tables.first);
@@ -104,19 +104,22 @@ static void fill_vcpu(struct vcpu *v, const struct layout *l, const struct guest
     vtime_publish(v);
 }
 
-static void bind_console(struct domain *d, const struct layout *l)
+static uint16_t bind_host(struct domain *d, enum host_port host)
 {
-    d->console_mfn = guest_mfn(l->console);
-    d->console_port = (uint16_t)event_port_take(d);
-    d->ports[d->console_port].state = PORT_INTERDOMAIN;
-    d->ports[d->console_port].host = HOST_PORT_CONSOLE;
+    unsigned p = event_port_take(d);
+    d->ports[p].state = PORT_INTERDOMAIN;
+    d->ports[p].host = (uint8_t)host;
+    return (uint16_t)p;
 }
 
 void start_state_make(struct domain *d, const struct layout *l, const struct guest_image *g,
-                      const char *command_line)
+                      const char *command_line, bool with_store)
 {
     d->xenstore_mfn = guest_mfn(l->xenstore);
-    bind_console(d, l);
+    d->console_mfn = guest_mfn(l->console);
+    d->console_port = bind_host(d, HOST_PORT_CONSOLE);
+    if (with_store)
+        d->store_port = bind_host(d, HOST_PORT_STORE);
     fill_start_info(d, l, g, command_line);
     fill_hypercall_page(l, g);
     fill_vcpu(&d->vcpu[0], l, g);

@@ -180,7 +180,7 @@ static void check_options(void)
     const char *bad = option_bad(boot_info.command_line, &length);
     if (bad)
         BAD_GUEST("the boot loader's command line has a bad option: %.*s (known: " PVMM_OPT_MEM
-                  "BYTES " PVMM_OPT_SEED "NUMBER)",
+                  "BYTES " PVMM_OPT_SEED "NUMBER " PVMM_OPT_STORE "0|1)",
                   length, bad);
 }
 
@@ -196,6 +196,14 @@ static uint64_t wanted_pages(void)
         BAD_GUEST("the guest wants %lu KiB of memory; the machine has %lu KiB free", bytes / 1024,
                   frames_free() * (PAGE_BYTES / 1024));
     return bytes / PAGE_BYTES;
+}
+
+static bool wanted_store(void)
+{
+    uint64_t store = 0;
+    if (option_number(boot_info.command_line, PVMM_OPT_STORE, &store) && store > 1)
+        BAD_GUEST("the option " PVMM_OPT_STORE "%lu is neither 0 nor 1", store);
+    return store;
 }
 
 static const char *command_line_of(const struct module *m)
@@ -236,6 +244,7 @@ void domain_build(void)
     const struct module *kernel = &boot_info.module[0], none = {.size = 0};
     const struct module *ramdisk = boot_info.nr_modules > 1 ? &boot_info.module[1] : &none;
     const char *command_line = command_line_of(kernel);
+    bool with_store = wanted_store();
     read_image(&g, kernel);
     layout_make(&l, &g, wanted_pages(), ramdisk->size);
     log_layout(&l, &g);
@@ -245,7 +254,7 @@ void domain_build(void)
     put_bytes(l.module.first * PAGE_BYTES, ramdisk->data, ramdisk->size);
     write_p2m(&l);
     make_tables(&l, &g);
-    start_state_make(d, &l, &g, command_line);
+    start_state_make(d, &l, &g, command_line, with_store);
     adopt_tables(&d->vcpu[0], &l);
     frames_release_modules();
     domain_started(d);

@@ -53,6 +53,6 @@ void *guest_page(uint64_t page);
 
 /* build_start.c: start_info, shared_info, hypercall page, first vCPU's registers. */
 void start_state_make(struct domain *d, const struct layout *l, const struct guest_image *g,
-                      const char *command_line);
+                      const char *command_line, bool with_store);
 
 #endif

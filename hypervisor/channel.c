@@ -15,11 +15,21 @@ void channel_init(void)
     mailbox.version = PVMM_MAILBOX_VERSION;
     mailbox.size = sizeof(mailbox);
     mailbox.log_size = PVMM_LOG_SIZE;
+    mailbox.store_ring_size = PVMM_STORE_RING;
     mailbox.state = PVMM_STATE_BOOTING;
     __atomic_store_n(&mailbox.magic, PVMM_MAILBOX_MAGIC, __ATOMIC_RELEASE);
     int n =
         format(line, sizeof(line), "@%lx %lx\n", (uint64_t)&mailbox - IMAGE_BASE, sizeof(mailbox));
     serial_write(DOORBELL, line, (unsigned)n);
+}
+
+void channel_domain(const struct domain *d)
+{
+    mailbox.domid = d->mem.id;
+    mailbox.store_port = d->store_port;
+    mailbox.store_mfn = d->xenstore_mfn.n;
+    mailbox.console_mfn = d->console_mfn.n;
+    mailbox.console_port = d->console_port;
 }
 
 void channel_state(enum pvmm_state s)
@@ -39,11 +49,64 @@ bool channel_stop_requested(void)
     return stop_requested;
 }
 
+/* ---- messages of the host */
+
+/* The first byte of the message under way, 0 between messages, and what is to come of it. */
+static struct {
+    uint8_t message;
+    bool counted; /* N arrived: `left` bytes follow */
+    uint8_t left;
+} under_way;
+
+static void first_byte(uint8_t byte)
+{
+    static bool said;
+    switch (byte) {
+    case PVMM_BELL_STOP:
+        stop_requested = true;
+        break;
+    case PVMM_BELL_STORE_DATA:
+    case PVMM_BELL_STORE_TAKEN:
+        under_way.message = byte;
+        under_way.counted = false;
+        break;
+    default:
+        if (!said)
+            log_line("channel: the host sent a message of unknown kind %x; this is said once",
+                     byte);
+        said = true;
+        break;
+    }
+}
+
+static void count_byte(uint8_t n)
+{
+    under_way.counted = true;
+    under_way.left = under_way.message == PVMM_BELL_STORE_DATA ? n : 0;
+    if (under_way.message == PVMM_BELL_STORE_TAKEN)
+        xenstore_taken(n);
+}
+
+static void take_byte(uint8_t byte)
+{
+    if (under_way.message == 0) {
+        first_byte(byte);
+        return;
+    }
+    if (!under_way.counted) {
+        count_byte(byte);
+    } else {
+        under_way.left--;
+        xenstore_receive(byte);
+    }
+    if (under_way.left == 0)
+        under_way.message = 0;
+}
+
 /* Interrupt context: only notes what came; before_guest() acts at a safe point. */
 void channel_input(void)
 {
-    char c;
-    while (serial_read(DOORBELL, &c, 1) == 1)
-        if (c == PVMM_BELL_STOP)
-            stop_requested = true;
+    uint8_t byte;
+    while (serial_read(DOORBELL, &byte, 1) == 1)
+        take_byte(byte);
 }

@@ -2,9 +2,7 @@
 /*
  * The guest's console: the hypervisor's end of the ring (<xen/io/console.h>), on COM1.
  *
- * The ring lies in an ordinary frame of the guest. No reference is held on it: before each visit
- * the frame must still be the guest's and no table, otherwise the hypervisor's stores would forge
- * entries behind the core's back (R2). Nothing else runs between that check and the stores.
+ * The ring lies in an ordinary frame of the guest, which domain_page() checks before each visit.
  */
 #include "domain.h"
 
@@ -29,11 +27,7 @@ bool console_input_waits(void)
 
 static struct xencons_interface *ring_of(struct domain *d)
 {
-    mfn_t m = d->console_mfn;
-    if (d->console_port == 0 || core_frame_owner(the_core(), m) != d->mem.id)
-        return NULL;
-    enum frame_type t = core_frame_type(the_core(), m);
-    return t == TYPE_NONE || t == TYPE_WRITABLE ? direct_frame(m) : NULL;
+    return d->console_port == 0 ? NULL : domain_page(d, d->console_mfn);
 }
 
 /* out[] -> COM1. The indices are the guest's: anything out of range empties the ring. */

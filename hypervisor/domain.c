@@ -50,6 +50,14 @@ void domain_init(struct domain *d, uint64_t pages)
     vtime_wallclock(d);
 }
 
+void *domain_page(const struct domain *d, mfn_t m)
+{
+    if (core_frame_owner(the_core(), m) != d->mem.id)
+        return NULL;
+    enum frame_type t = core_frame_type(the_core(), m);
+    return t == TYPE_NONE || t == TYPE_WRITABLE ? direct_frame(m) : NULL;
+}
+
 /* RAM that no domain owns and that is not free is the hypervisor's own. */
 static uint64_t own_frames(void)
 {
@@ -63,6 +71,7 @@ void domain_started(struct domain *d)
 {
     d->own_frames = own_frames();
     d->entry_time_ns = now_ns();
+    channel_domain(d);
     channel_state(PVMM_STATE_RUNNING);
 }
 

@@ -15,6 +15,12 @@ struct domain *domain_by_id(uint16_t id);
 struct vcpu *domain_vcpu(struct domain *d, uint64_t id); /* NULL: it does not exist */
 /* Fills the machine-independent half of a fresh domain and its vCPUs. */
 void domain_init(struct domain *d, uint64_t pages);
+/*
+ * A page of the guest on which no reference is held, for the hypervisor to write right now: NULL
+ * unless it is still the domain's and no table, lest the stores forge entries behind the core's back
+ * (R2). Nothing else may run between this check and the stores.
+ */
+void *domain_page(const struct domain *d, mfn_t m);
 
 /* ---- events.c: two-level event channels */
 
@@ -60,8 +66,18 @@ void vtime_wallclock(struct domain *d);
 void console_serve(struct domain *d);
 bool console_input_waits(void);
 
+/* ---- xenstore.c */
+
+/* Moves the guest's requests to the mailbox and what the host sent to the guest's ring. */
+void xenstore_serve(struct domain *d);
+bool xenstore_input_waits(void);
+/* What COM2 brought, in interrupt context: a byte for the guest; n more bytes that the host took. */
+void xenstore_receive(uint8_t byte);
+void xenstore_taken(unsigned n);
+
 /* ---- channel.c */
 
+void channel_domain(const struct domain *d); /* publishes the numbers of the domain built */
 bool channel_stop_requested(void);
 void channel_input(void); /* COM2 received something */
 

@@ -98,10 +98,12 @@ static int bind_ipi(struct domain *d, struct evtchn_bind_ipi *b)
 static void unbind_far_end(struct domain *d, const struct port *p)
 {
     struct port *far = &d->ports[p->remote_port];
-    if (p->host == HOST_PORT_CONSOLE) {
+    if (p->host == HOST_PORT_CONSOLE)
         d->console_port = 0; /* the hypervisor's end: the console has nobody to talk to */
+    else if (p->host == HOST_PORT_STORE)
+        d->store_port = 0;
+    if (p->host != HOST_PORT_NONE)
         return;
-    }
     far->state = PORT_UNBOUND;
     far->remote_domain = d->mem.id;
 }
@@ -128,6 +130,8 @@ static int send(struct domain *d, uint32_t number)
     case PORT_INTERDOMAIN:
         if (p->host == HOST_PORT_CONSOLE)
             console_serve(d);
+        else if (p->host == HOST_PORT_STORE)
+            xenstore_serve(d);
         else
             event_raise(d, p->remote_port);
         return 0;

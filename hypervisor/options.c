@@ -64,7 +64,8 @@ static bool is_bad(const char *word, int length)
     for (int i = 0; i < length; i++) {
         if (word[i] != '=')
             continue;
-        return !(starts_with(word, PVMM_OPT_MEM) || starts_with(word, PVMM_OPT_SEED)) ||
+        return !(starts_with(word, PVMM_OPT_MEM) || starts_with(word, PVMM_OPT_SEED) ||
+                 starts_with(word, PVMM_OPT_STORE)) ||
                !parse_number(word + i + 1, &ignored);
     }
     return false;

@@ -118,6 +118,8 @@ static void serve(struct vcpu *v)
     run_timers(v);
     if (console_input_waits())
         console_serve(v->domain);
+    if (xenstore_input_waits())
+        xenstore_serve(v->domain);
 }
 
 static bool may_run(const struct vcpu *v)

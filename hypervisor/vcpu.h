@@ -83,7 +83,7 @@ struct port {
 };
 
 /* Ends of channels that the hypervisor itself serves. */
-enum host_port { HOST_PORT_NONE = 0, HOST_PORT_CONSOLE };
+enum host_port { HOST_PORT_NONE = 0, HOST_PORT_CONSOLE, HOST_PORT_STORE };
 
 struct domain {
     struct core_domain mem;
@@ -94,7 +94,7 @@ struct domain {
     mfn_t shared_mfn;
     struct port ports[EVTCHN_PORTS];
     unsigned ports_known;   /* ports below this have been in use; grows in steps */
-    uint16_t console_port;
+    uint16_t console_port, store_port; /* 0: none, or the guest closed it */
     mfn_t console_mfn, xenstore_mfn;
     uint64_t build_frames;  /* frames given at build = start_info.nr_pages */
     uint32_t vm_assist;

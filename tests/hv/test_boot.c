@@ -264,7 +264,8 @@ static void test_bad_words(void **state)
     expect_bad("", NULL);
     expect_bad("  ", NULL);
     expect_bad("/a/path/pvmm.elf32 mem=4096 seed=0x12", NULL);
-    expect_bad("quiet mem=1", NULL);
+    expect_bad("quiet mem=1 store=1", NULL);
+    expect_bad("store=yes", "store=yes");
     expect_bad("mem=1 color=red seed=2", "color=red");
     expect_bad("pvmm mem=1 memory=2", "memory=2");
     expect_bad("mem=many", "mem=many");
