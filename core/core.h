@@ -251,6 +251,10 @@ int core_clear_page(struct core *c, struct core_vcpu *v, struct core_domain *own
 int core_copy_page(struct core *c, struct core_vcpu *v, struct core_domain *owner, mfn_t to,
                    mfn_t from);
 
+/* Copies n bytes from `offset_from` of one frame of the owner's to `offset_to` of another. */
+int core_copy_bytes(struct core *c, struct core_vcpu *v, struct core_domain *owner, mfn_t to,
+                    unsigned offset_to, mfn_t from, unsigned offset_from, unsigned n);
+
 /* Takes a reference and a writable-type reference for the hypervisor's own writes to a guest frame
  * (a registered vcpu_info); at most one per vCPU, a second call replaces the first. */
 int core_hold_writable(struct core *c, struct core_vcpu *v, mfn_t m);

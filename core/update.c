@@ -188,7 +188,7 @@ bool core_walk(struct core *c, mfn_t root, gva_t va, struct core_walk *w)
     return true;
 }
 
-/* ---- whole pages */
+/* ---- content of pages */
 
 int core_clear_page(struct core *c, struct core_vcpu *v, struct core_domain *owner, mfn_t m)
 {
@@ -210,6 +210,26 @@ int core_copy_page(struct core *c, struct core_vcpu *v, struct core_domain *owne
     if (rc == 0) {
         for (unsigned i = 0; i < ENTRIES; i++)
             entry_store(&glue_frame(c, to)[i], entry_load(&glue_frame(c, from)[i]));
+        use_put(c, v, to);
+    }
+    ref_put(c, from);
+    return rc;
+}
+
+int core_copy_bytes(struct core *c, struct core_vcpu *v, struct core_domain *owner, mfn_t to,
+                    unsigned offset_to, mfn_t from, unsigned offset_from, unsigned n)
+{
+    const unsigned bytes = ENTRIES * (unsigned)sizeof(uint64_t);
+    if (n > bytes || offset_to > bytes - n || offset_from > bytes - n)
+        return refuse(c, v, CORE_EINVAL, REASON_BAD_ADDRESS, 3, NO_FRAME(.value = n));
+    if (!ref_get(c, v, owner, from))
+        return CORE_EINVAL;
+    int rc = use_get(c, v, owner, to, TYPE_WRITABLE);
+    if (rc == 0) {
+        uint8_t *at = (uint8_t *)glue_frame(c, to) + offset_to;
+        const uint8_t *source = (const uint8_t *)glue_frame(c, from) + offset_from;
+        for (unsigned i = 0; i < n; i++)
+            at[i] = source[i];
         use_put(c, v, to);
     }
     ref_put(c, from);

@@ -8,7 +8,7 @@
 #include "options.h"
 #include "string.h"
 
-#define SPARE_FRAMES 16u /* for shared_info and the like */
+#define SPARE_FRAMES (GRANT_FRAMES_MAX + 16u) /* the grant table, shared_info and the like */
 
 #define UPPER_FLAGS (PTE_PRESENT | PTE_RW | PTE_USER | PTE_ACCESSED | PTE_DIRTY)
 #define LEAF_FLAGS  (PTE_PRESENT | PTE_ACCESSED)

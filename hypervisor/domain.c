@@ -47,6 +47,7 @@ void domain_init(struct domain *d, uint64_t pages)
     d->nr_vcpus = MAX_VCPUS;
     for (unsigned i = 0; i < d->nr_vcpus; i++)
         vcpu_init(d, i);
+    grant_init(d);
     vtime_wallclock(d);
 }
 

@@ -42,6 +42,20 @@ static inline bool event_due(const struct vcpu *v)
            !*(volatile uint8_t *)&v->info->evtchn_upcall_mask;
 }
 
+/* ---- grant.c. Results are the ABI's GNTST_*. */
+
+void grant_init(struct domain *d);
+/* At least so many frames; false: more than there may be, or no memory. */
+bool grant_grow(struct domain *d, unsigned frames);
+/* Marks entry `ref` as used by the domain itself and pins its frame, until it is released. */
+int grant_acquire(struct domain *d, uint32_t ref, bool writable, bool for_mapping, mfn_t *out);
+void grant_release(struct domain *d, uint32_t ref, bool writable);
+int grant_swap(struct domain *d, uint32_t a, uint32_t b);
+bool grant_handle_free(const struct domain *d); /* one is left to take */
+uint32_t grant_handle_take(struct domain *d, uint32_t ref, uint32_t flags);
+const struct grant_map *grant_handle(const struct domain *d, uint32_t handle); /* NULL: no such */
+void grant_handle_put(struct domain *d, uint32_t handle);
+
 /* ---- sched.c */
 
 void vcpu_wake(struct vcpu *v);

@@ -32,6 +32,7 @@ static call_handler *const handlers[PVMM_HYPERCALLS] = {
     [__HYPERVISOR_set_timer_op] = hc_set_timer_op,
     [__HYPERVISOR_xen_version] = hc_xen_version,
     [__HYPERVISOR_console_io] = hc_console_io,
+    [__HYPERVISOR_grant_table_op] = hc_grant_table_op,
     [__HYPERVISOR_vm_assist] = hc_vm_assist,
     [__HYPERVISOR_update_va_mapping_otherdomain] = hc_update_va_mapping_otherdomain,
     [__HYPERVISOR_iret] = hc_iret,

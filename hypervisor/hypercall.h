@@ -52,6 +52,14 @@ call_handler hc_set_trap_table, hc_set_callbacks, hc_callback_op, hc_nmi_op, hc_
 call_handler hc_vcpu_op, hc_set_timer_op;                                /* hc_vcpu.c */
 call_handler hc_event_channel_op;                                        /* hc_event.c */
 call_handler hc_sched_op;                                                /* hc_sched.c */
+call_handler hc_grant_table_op;                                          /* hc_grant.c */
 call_handler hc_xen_version, hc_console_io, hc_physdev_op, hc_xenpmu_op; /* hc_misc.c */
+
+/* hc_grant_map.c: steps of batches, one element at `at` of the guest's memory. 0, -EFAULT, or
+ * CORE_RESTART: the element is still to be done. */
+int64_t grant_map_step(struct call *c, gva_t at);
+int64_t grant_unmap_step(struct call *c, gva_t at);
+int64_t grant_replace_step(struct call *c, gva_t at);
+void grant_flush(void); /* after a turn of a batch: what was unmapped leaves the TLB */
 
 #endif

@@ -17,6 +17,7 @@
 #include <xen/event_channel.h>
 
 #include "core.h"
+#include "grant.h"
 #include "regs.h"
 #include <pvmm/channel.h>
 
@@ -102,6 +103,8 @@ struct domain {
     bool ended;             /* no vCPU may run any more */
     uint64_t entry_time_ns; /* system time of the first instruction */
     uint64_t own_frames;    /* RAM that was the hypervisor's own then */
+
+    struct grant_table grants;
 };
 
 /* The one domain, for now, and the vCPU that this CPU runs. */
