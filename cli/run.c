@@ -100,7 +100,8 @@ static void hypervisor_arguments(struct plan *p)
 
     if (p->real_xen)
         snprintf(line, size,
-                 "console=com1 com1=115200 loglvl=all guest_loglvl=all bootscrub=0 "
+                 "console=com1 com1=115200 serial_tx_buffer=256K loglvl=all guest_loglvl=all "
+                 "bootscrub=0 "
                  "dom0_mem=%lluK,max:%lluK dom0_max_vcpus=1",
                  bytes / 1024, bytes / 1024);
     else if (p->o->has_seed)

@@ -2,8 +2,8 @@
 /*
  * grant_table_op: questions about the table, copying by grant, swapping (<xen/grant_table.h>).
  *
- * What it answers is what Xen 4.17 answers under gnttab=max-ver:1,transfer=0: version 2 of the
- * table and page transfers are of no use to a domain that is alone.
+ * The table has version 1 alone, as under Xen started with gnttab=max-ver:1: what version 2 adds,
+ * grants of parts of pages and of others' grants, is of no use to a domain that is alone.
  */
 #include "hypercall.h"
 
@@ -120,13 +120,13 @@ struct side {
     bool acquired;
 };
 
-/* By frame a domain names its own only. */
+/* By frame a domain names its own only, and in no other way than this. */
 static int side_domain(struct side *s)
 {
-    if (!s->by_grant && s->ptr->domid != DOMID_SELF)
-        return GNTST_permission_denied;
     s->d = domain_by_id(s->ptr->domid);
-    return s->d ? GNTST_okay : GNTST_bad_domain;
+    if (!s->d)
+        return GNTST_bad_domain;
+    return s->by_grant || s->ptr->domid == DOMID_SELF ? GNTST_okay : GNTST_permission_denied;
 }
 
 static int side_acquire(struct side *s)
@@ -227,6 +227,26 @@ static int64_t flush_step(struct call *c, gva_t at)
     return op.op & GNTTAB_CACHE_CLEAN ? 0 : -XEN_EOPNOTSUPP;
 }
 
+/* Nobody takes pages: no entry of an only domain accepts what it would itself give. The page stays
+ * where it is; real Xen frees one that could be given and is not taken. */
+static int transfer_status(const struct domain *d, const struct gnttab_transfer *op)
+{
+    mfn_t m = mfn(op->mfn);
+    if (core_frame_owner(the_core(), m) != d->mem.id || core_frame_holds(the_core(), m) != 1)
+        return GNTST_bad_page; /* another's, or in use */
+    return domain_by_id(op->domid) ? GNTST_general_error : GNTST_bad_domain;
+}
+
+static int64_t transfer_step(struct call *c, gva_t at)
+{
+    struct gnttab_transfer op;
+    if (!copy_from_guest(&op, at, sizeof(op)))
+        return -XEN_EFAULT;
+    int status = transfer_status(c->v->domain, &op);
+    bool told = give_status(at, offsetof(struct gnttab_transfer, status), (int16_t)status);
+    return told ? 0 : -XEN_EFAULT;
+}
+
 /* ---- dispatch */
 
 typedef int64_t grant_step(struct call *c, gva_t at);
@@ -286,7 +306,7 @@ int64_t hc_grant_table_op(struct call *c)
     case GNTTABOP_cache_flush:
         return for_each(c, at, n, sizeof(struct gnttab_cache_flush), flush_step);
     case GNTTABOP_transfer:
-        return guest_range_ok(at, 1) ? -XEN_EOPNOTSUPP : -XEN_EFAULT;
+        return for_each(c, at, n, sizeof(struct gnttab_transfer), transfer_step);
     case GNTTABOP_setup_table:
         return setup_table(at, n);
     case GNTTABOP_query_size:

@@ -324,6 +324,15 @@ static int64_t machphys_mfn_list(struct call *c)
     return copy_to_guest(gva(c->arg[1]), &list, sizeof(list)) ? 0 : -XEN_EFAULT;
 }
 
+/* For guests whose pages the hypervisor maps; this one has tables of its own. */
+static int64_t add_to_physmap(struct call *c)
+{
+    struct xen_add_to_physmap add;
+    if (!copy_from_guest(&add, gva(c->arg[1]), sizeof(add)))
+        return -XEN_EFAULT;
+    return domain_by_id(add.domid) ? -XEN_EACCES : -XEN_ESRCH;
+}
+
 static int64_t single_question(struct call *c, uint32_t command)
 {
     switch (command) {
@@ -335,6 +344,8 @@ static int64_t single_question(struct call *c, uint32_t command)
     case XENMEM_maximum_reservation:
     case XENMEM_maximum_gpfn:
         return about_domain(c, command);
+    case XENMEM_add_to_physmap:
+        return add_to_physmap(c);
     case XENMEM_memory_map:
         return memory_map(c);
     case XENMEM_machine_memory_map:

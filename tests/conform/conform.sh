@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # The test guest under pvmm, against what real Xen said: conform.sh PVMM BUILD GUEST CASE.
 #
-# Cases: conform; chaos SEED; attack; fatal FROM TO. With xen- before it, conform and chaos run
+# Cases: conform; chaos SEED; attack; attack-store; fatal FROM TO. With xen- before it, conform and chaos run
 # under the real Xen out of BUILD/xen instead, which must say what is recorded.
 set -u
 PVMM=$1 BUILD=$2 GUEST=$3 CASE=$4
@@ -69,6 +69,23 @@ case $CASE in
         ;;
 esac
 
+# The guest gets a store that nobody keeps: a word more for the hypervisor.
+case $CASE in
+    attack-store)
+        cat > "$dir/qemu" <<'END'
+#!/bin/sh
+for word; do
+    shift
+    case $word in mem=*) word="$word store=1" ;; esac
+    set -- "$@" "$word"
+done
+exec qemu-system-x86_64 "$@"
+END
+        chmod +x "$dir/qemu"
+        export PVMM_QEMU="$dir/qemu"
+        ;;
+esac
+
 case $CASE in
     conform)
         guest_run "$dir" 200 conform "$@"
@@ -95,11 +112,13 @@ case $CASE in
         [ "$CASE" = xen-chaos ] || audited
         tail -n 1 "$dir/lines"
         ;;
-    attack)
+    attack | attack-store)
         guest_run "$dir" 600 attack "$@"
         ended_well
         grep -q '^# alive' "$dir/out" || flunk "the guest did not get through"
         ! grep -q 'an entry appeared' "$dir/out" || flunk "a page table was written to"
+        [ "$CASE" = attack ] || grep -q '^ring as a ring: consumer 512' "$dir/out" ||
+            flunk "the store's ring was not served"
         audited
         ;;
     fatal)

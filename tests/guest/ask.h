@@ -48,5 +48,6 @@ void conform_ext(void);
 void conform_descriptors(void);
 void conform_memory(void);
 void conform_misc(void);
+void conform_grants(void);
 
 #endif

@@ -74,7 +74,7 @@ static const struct {
 } parts[] = {
     {"entries", attack_entries}, {"segments", attack_segments}, {"debug", attack_debug},
     {"buffers", attack_buffers}, {"stores", attack_stores},     {"frames", attack_frames},
-    {"events", attack_events},
+    {"grants", attack_grants},   {"rings", attack_rings},       {"events", attack_events},
 };
 
 void attack(void)

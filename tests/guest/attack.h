@@ -41,6 +41,8 @@ void attack_debug(void);
 void attack_buffers(void); /* hypercalls with absurd pointers and counts */
 void attack_stores(void);  /* every instruction that writes, on a page table */
 void attack_frames(void);  /* frames in use: freed, turned into tables */
+void attack_grants(void);
+void attack_rings(void); /* after what needs the store: its ring is gone then */
 void attack_events(void);
 /* Those that end the guest, one in each run. */
 void attack_fatal(unsigned which);
