@@ -467,6 +467,62 @@ static void test_a_table_is_neither_cleared_nor_copied_to(void **state)
     end(v);
 }
 
+static uint8_t byte_of(mfn_t m, unsigned i)
+{
+    return (uint8_t)(get(m, i / 8) >> i % 8 * 8);
+}
+
+static void test_bytes_are_copied_where_they_belong(void **state)
+{
+    const unsigned bytes = WORLD_TABLE_ENTRIES * 8;
+    (void)state;
+    mfn_t a = frame(), b = frame();
+    for (unsigned i = 0; i < WORLD_TABLE_ENTRIES; i++)
+        put(a, i, 0x0101010101010101ull * (i % 200 + 1));
+    begin(v);
+    assert_int_equal(core_copy_bytes(c, v, d, b, 3, a, 17, 20), 0);
+    for (unsigned i = 0; i < bytes; i++)
+        assert_int_equal(byte_of(b, i), i >= 3 && i < 23 ? byte_of(a, i + 14) : 0);
+    assert_int_equal(core_copy_bytes(c, v, d, b, 0, a, 0, bytes), 0);
+    assert_int_equal(byte_of(b, bytes - 1), byte_of(a, bytes - 1));
+    assert_int_equal(core_copy_bytes(c, v, d, b, bytes, a, bytes, 0), 0);
+    end(v);
+    assert_frame(a, TYPE_NONE, 0, 1);
+    assert_frame(b, TYPE_WRITABLE, 0, 1);
+}
+
+static void test_bytes_beyond_a_page_are_not_copied(void **state)
+{
+    const unsigned bytes = WORLD_TABLE_ENTRIES * 8;
+    (void)state;
+    mfn_t a = frame(), b = frame();
+    begin(v);
+    assert_refused(core_copy_bytes(c, v, d, b, 0, a, 1, bytes), CORE_EINVAL, REASON_BAD_ADDRESS, 3);
+    assert_refused(core_copy_bytes(c, v, d, b, 1, a, 0, bytes), CORE_EINVAL, REASON_BAD_ADDRESS, 3);
+    assert_refused(core_copy_bytes(c, v, d, b, 0, a, ~0u, 1), CORE_EINVAL, REASON_BAD_ADDRESS, 3);
+    assert_refused(core_copy_bytes(c, v, d, b, ~0u, a, 0, 1), CORE_EINVAL, REASON_BAD_ADDRESS, 3);
+    assert_refused(core_copy_bytes(c, v, d, b, 0, a, 0, ~0u), CORE_EINVAL, REASON_BAD_ADDRESS, 3);
+    end(v);
+    assert_frame(a, TYPE_NONE, 0, 1);
+    assert_frame(b, TYPE_NONE, 0, 1);
+}
+
+static void test_bytes_of_a_table_are_read_and_not_written(void **state)
+{
+    (void)state;
+    mfn_t l1 = frame(), data = frame();
+    put(l1, 1, RO(data));
+    assert_int_equal(pin(l1, 1), 0);
+    begin(v);
+    assert_refused(core_copy_bytes(c, v, d, l1, 0, data, 0, 8), CORE_EINVAL, REASON_TYPE_IN_USE, 2);
+    assert_refused(core_copy_bytes(c, v, d, l1, 0, data, 0, 0), CORE_EINVAL, REASON_TYPE_IN_USE, 2);
+    assert_int_equal(core_copy_bytes(c, v, d, data, 0, l1, 8, 8), 0);
+    assert_true(get(data, 0) == get(l1, 1));
+    assert_refused(core_copy_bytes(c, v, d, data, 0, mfn(UNIT_FRAMES), 0, 8), CORE_EINVAL,
+                   REASON_NO_SUCH_FRAME, 1);
+    end(v);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -499,6 +555,9 @@ int main(void)
         TEST(test_walk_covers_both_halves_of_the_address_space),
         TEST(test_clear_and_copy),
         TEST(test_a_table_is_neither_cleared_nor_copied_to),
+        TEST(test_bytes_are_copied_where_they_belong),
+        TEST(test_bytes_beyond_a_page_are_not_copied),
+        TEST(test_bytes_of_a_table_are_read_and_not_written),
     };
     return RUN(tests);
 }
