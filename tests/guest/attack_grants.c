@@ -266,6 +266,7 @@ static void random_op(void)
 void attack_grants(void)
 {
     chaos_seed(option("seed", 7));
+    pool_reset(TABLE, SPACE + AIMS - TABLE);
     take_table();
     misuse_frames();
     aims();
