@@ -229,7 +229,8 @@ int core_copy_bytes(struct core *c, struct core_vcpu *v, struct core_domain *own
         uint8_t *at = (uint8_t *)glue_frame(c, to) + offset_to;
         const uint8_t *source = (const uint8_t *)glue_frame(c, from) + offset_from;
         for (unsigned i = 0; i < n; i++)
-            at[i] = source[i];
+            __atomic_store_n(&at[i], __atomic_load_n(&source[i], __ATOMIC_RELAXED),
+                             __ATOMIC_RELAXED);
         use_put(c, v, to);
     }
     ref_put(c, from);

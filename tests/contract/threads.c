@@ -218,6 +218,9 @@ static int ask(struct core_vcpu *v)
     case 8:
         return core_populate(c, v, &domain, pfn(below(FRAMES)), 0, &m);
     case 9:
+        if (below(3) == 0)
+            return core_copy_bytes(c, v, &domain, m, 8 * (unsigned)below(4), any_frame(),
+                                   8 * (unsigned)below(4), 1 + (unsigned)below(32));
         return below(2) ? core_clear_page(c, v, &domain, m)
                         : core_copy_page(c, v, &domain, m, any_frame());
     case 10:

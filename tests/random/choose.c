@@ -397,6 +397,13 @@ static void choose_arguments(struct run *r, unsigned worker, struct request *q)
         q->m = choose(r, domain, clearable, 0);
         q->other = choose(r, domain, any_owned, 0);
         break;
+    case KIND_COPY_BYTES:
+        q->m = choose(r, domain, one_in(r, 2) ? clearable : any_owned, 0);
+        q->other = choose(r, domain, any_owned, 0);
+        q->at = below(r, WORLD_TABLE_ENTRIES * 8);
+        q->value = below(r, WORLD_TABLE_ENTRIES * 8);
+        q->level = below(r, WORLD_TABLE_ENTRIES * 8 / 2);
+        break;
     case KIND_HOLD:
         q->m = choose(r, domain, good_data, 0);
         break;
@@ -434,7 +441,7 @@ static const uint8_t weight[KIND_COUNT] = {
     [KIND_KERNEL_ROOT] = 9, [KIND_USER_ROOT] = 6,  [KIND_CLEAR] = 12,     [KIND_COPY] = 3,
     [KIND_HOLD] = 2,        [KIND_DROP] = 1,       [KIND_SET_GDT] = 3,    [KIND_SET_LDT] = 2,
     [KIND_LDT_PAGE] = 3,    [KIND_DESCRIPTOR] = 2, [KIND_POPULATE] = 8,   [KIND_INCREASE] = 3,
-    [KIND_DECREASE] = 9,    [KIND_EXCHANGE] = 4,
+    [KIND_DECREASE] = 9,    [KIND_EXCHANGE] = 4,   [KIND_COPY_BYTES] = 3,
 };
 
 static enum kind choose_kind(struct run *r)

@@ -19,6 +19,7 @@ const char *kind_name(enum kind k)
         [KIND_USER_ROOT] = "load_user_root",
         [KIND_CLEAR] = "clear_page",
         [KIND_COPY] = "copy_page",
+        [KIND_COPY_BYTES] = "copy_bytes",
         [KIND_HOLD] = "hold_writable",
         [KIND_DROP] = "drop_writable",
         [KIND_SET_GDT] = "set_gdt",
@@ -89,6 +90,9 @@ static int call(struct run *r, struct worker *who)
         return core_clear_page(c, v, owner, q->m);
     case KIND_COPY:
         return core_copy_page(c, v, owner, q->m, q->other);
+    case KIND_COPY_BYTES:
+        return core_copy_bytes(c, v, owner, q->m, (unsigned)q->at, q->other, (unsigned)q->value,
+                               q->level);
     case KIND_HOLD:
         return core_hold_writable(c, v, q->m);
     case KIND_DROP:

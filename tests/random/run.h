@@ -20,6 +20,7 @@ enum kind {
     KIND_USER_ROOT,
     KIND_CLEAR,
     KIND_COPY,
+    KIND_COPY_BYTES, /* level of them, from byte `value` to byte `at` */
     KIND_HOLD,
     KIND_DROP,
     KIND_SET_GDT,
