@@ -17,8 +17,8 @@ struct vcpu *domain_vcpu(struct domain *d, uint64_t id); /* NULL: it does not ex
 void domain_init(struct domain *d, uint64_t pages);
 /*
  * A page of the guest on which no reference is held, for the hypervisor to write right now: NULL
- * unless it is still the domain's and no table, lest the stores forge entries behind the core's back
- * (R2). Nothing else may run between this check and the stores.
+ * unless it is still the domain's and no table, lest the stores forge entries behind the core's
+ * back (R2). Nothing else may run between this check and the stores.
  */
 void *domain_page(const struct domain *d, mfn_t m);
 
@@ -85,7 +85,7 @@ bool console_input_waits(void);
 /* Moves the guest's requests to the mailbox and what the host sent to the guest's ring. */
 void xenstore_serve(struct domain *d);
 bool xenstore_input_waits(void);
-/* What COM2 brought, in interrupt context: a byte for the guest; n more bytes that the host took. */
+/* What COM2 brought, in interrupt context: a byte for the guest; n more bytes the host took. */
 void xenstore_receive(uint8_t byte);
 void xenstore_taken(unsigned n);
 
