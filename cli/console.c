@@ -60,10 +60,20 @@ bool console_has_output(const struct console *c)
     return c->out_size > 0;
 }
 
-static bool has_quit_key(const struct console *c)
+static bool is_quit_key(const struct console *c, char key)
 {
-    return memchr(c->in, QUIT_KEY, c->in_size) != NULL ||
-           (!c->all_keys && memchr(c->in, INTERRUPT_KEY, c->in_size) != NULL);
+    return key == (c->quit_key != 0 ? c->quit_key : QUIT_KEY) ||
+           (!c->all_keys && key == INTERRUPT_KEY);
+}
+
+/* What was typed before the key that quits still goes to the guest. */
+static void look_for_quit_key(struct console *c)
+{
+    for (size_t i = 0; i < c->in_size && !c->quit; i++)
+        if (is_quit_key(c, c->in[i])) {
+            c->quit = true;
+            c->in_size = i;
+        }
 }
 
 void console_read_stdin(struct console *c)
@@ -78,8 +88,20 @@ void console_read_stdin(struct console *c)
     }
     c->in_at = 0;
     c->in_size = (size_t)n;
-    if (is_raw && has_quit_key(c))
-        c->quit = true;
+    if (is_raw)
+        look_for_quit_key(c);
+}
+
+size_t console_put_input(struct console *c, const char *data, size_t size)
+{
+    const size_t room = sizeof(c->in) - c->in_size;
+    const size_t n = size < room ? size : room;
+
+    memmove(c->in, c->in + c->in_at, c->in_size);
+    memcpy(c->in + c->in_size, data, n);
+    c->in_at = 0;
+    c->in_size += n;
+    return n;
 }
 
 void console_write_guest(struct console *c, int com1)
@@ -100,12 +122,17 @@ void console_read_guest(struct console *c, int com1)
 {
     const ssize_t n = read(com1, c->out, sizeof(c->out));
 
-    if (n <= 0)
+    if (n <= 0) {
+        c->hung_up = n == 0 || (errno != EAGAIN && errno != EINTR);
         return;
+    }
     c->out_at = 0;
     c->out_size = (size_t)n;
     c->seen = true;
-    lines_feed(c->lines, c->out, c->out_size);
+    if (c->lines != NULL)
+        lines_feed(c->lines, c->out, c->out_size);
+    if (c->tap != NULL)
+        c->tap(c->tap_ctx, c->out, c->out_size);
 }
 
 void console_write_stdout(struct console *c)

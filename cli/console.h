@@ -16,16 +16,20 @@
 #define CONSOLE_CHUNK 4096
 
 struct console {
-    struct lines *lines; /* sees the output as well */
+    struct lines *lines; /* sees the output as well; NULL: nobody */
+    void (*tap)(void *ctx, const char *data, size_t size); /* and so does this; NULL: nobody */
+    void *tap_ctx;
     char in[CONSOLE_CHUNK];
     size_t in_at, in_size;
     char out[CONSOLE_CHUNK];
     size_t out_at, out_size;
     bool in_ended; /* end of standard input: the guest runs on */
     bool all_keys; /* Ctrl-C is the guest's */
+    char quit_key; /* 0: Ctrl-] */
     bool quit;     /* a key that quits was typed */
     bool broken;   /* standard output cannot be written */
     bool seen;     /* the guest has printed something */
+    bool hung_up;  /* the other end of the channel was closed */
 };
 
 /* Raw mode on and off; both may be called at any time, and at exit it is off. */
@@ -41,6 +45,9 @@ void console_read_stdin(struct console *c);
 void console_write_guest(struct console *c, int com1);
 void console_read_guest(struct console *c, int com1);
 void console_write_stdout(struct console *c);
+
+/* Input from elsewhere than standard input. Returns how much of it there was room for. */
+size_t console_put_input(struct console *c, const char *data, size_t size);
 
 /* The machine is gone: pass on what is still in the channel. */
 void console_drain(struct console *c, int com1);

@@ -138,6 +138,9 @@ static bool decide_by_host(struct report *r)
     case END_TERMINATE:
         say(r, EXIT_TERMINATED, "interrupted", "terminated by a signal");
         return true;
+    case END_DESTROY:
+        say(r, EXIT_DESTROYED, "destroyed", "the guest was destroyed on request");
+        return true;
     case END_OUTPUT:
         say(r, EXIT_ENVIRONMENT, "environment", "the guest's console cannot be written to stdout");
         return true;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Exit codes of `pvmm run`; they fit `git bisect run` and are part of the command's interface. */
+/* Exit codes; those of `pvmm run` fit `git bisect run` and are part of the command's interface. */
 #ifndef PVMM_CLI_EXITCODES_H
 #define PVMM_CLI_EXITCODES_H
 
 enum exit_code {
     EXIT_CLEAN = 0,         /* powered off, rebooted, or --expect was seen */
     EXIT_CRASHED = 1,       /* the guest crashed, or ended without showing --expect */
+    EXIT_NO_GUEST = 1,      /* of the other commands: no guest of that name is running */
     EXIT_TIMEOUT = 124,     /* --timeout ran out */
     EXIT_UNTESTABLE = 125,  /* this kernel or initrd cannot be tested */
     EXIT_ENVIRONMENT = 128, /* no QEMU, no memory, unreadable hypervisor, ... */
@@ -13,6 +14,7 @@ enum exit_code {
     EXIT_INTERRUPTED = 130, /* SIGINT, or a key that quits */
     EXIT_HYPERVISOR = 131,  /* the hypervisor failed, or its audit found differences */
     EXIT_NOT_YET = 132,     /* an option that is planned, but not there yet */
+    EXIT_DESTROYED = 133,   /* `pvmm destroy` ended the guest */
     EXIT_TERMINATED = 143,  /* SIGTERM or SIGHUP */
 };
 

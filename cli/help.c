@@ -9,6 +9,11 @@ const char help_main[] =
     "Commands:\n"
     "  run KERNEL    boot a kernel; its console on stdout, a verdict on stderr\n"
     "\n"
+    "  list          the running guests that have a name (run --name)\n"
+    "  console NAME  a guest's console\n"
+    "  dmesg NAME    the log of a guest's hypervisor\n"
+    "  destroy NAME  end a guest at once\n"
+    "\n"
     "Options:\n"
     "  --help        this text; \"pvmm COMMAND --help\" tells more\n"
     "  --version     name and version\n"
@@ -32,8 +37,9 @@ const char help_run[] =
     "      --hypervisor WHAT  \"pvmm\" (default), or the path of a Xen image, under which the\n"
     "                         kernel runs as the initial domain\n"
     "      --seed N           seed of the order in which memory is handed out\n"
-    "      --name, --e820, --strict\n"
-    "                         not there yet\n"
+    "      --name NAME        a name by which \"pvmm list\", console, dmesg and destroy reach it:\n"
+    "                         at most 64 letters, digits and . _ + -\n"
+    "      --e820, --strict   not there yet\n"
     "\n"
     "The run:\n"
     "      --expect REGEX     succeed as soon as a line of the console matches this extended\n"
@@ -43,6 +49,8 @@ const char help_run[] =
     "      --json FILE        write the whole verdict there, whatever it is; not \"-\", as\n"
     "                         stdout is the guest's console\n"
     "      --log FILE         write the hypervisor's log there\n"
+    "      --detach           go on in the background when the guest has started; needs --name,\n"
+    "                         and the exit code says only whether the guest started\n"
     "      --all-keys         on a terminal, pass Ctrl-C to the guest\n"
     "  -v, --verbose          say what is done, and pass on what QEMU says\n"
     "\n"
@@ -68,17 +76,74 @@ const char help_run[] =
     "  130  interrupted: SIGINT, or a key that quits\n"
     "  131  the hypervisor failed, or its audit found differences\n"
     "  132  an option that is not there yet\n"
+    "  133  ended by \"pvmm destroy\"\n"
     "  143  ended by SIGTERM or SIGHUP\n"
     "\n"
     "Environment:\n"
     "  PVMM_QEMU              the QEMU to run\n"
     "  PVMM_HYPERVISOR        the image behind \"--hypervisor pvmm\"\n"
+    "  PVMM_RUNTIME_DIR       where guests with names are registered (default:\n"
+    "                         $XDG_RUNTIME_DIR/pvmm, /run/pvmm for root, /tmp/pvmm-UID)\n"
     "  NO_COLOR               no colours in the verdict\n"
     "\n"
     "Examples:\n"
     "  pvmm run vmlinuz\n"
     "  pvmm run -i initramfs.cpio.gz -a pvmm.do=shell --all-keys vmlinuz\n"
     "  pvmm run -i initramfs.cpio.gz -m 256M --timeout 60 --expect READY vmlinuz\n"
+    "  pvmm run --name web --detach -i initrd.img vmlinuz && pvmm console web\n"
     "  pvmm run --hypervisor /boot/xen-4.17-amd64.gz -i initrd.img vmlinuz\n"
     "  git bisect run sh -c 'make -j8 || exit 125; pvmm run --timeout 120 --expect init: "
     "vmlinux'\n";
+
+/* What the commands for running guests have in common. */
+#define REACHING_CODES                                                                             \
+    "Exit codes:\n"                                                                                \
+    "    0  done\n"                                                                                \
+    "    1  no guest of that name is running\n"                                                    \
+    "  128  the environment: the guest's pvmm does not answer or refuses, and the like\n"          \
+    "  129  the command line is wrong\n"
+
+const char help_list[] =
+    "Usage: pvmm list [--json] [NAME]\n"
+    "\n"
+    "Shows the running guests that were started with \"pvmm run --name\", or only NAME.\n"
+    "\n"
+    "  ID       process id of the guest's pvmm\n"
+    "  Mem      memory in MiB\n"
+    "  State    letters as of \"xl list\", where known: r the guest was started and runs or\n"
+    "           waits, p its QEMU is stopped, s it has shut down, c it has crashed, d it is\n"
+    "           being destroyed; b is never shown, and with a Xen image r, s and c are not\n"
+    "  Time(s)  CPU time that QEMU has used\n"
+    "\n"
+    "      --json   the same and more as JSON\n"
+    "\n" REACHING_CODES;
+
+const char help_console[] =
+    "Usage: pvmm console [-e KEY] NAME\n"
+    "\n"
+    "Attaches to a running guest's console: shows the last 16 KiB and all that follows, and\n"
+    "passes on what is typed. Any number of consoles may be attached at a time (up to 24).\n"
+    "Ctrl-] leaves, and the guest runs on. Ends when the guest does.\n"
+    "\n"
+    "  -e, --escape KEY  another key that leaves, as in ^A (Ctrl-A)\n"
+    "\n"
+    "If stdin is not a terminal, it is copied to the guest, without a key that leaves; after\n"
+    "its end, output is shown until the guest ends.\n"
+    "\n" REACHING_CODES "  130  interrupted by SIGINT\n"
+    "  143  ended by SIGTERM or SIGHUP\n";
+
+const char help_dmesg[] =
+    "Usage: pvmm dmesg [-f] NAME\n"
+    "\n"
+    "Shows the log of a running guest's hypervisor, of which the last 64 KiB are kept. With a\n"
+    "Xen image there is none: Xen's log is on the console.\n"
+    "\n"
+    "  -f, --follow  go on with what is logged from now on, until the guest ends\n"
+    "\n" REACHING_CODES;
+
+const char help_destroy[] =
+    "Usage: pvmm destroy NAME\n"
+    "\n"
+    "Ends a running guest at once, without asking it, and waits until it is gone and its name\n"
+    "is free. The guest's \"pvmm run\" prints its verdict and exits with 133.\n"
+    "\n" REACHING_CODES;

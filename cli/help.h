@@ -5,5 +5,9 @@
 
 extern const char help_main[];
 extern const char help_run[];
+extern const char help_list[];
+extern const char help_console[];
+extern const char help_dmesg[];
+extern const char help_destroy[];
 
 #endif

@@ -107,6 +107,13 @@ void mailbox_copy_log(struct mailbox *m, FILE *out)
     fflush(out);
 }
 
+struct ring mailbox_log(const struct mailbox *m)
+{
+    if (m->box == NULL)
+        return (struct ring){NULL, 0, 0};
+    return (struct ring){m->box->log, PVMM_LOG_SIZE, m->box->log_written};
+}
+
 static void make_printable(char *text, size_t size)
 {
     text[size - 1] = '\0';

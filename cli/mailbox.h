@@ -12,6 +12,7 @@
 #include <pvmm/channel.h>
 
 #include "error.h"
+#include "ring.h"
 
 struct mailbox {
     const volatile struct pvmm_mailbox *box; /* NULL until the hypervisor's hello */
@@ -31,6 +32,9 @@ uint32_t mailbox_state(const struct mailbox *m);
 
 /* Copy what is new in the log to `out`; with NULL it is passed over. */
 void mailbox_copy_log(struct mailbox *m, FILE *out);
+
+/* The log as it is now; empty before the hello. */
+struct ring mailbox_log(const struct mailbox *m);
 
 /* The last whole lines of the log that fit into `size` bytes, as printable text. */
 void mailbox_log_tail(const struct mailbox *m, char *text, size_t size);

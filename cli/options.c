@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "exitcodes.h"
+#include "registry.h"
 
 #define PAGE       4096u
 #define MEMORY_MAX (UINT64_C(256) << 30)
@@ -30,6 +31,7 @@ enum long_option {
     OPT_QEMU,
     OPT_LOG,
     OPT_ALL_KEYS,
+    OPT_DETACH,
 };
 
 static const struct option long_options[] = {
@@ -52,6 +54,7 @@ static const struct option long_options[] = {
     {"qemu", required_argument, NULL, OPT_QEMU},
     {"log", required_argument, NULL, OPT_LOG},
     {"all-keys", no_argument, NULL, OPT_ALL_KEYS},
+    {"detach", no_argument, NULL, OPT_DETACH},
     {"verbose", no_argument, NULL, 'v'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
@@ -161,7 +164,8 @@ static int parse_long(struct options *o, int opt, char *arg, struct error *e)
 {
     switch (opt) {
     case OPT_NAME:
-        return error_set(e, EXIT_NOT_YET, "--name: guests have no names yet");
+        o->name = arg;
+        return guest_name_check(arg, e) == 0 ? 0 : error_context(e, "--name");
     case OPT_E820:
         return error_set(e, EXIT_NOT_YET, "--e820: memory maps of your own are not there yet");
     case OPT_STRICT:
@@ -176,6 +180,9 @@ static int parse_long(struct options *o, int opt, char *arg, struct error *e)
         return parse_timeout(o, arg, e);
     case OPT_ALL_KEYS:
         o->all_keys = true;
+        return 0;
+    case OPT_DETACH:
+        o->detach = true;
         return 0;
     case OPT_ICOUNT:
         o->icount = true;
@@ -268,6 +275,9 @@ int options_parse(struct options *o, int argc, char **argv, struct error *e)
         return error_set(e, EXIT_USAGE, "one kernel is wanted, but \"%s\" follows it",
                          argv[optind + 1]);
     o->kernel = argv[optind];
+    if (o->detach && o->name == NULL)
+        return error_set(e, EXIT_USAGE,
+                         "--detach wants a --name, by which the guest can be reached");
     if (o->icount && o->accel == ACCEL_KVM)
         return error_set(e, EXIT_USAGE, "--icount counts instructions, which KVM cannot");
     return 0;

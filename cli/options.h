@@ -12,6 +12,7 @@ enum accel { ACCEL_AUTO, ACCEL_TCG, ACCEL_KVM };
 
 struct options {
     const char *kernel;
+    const char *name;       /* NULL: none */
     const char *initrd;     /* NULL: none */
     const char *arguments;  /* of the guest's command line */
     const char *hypervisor; /* "pvmm", or the path of a Xen image */
@@ -27,6 +28,7 @@ struct options {
     uint64_t seed;
     bool has_seed;
     bool icount;
+    bool detach;
     bool all_keys; /* Ctrl-C on a terminal goes to the guest */
     bool verbose;
     bool help;

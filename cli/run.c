@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "control.h"
+#include "detach.h"
 #include "exitcodes.h"
 #include "hvimage.h"
 #include "initrd.h"
@@ -38,6 +40,8 @@ struct plan {
     regex_t expect;
     FILE *log, *json;
     int signals;
+    struct control *control; /* NULL: the guest has no name */
+    struct detach detach;
     int64_t start;
 };
 
@@ -137,6 +141,25 @@ static int prepare_signals(struct plan *p, struct error *e)
     return p->signals >= 0 ? 0 : error_errno(e, EXIT_ENVIRONMENT, "cannot watch for signals");
 }
 
+/* Last, so that what cannot be run never shows up, and after the signals, so that it is taken back.
+ */
+static int prepare_control(struct plan *p, struct error *e)
+{
+    const struct supervised g = {
+        .name = p->o->name,
+        .kernel = p->o->kernel,
+        .hypervisor = p->o->hypervisor,
+        .memory = p->o->memory,
+        .vcpus = 1,
+        .real_xen = p->real_xen,
+    };
+
+    if (g.name == NULL)
+        return 0;
+    p->control = control_open(&g, e);
+    return p->control != NULL ? 0 : error_context(e, "--name %s", g.name);
+}
+
 static int prepare(struct plan *p, struct error *e)
 {
     if (open_output(p->o->json, &p->json, e) != 0 || open_output(p->o->log, &p->log, e) != 0 ||
@@ -147,11 +170,11 @@ static int prepare(struct plan *p, struct error *e)
         return -1;
     hypervisor_arguments(p);
     size_machine(p);
-    return prepare_signals(p, e);
+    return prepare_signals(p, e) != 0 ? -1 : prepare_control(p, e);
 }
 
 /* One machine, with the accelerator `accel`. */
-static int attempt(const struct plan *p, const char *accel, bool on_trial, struct console *console,
+static int attempt(struct plan *p, const char *accel, bool on_trial, struct console *console,
                    struct report *r, struct error *e)
 {
     static struct session session; /* large, and there is one at a time */
@@ -177,6 +200,8 @@ static int attempt(const struct plan *p, const char *accel, bool on_trial, struc
         .expect = p->has_expect ? &p->expect : NULL,
         .log = p->log,
         .signals = p->signals,
+        .control = p->control,
+        .detach = &p->detach,
         .deadline =
             p->o->timeout > 0 ? p->start + (int64_t)(p->o->timeout * (double)SECOND) : NEVER,
     };
@@ -223,7 +248,7 @@ static void forget_log(FILE *log)
         fprintf(log, "... what follows is another try\n"); /* a pipe, for instance */
 }
 
-static int start(const struct plan *p, struct report *r, struct error *e)
+static int start(struct plan *p, struct report *r, struct error *e)
 {
     static struct console console;
     int rc;
@@ -254,19 +279,24 @@ static void close_all(struct plan *p)
     if (p->json != NULL)
         fclose(p->json);
     free(p->guest_arguments);
+    detach_close(&p->detach);
 }
 
 int run(const struct options *o)
 {
     static struct report r;
-    struct plan p = {.o = o, .initrd_fd = -1, .hypervisor_fd = -1, .start = clock_now()};
+    struct plan p = {
+        .o = o, .initrd_fd = -1, .hypervisor_fd = -1, .detach = DETACH_NONE, .start = clock_now()};
     struct error e;
 
     r = (struct report){.kernel = o->kernel, .hypervisor = o->hypervisor, .memory = o->memory};
-    if (prepare(&p, &e) != 0 || start(&p, &r, &e) != 0)
+    if (o->detach && detach_fork(&p.detach, &e) != 0)
+        report_error(&r, &e);
+    else if (prepare(&p, &e) != 0 || start(&p, &r, &e) != 0)
         report_error(&r, &e);
     else
         report_decide(&r);
+    control_close(p.control);
     report_print(&r, stderr);
     if (p.json != NULL && report_json(&r, p.json) != 0) {
         fprintf(stderr, "pvmm: cannot write %s\n", o->json);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "detach.h"
 #include "exitcodes.h"
 
 #define HELLO_PATIENCE (3 * SECOND)  /* for the hypervisor to come up, with KVM on trial */
@@ -99,8 +100,12 @@ static void take_stock(struct session *s)
     }
     if (s->console->quit)
         finish(s, END_INTERRUPT);
+    if (control_destroyed(s->control))
+        finish(s, END_DESTROY);
     if (s->console->broken)
         finish(s, END_OUTPUT);
+    if (s->real_xen ? s->console->seen : mailbox_state(&s->mailbox) >= PVMM_STATE_RUNNING)
+        detach_started(s->detach);
     if (s->expect_seen)
         finish(s, END_EXPECT);
     if (guest_over(s))
@@ -146,6 +151,7 @@ static void fill(struct pollfd *p, int fd, bool in, bool out)
 
 static void wait_for_news(struct session *s, struct pollfd *p)
 {
+    const nfds_t n = SOURCES + control_fill(s->control, p + SOURCES);
     struct console *c = s->console;
 
     fill(&p[SIGNALS], s->signals, true, false);
@@ -155,7 +161,7 @@ static void wait_for_news(struct session *s, struct pollfd *p)
     fill(&p[ERRORS], s->qemu.errors, true, false);
     fill(&p[STDIN], STDIN_FILENO, console_wants_input(c), false);
     fill(&p[STDOUT], STDOUT_FILENO, false, console_has_output(c));
-    while (poll(p, SOURCES, patience_ms(s)) < 0 && errno == EINTR)
+    while (poll(p, n, patience_ms(s)) < 0 && errno == EINTR)
         ;
 }
 
@@ -175,12 +181,13 @@ static void handle_news(struct session *s, const struct pollfd *p)
         console_read_stdin(s->console);
     if (p[STDOUT].revents)
         console_write_stdout(s->console);
+    control_handle(s->control, p + SOURCES);
 }
 
 /* Until QEMU is gone, or has had its time to go. */
 static void loop(struct session *s)
 {
-    struct pollfd p[SOURCES];
+    struct pollfd p[SOURCES + CONTROL_POLLS];
 
     for (;;) {
         wait_for_news(s, p);
@@ -237,10 +244,12 @@ int session_run(struct session *s, const struct machine *m, struct console *cons
     s->quiet_since = NEVER;
     s->kill_deadline = NEVER;
     s->hello_deadline = s->on_trial ? clock_now() + HELLO_PATIENCE : NEVER;
+    control_attach(s->control, &s->mailbox, console, s->qemu.pid);
     loop(s);
     facts->qemu_status = qemu_end(&s->qemu);
     collect_rest(s);
     take_facts(s, facts);
+    control_detach(s->control);
     mailbox_close(&s->mailbox);
     close(s->qemu.com1);
     close(s->qemu.com2);

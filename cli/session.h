@@ -6,6 +6,7 @@
 #include <regex.h>
 
 #include "console.h"
+#include "control.h"
 #include "mailbox.h"
 #include "qemu.h"
 #include "verdict.h"
@@ -16,10 +17,12 @@ struct session {
     bool real_xen;
     bool on_trial; /* KVM, and nobody knows yet whether it works */
     bool verbose;
-    const regex_t *expect; /* NULL: none */
-    FILE *log;             /* NULL: none */
-    int signals;           /* a signalfd for SIGINT, SIGTERM, SIGHUP */
-    int64_t deadline;      /* of --timeout */
+    const regex_t *expect;   /* NULL: none */
+    FILE *log;               /* NULL: none */
+    int signals;             /* a signalfd for SIGINT, SIGTERM, SIGHUP */
+    int64_t deadline;        /* of --timeout */
+    struct control *control; /* NULL: the guest has no name */
+    struct detach *detach;   /* NULL: stays in the foreground */
 
     /* its own */
     struct qemu qemu;

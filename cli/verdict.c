@@ -60,6 +60,7 @@ static const char *headline(int exit_code)
         return "cannot be tested";
     case EXIT_INTERRUPTED:
     case EXIT_TERMINATED:
+    case EXIT_DESTROYED:
         return "stopped";
     default:
         return "failed";

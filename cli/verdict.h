@@ -20,6 +20,7 @@ enum session_end {
     END_TIMEOUT,   /* --timeout ran out */
     END_INTERRUPT, /* SIGINT, or a key that quits */
     END_TERMINATE, /* SIGTERM or SIGHUP */
+    END_DESTROY,   /* `pvmm destroy` */
     END_OUTPUT,    /* standard output cannot be written */
     END_CHANNEL,   /* the hypervisor and this tool do not understand each other */
     END_NO_HELLO,  /* the hypervisor did not come up in time (only on trial of KVM) */

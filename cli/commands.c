@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#include "commands.h"
+
+#include <stdio.h>
+
+#include "exitcodes.h"
+
+int command_help(const char *text)
+{
+    return fputs(text, stdout) < 0 || fflush(stdout) != 0 ? EXIT_ENVIRONMENT : EXIT_CLEAN;
+}
+
+int command_failed(const char *command, const struct error *e)
+{
+    if (e->code == EXIT_USAGE || e->code == EXIT_NOT_YET)
+        fprintf(stderr, "pvmm %s: %s (try \"pvmm %s --help\")\n", command, e->text, command);
+    else
+        fprintf(stderr, "pvmm %s: %s\n", command, e->text);
+    return e->code;
+}
+
+int command_bad_option(int opt, char **argv, struct error *e)
+{
+    if (opt == ':')
+        return error_set(e, EXIT_USAGE, "option %s wants a value", argv[optind - 1]);
+    if (optopt > 0 && optopt < 256)
+        return error_set(e, EXIT_USAGE, "unknown option -%c", optopt);
+    return error_set(e, EXIT_USAGE, "option %s is unknown, ambiguous or takes no value",
+                     argv[optind - 1]);
+}
+
+int command_one_word(int argc, char **argv, const char *what, const char **word, struct error *e)
+{
+    if (optind == argc)
+        return error_set(e, EXIT_USAGE, "%s is wanted", what);
+    if (optind + 1 < argc)
+        return error_set(e, EXIT_USAGE, "%s is wanted, but \"%s\" follows it", what,
+                         argv[optind + 1]);
+    *word = argv[optind];
+    return 0;
+}
+
+int command_only_name(int argc, char **argv, const char *help, const char **name)
+{
+    static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    struct error e;
+    int opt;
+
+    optind = 1;
+    opterr = 0;
+    while ((opt = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+        if (opt == 'h')
+            return command_help(help);
+        command_bad_option(opt, argv, &e);
+        return command_failed(argv[0], &e);
+    }
+    if (command_one_word(argc, argv, "a guest's name", name, &e) != 0)
+        return command_failed(argv[0], &e);
+    return -1;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* The commands of `pvmm`, each in a file cmd_*.c, and what they share (commands.c). */
+#ifndef PVMM_CLI_COMMANDS_H
+#define PVMM_CLI_COMMANDS_H
+
+#include <getopt.h>
+
+#include "error.h"
+
+/* argv[0] is the command's name. Returns the exit code. */
+typedef int command_fn(int argc, char **argv);
+
+struct command {
+    const char *name;
+    command_fn *run;
+};
+
+command_fn command_run, command_list, command_console, command_dmesg, command_destroy;
+
+/* Print a help text, or an error behind the command's name. Return the exit code. */
+int command_help(const char *text);
+int command_failed(const char *command, const struct error *e);
+
+/* What getopt_long() did not like, as a chain. */
+int command_bad_option(int opt, char **argv, struct error *e);
+
+/* The one word that is left when the options are taken; "a guest's name", say, if it is not there.
+ */
+int command_one_word(int argc, char **argv, const char *what, const char **word, struct error *e);
+
+/*
+ * A command line of nothing but --help and one guest's name. Returns -1 to go on with *name, or the
+ * exit code.
+ */
+int command_only_name(int argc, char **argv, const char *help, const char **name);
+
+#endif

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/* What a supervisor can be asked. To add a request: a function, and a line in the table. */
+#include <json-c/json.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "control.h"
+#include "exitcodes.h"
+
+typedef void request_fn(struct supervised *g, struct json_object *request, struct answer *a,
+                        struct json_object *reply);
+
+static void put_int(struct json_object *o, const char *key, uint64_t value)
+{
+    json_object_object_add(o, key, json_object_new_uint64(value));
+}
+
+static void put_text(struct json_object *o, const char *key, const char *text)
+{
+    json_object_object_add(o, key, json_object_new_string(text));
+}
+
+static void finish_reply(struct answer *a, struct json_object *reply)
+{
+    const char *text = json_object_to_json_string_ext(reply, JSON_C_TO_STRING_PLAIN |
+                                                                 JSON_C_TO_STRING_NOSLASHESCAPE);
+    const int n = snprintf(a->text, sizeof(a->text), "%s\n", text);
+
+    a->size = (size_t)n;
+    if (n >= (int)sizeof(a->text)) /* only absurd paths get here */
+        request_refuse(a, EXIT_ENVIRONMENT, "the reply is too long");
+    json_object_put(reply);
+}
+
+static struct json_object *new_reply(bool ok)
+{
+    struct json_object *reply = json_object_new_object();
+
+    put_int(reply, "pvmm", CONTROL_VERSION);
+    json_object_object_add(reply, "ok", json_object_new_boolean(ok));
+    return reply;
+}
+
+void request_refuse(struct answer *a, int code, const char *why)
+{
+    struct json_object *reply = new_reply(false);
+
+    a->stream = STREAM_NONE;
+    put_int(reply, "code", (uint64_t)code);
+    put_text(reply, "error", why);
+    finish_reply(a, reply);
+}
+
+/* State letter and CPU time of a process; false if it cannot be read. */
+static bool process_facts(pid_t pid, char *state, double *seconds)
+{
+    char path[64], line[1024], *fields;
+    unsigned long long user, system;
+    size_t n;
+    FILE *f;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    f = fopen(path, "re");
+    if (f == NULL)
+        return false;
+    n = fread(line, 1, sizeof(line) - 1, f);
+    fclose(f);
+    line[n] = '\0';
+    fields = strrchr(line, ')'); /* what stands before may be anything */
+    if (fields == NULL || sscanf(fields, ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu",
+                                 state, &user, &system) != 3)
+        return false;
+    *seconds = (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+    return true;
+}
+
+/*
+ * The letters of `xl list`, as far as they are known. "b" never is: the hypervisor does not say
+ * whether the guest waits. Under a real Xen nothing is, until its console tells of the end.
+ */
+static void state_letters(const struct supervised *g, char process, char letters[7])
+{
+    const uint32_t state = g->mailbox != NULL ? mailbox_state(g->mailbox) : 0;
+    struct pvmm_verdict v;
+
+    strcpy(letters, "------");
+    if (process == 'T') /* somebody stopped QEMU: nothing runs */
+        letters[2] = 'p';
+    else if (state == PVMM_STATE_RUNNING)
+        letters[0] = 'r';
+    if (state == PVMM_STATE_ENDED && mailbox_verdict(g->mailbox, &v))
+        letters[v.outcome == PVMM_OUTCOME_CRASH || v.outcome == PVMM_OUTCOME_KILLED ? 4 : 3] =
+            v.outcome == PVMM_OUTCOME_CRASH || v.outcome == PVMM_OUTCOME_KILLED ? 'c' : 's';
+    if (g->destroy)
+        letters[5] = 'd';
+}
+
+static void do_info(struct supervised *g, struct json_object *request, struct answer *a,
+                    struct json_object *reply)
+{
+    char process = '?', letters[7];
+    double seconds = 0;
+
+    (void)request;
+    (void)a;
+    if (g->mailbox != NULL && process_facts(g->qemu, &process, &seconds))
+        put_int(reply, "qemu_pid", (uint64_t)g->qemu);
+    state_letters(g, process, letters);
+    put_text(reply, "name", g->name);
+    put_int(reply, "id", (uint64_t)getpid());
+    put_int(reply, "memory", g->memory);
+    put_int(reply, "vcpus", g->vcpus);
+    put_text(reply, "state", letters);
+    json_object_object_add(reply, "cpu_seconds", json_object_new_double(seconds));
+    if (g->mailbox != NULL && mailbox_state(g->mailbox) >= PVMM_STATE_RUNNING)
+        put_int(reply, "domid", g->mailbox->box->domid);
+    put_text(reply, "kernel", g->kernel);
+    put_text(reply, "hypervisor", g->hypervisor);
+}
+
+static void do_console(struct supervised *g, struct json_object *request, struct answer *a,
+                       struct json_object *reply)
+{
+    (void)g;
+    (void)request;
+    (void)reply;
+    a->stream = STREAM_CONSOLE;
+}
+
+static void do_dmesg(struct supervised *g, struct json_object *request, struct answer *a,
+                     struct json_object *reply)
+{
+    struct json_object *follow;
+
+    (void)reply;
+    if (g->real_xen) {
+        request_refuse(a, EXIT_ENVIRONMENT,
+                       "it runs under a real Xen, which shows its log on the console");
+        return;
+    }
+    a->stream = STREAM_LOG;
+    a->follow =
+        json_object_object_get_ex(request, "follow", &follow) && json_object_get_boolean(follow);
+}
+
+static void do_destroy(struct supervised *g, struct json_object *request, struct answer *a,
+                       struct json_object *reply)
+{
+    (void)request;
+    (void)reply;
+    g->destroy = true;
+    a->stream = STREAM_END;
+}
+
+static const struct {
+    const char *word;
+    request_fn *answer;
+} requests[] = {
+    {"info", do_info},
+    {"console", do_console},
+    {"dmesg", do_dmesg},
+    {"destroy", do_destroy},
+};
+
+static void perform(struct supervised *g, struct json_object *request, struct answer *a)
+{
+    struct json_object *version, *word, *reply;
+
+    if (!json_object_object_get_ex(request, "pvmm", &version) ||
+        !json_object_is_type(version, json_type_int) ||
+        !json_object_object_get_ex(request, "do", &word) ||
+        !json_object_is_type(word, json_type_string)) {
+        request_refuse(a, EXIT_ENVIRONMENT,
+                       "a request needs \"pvmm\", a number, and \"do\", a word");
+        return;
+    }
+    if (json_object_get_int64(version) != CONTROL_VERSION) {
+        request_refuse(a, EXIT_ENVIRONMENT,
+                       "its pvmm is of another version, and speaks another protocol");
+        return;
+    }
+    for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+        if (strcmp(json_object_get_string(word), requests[i].word) != 0)
+            continue;
+        reply = new_reply(true);
+        requests[i].answer(g, request, a, reply);
+        if (a->size == 0)
+            finish_reply(a, reply);
+        else /* refused */
+            json_object_put(reply);
+        return;
+    }
+    request_refuse(a, EXIT_ENVIRONMENT, "its pvmm does not know this request");
+}
+
+void request_answer(struct supervised *g, const char *line, size_t size, struct answer *a)
+{
+    struct json_tokener *tokener = json_tokener_new();
+    struct json_object *request = NULL;
+
+    a->size = 0;
+    a->stream = STREAM_NONE;
+    a->follow = false;
+    if (tokener != NULL) {
+        json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+        request = json_tokener_parse_ex(tokener, line, (int)size);
+        if (json_tokener_get_parse_end(tokener) != size) {
+            json_object_put(request);
+            request = NULL;
+        }
+        json_tokener_free(tokener);
+    }
+    if (json_object_is_type(request, json_type_object))
+        perform(g, request, a);
+    else
+        request_refuse(a, EXIT_ENVIRONMENT, "the request is not a JSON object");
+    json_object_put(request);
+}
