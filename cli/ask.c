@@ -15,6 +15,12 @@
 
 #define PATIENCE (5 * SECOND) /* for a whole reply */
 
+/* It was there to connect to, and went away without a word. */
+static int just_ended(struct error *e)
+{
+    return error_set(e, EXIT_NO_GUEST, "it has just ended");
+}
+
 static int send_request(int fd, const char *word, bool follow, struct error *e)
 {
     char line[128];
@@ -23,6 +29,8 @@ static int send_request(int fd, const char *word, bool follow, struct error *e)
 
     if (send(fd, line, (size_t)n, MSG_NOSIGNAL) == n) /* a fresh socket has room for it */
         return 0;
+    if (errno == EPIPE || errno == ECONNRESET)
+        return just_ended(e);
     return error_errno(e, EXIT_ENVIRONMENT, "cannot send the request");
 }
 
@@ -46,8 +54,10 @@ static int read_line(int fd, char *line, size_t size, struct error *e)
         n = recv(fd, line + used, size - used, MSG_PEEK);
         if (n < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
+        if (n <= 0 && used == 0)
+            return just_ended(e);
         if (n <= 0)
-            return error_set(e, EXIT_ENVIRONMENT, "it hung up without a reply");
+            return error_set(e, EXIT_ENVIRONMENT, "it hung up in the middle of its reply");
         end = memchr(line + used, '\n', (size_t)n);
         if (end != NULL)
             n = end - (line + used) + 1;

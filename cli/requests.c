@@ -52,8 +52,17 @@ void request_refuse(struct answer *a, int code, const char *why)
     finish_reply(a, reply);
 }
 
-/* State letter and CPU time of a process; false if it cannot be read. */
-static bool process_facts(pid_t pid, char *state, double *seconds)
+/* As the kernel counts: in hundredths. */
+static void put_seconds(struct json_object *o, const char *key, double seconds)
+{
+    char digits[32];
+
+    snprintf(digits, sizeof(digits), "%.2f", seconds);
+    json_object_object_add(o, key, json_object_new_double_s(seconds, digits));
+}
+
+/* State letter and CPU time of a process; left as they are if they cannot be read. */
+static void process_facts(pid_t pid, char *state, double *seconds)
 {
     char path[64], line[1024], *fields;
     unsigned long long user, system;
@@ -63,16 +72,14 @@ static bool process_facts(pid_t pid, char *state, double *seconds)
     snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
     f = fopen(path, "re");
     if (f == NULL)
-        return false;
+        return;
     n = fread(line, 1, sizeof(line) - 1, f);
     fclose(f);
     line[n] = '\0';
     fields = strrchr(line, ')'); /* what stands before may be anything */
-    if (fields == NULL || sscanf(fields, ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu",
-                                 state, &user, &system) != 3)
-        return false;
-    *seconds = (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
-    return true;
+    if (fields != NULL && sscanf(fields, ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu",
+                                 state, &user, &system) == 3)
+        *seconds = (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
 }
 
 /*
@@ -104,16 +111,19 @@ static void do_info(struct supervised *g, struct json_object *request, struct an
 
     (void)request;
     (void)a;
-    if (g->mailbox != NULL && process_facts(g->qemu, &process, &seconds))
-        put_int(reply, "qemu_pid", (uint64_t)g->qemu);
+    if (g->mailbox != NULL)
+        process_facts(g->qemu, &process, &seconds);
     state_letters(g, process, letters);
     put_text(reply, "name", g->name);
     put_int(reply, "id", (uint64_t)getpid());
     put_int(reply, "memory", g->memory);
     put_int(reply, "vcpus", g->vcpus);
     put_text(reply, "state", letters);
-    json_object_object_add(reply, "cpu_seconds", json_object_new_double(seconds));
-    if (g->mailbox != NULL && mailbox_state(g->mailbox) >= PVMM_STATE_RUNNING)
+    put_seconds(reply, "cpu_seconds", seconds);
+    if (g->mailbox != NULL)
+        put_int(reply, "qemu_pid", (uint64_t)g->qemu);
+    if (g->mailbox != NULL && mailbox_state(g->mailbox) >= PVMM_STATE_RUNNING &&
+        g->mailbox->box->domid != 0)
         put_int(reply, "domid", g->mailbox->box->domid);
     put_text(reply, "kernel", g->kernel);
     put_text(reply, "hypervisor", g->hypervisor);

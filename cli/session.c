@@ -100,8 +100,10 @@ static void take_stock(struct session *s)
     }
     if (s->console->quit)
         finish(s, END_INTERRUPT);
-    if (control_destroyed(s->control))
+    if (control_destroyed(s->control)) {
         finish(s, END_DESTROY);
+        s->kill_deadline = now; /* whatever else was being waited for */
+    }
     if (s->console->broken)
         finish(s, END_OUTPUT);
     if (s->real_xen ? s->console->seen : mailbox_state(&s->mailbox) >= PVMM_STATE_RUNNING)

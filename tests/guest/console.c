@@ -44,6 +44,29 @@ void console_write(const char *text, size_t n)
     notify();
 }
 
+size_t console_read(char *to, size_t room)
+{
+    uint32_t from = ring->in_cons;
+    uint32_t end = __atomic_load_n(&ring->in_prod, __ATOMIC_ACQUIRE);
+    size_t n = 0;
+    while (n < room && from != end)
+        to[n++] = ring->in[from++ % sizeof(ring->in)];
+    __atomic_store_n(&ring->in_cons, from, __ATOMIC_RELEASE);
+    if (n)
+        notify();
+    return n;
+}
+
+void console_wait(void)
+{
+    evtchn_port_t port = start_info->console.domU.evtchn;
+    struct sched_poll p = {.nr_ports = 1};
+    set_xen_guest_handle(p.ports, &port);
+    call2(__HYPERVISOR_sched_op, SCHEDOP_poll, &p);
+    __atomic_fetch_and(&shared_info->evtchn_pending[port / 64], ~(1ul << (port % 64)),
+                       __ATOMIC_SEQ_CST);
+}
+
 static _Noreturn void shutdown(unsigned reason)
 {
     struct sched_shutdown how = {.reason = reason};

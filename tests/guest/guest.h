@@ -79,6 +79,9 @@ static inline int64_t hypercall(uint64_t n, uint64_t a, uint64_t b, uint64_t c, 
 
 void console_init(void);
 void console_write(const char *text, size_t n);
+/* A domU's input: what there is, and waiting for more. */
+size_t console_read(char *to, size_t room);
+void console_wait(void);
 void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* %s %c %d %u %x %lx %lu %ld, with zero fill and width; the length. */
 size_t format(char *to, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
@@ -160,6 +163,8 @@ void entry_text(char *to, size_t size, uint64_t entry);
 /* ---- the modes */
 
 void conform(void);
+/* Lines of the console are said again, and some are obeyed (echo.c). */
+void echo(void);
 void chaos(uint64_t seed, uint64_t count);
 void attack(void);
 

@@ -54,6 +54,8 @@ void guest_main(const start_info_t *si)
         chaos(option("seed", 1), option("count", 1000));
     else if (option_word("attack"))
         attack();
+    else if (option_word("echo"))
+        echo();
     else
         say("nothing to do\n");
     say("TEST-END\n");

@@ -1,0 +1,656 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Guests with names, as a user meets them: toolstack.py PVMM BUILD GUEST CASE
+
+Each case has a directory of guests of its own, starts what it needs, and leaves nothing behind."""
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import termios
+import threading
+import time
+
+PVMM, BUILD, GUEST, CASE = sys.argv[1:5]
+PATIENCE = 60
+TMP = tempfile.mkdtemp()
+DIR = f"{TMP}/guests"
+os.environ.update(PVMM_RUNTIME_DIR=DIR, PVMM_HYPERVISOR=f"{BUILD}/hypervisor/pvmm.elf32")
+started = []
+
+
+def check(what, holds, more=""):
+    print(f"{what}: {'yes' if holds else 'NO'}", flush=True)
+    if not holds:
+        sys.exit(f"FAILED: {what}\n{more}")
+
+
+def spawn(*words, **how):
+    how = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | how
+    p = subprocess.Popen([PVMM, *words], **how)
+    started.append(p)
+    return p
+
+
+def pvmm(*words, code=0, says="", **how):
+    """Run a command to its end; its exit code, and what it says on stderr, are as given."""
+    p = subprocess.run([PVMM, *words], capture_output=True, text=True, errors="replace",
+                       timeout=PATIENCE, **({} if "input" in how else {"stdin": subprocess.DEVNULL}), **how)
+    check(f"pvmm {' '.join(words)[:60]} ends with {code}", p.returncode == code,
+          f"it was {p.returncode}: {p.stdout}{p.stderr}")
+    check(f"  and says \"{says}\"", re.search(says, p.stderr) is not None, p.stderr)
+    if says == "":
+        check("  nothing else", p.stderr == "", p.stderr)
+    return p.stdout
+
+
+def await_that(what, holds, patience=PATIENCE):
+    end = time.time() + patience
+    while not holds():
+        if time.time() > end:
+            check(what, False)
+        time.sleep(0.05)
+    check(what, True)
+
+
+class Reader:
+    """What comes out of a descriptor, and a way to wait for it."""
+
+    def __init__(self, fd):
+        self.fd, self.text = fd, b""
+
+    def more(self, patience=0.5):
+        if not select.select([self.fd], [], [], patience)[0]:
+            return True
+        try:
+            data = os.read(self.fd, 65536)
+        except OSError:
+            data = b""
+        self.text += data
+        return data != b""
+
+    def await_text(self, wanted):
+        end = time.time() + PATIENCE
+        while wanted not in self.text and time.time() < end and self.more():
+            pass
+        check(f"{wanted!r} appears", wanted in self.text, repr(self.text[-2000:]))
+
+    def rest(self):
+        end = time.time() + PATIENCE
+        while time.time() < end and self.more():
+            pass
+        return self.text
+
+
+class Collector(Reader):
+    """A reader that reads whether somebody waits or not: a run whose output nobody takes stands still."""
+
+    def __init__(self, fd):
+        super().__init__(fd)
+        self.thread = threading.Thread(target=self.collect, daemon=True)
+        self.thread.start()
+
+    def collect(self):
+        while super().more():
+            pass
+
+    def more(self, patience=0.05):
+        self.thread.join(patience)
+        return self.thread.is_alive()
+
+
+class Guest:
+    """The test guest in its echo mode, in the foreground."""
+
+    def __init__(self, name, *options, words="echo"):
+        self.name = name
+        self.err = open(f"{TMP}/{name}.{len(started)}", "w+")
+        self.p = spawn("run", "--name", name, "--accel", "tcg", "-m", "64M", "--timeout", "200",
+                       "-a", words, *options, GUEST, stderr=self.err)
+        self.out = Collector(self.p.stdout.fileno())
+        if words == "echo":
+            self.out.await_text(b"echo-ready")
+
+    def end(self, code):
+        self.p.wait(PATIENCE)
+        self.out.thread.join(PATIENCE)
+        self.err.seek(0)
+        err = self.err.read()
+        check(f"guest {self.name} ends with {code}", self.p.returncode == code, err)
+        check(f"the name {self.name} is free", not os.path.exists(f"{DIR}/{self.name}"))
+        return err
+
+
+def watch(*words):
+    """A command that shows something, and stays."""
+    p = spawn(*words)
+    check(f"{words[0]} shows something", p.stdout.read(1) != b"")
+    return p
+
+
+def listed():
+    return [g["name"] for g in json.loads(pvmm("list", "--json"))["guests"]]
+
+
+def raw(name, data, patience=10):
+    """Send bytes to a guest's socket; all that comes back until it hangs up."""
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(patience)
+    s.connect(f"{DIR}/{name}")
+    s.sendall(data)
+    got = b""
+    while piece := s.recv(65536):
+        got += piece
+    s.close()
+    return got
+
+
+def ask(name, word):
+    """A request whose connection stays open."""
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(10)
+    s.connect(f"{DIR}/{name}")
+    s.sendall(json.dumps({"pvmm": 1, "do": word}).encode() + b"\n")
+    reply = b""
+    while not reply.endswith(b"\n"):
+        reply += s.recv(1)
+    check(f"{word} is granted", json.loads(reply)["ok"])
+    return s
+
+
+class Terminal:
+    """`pvmm console` on a pseudo terminal."""
+
+    def __init__(self, *words):
+        def own_terminal():
+            os.setsid()
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+        try:
+            self.master, self.slave = pty.openpty()
+        except OSError as e:
+            print(f"no pseudo terminal to be had: {e}")
+            leave(77)
+        self.before = termios.tcgetattr(self.slave)
+        self.p = spawn("console", *words, stdin=self.slave, stdout=self.slave, stderr=self.slave,
+                       preexec_fn=own_terminal)
+        self.screen = Reader(self.master)
+
+    def type(self, keys):
+        self.screen.text = b""
+        os.write(self.master, keys)
+
+    def end(self, code):
+        check(f"the console ends with {code}", self.p.wait(PATIENCE) == code)
+        check("the terminal is restored", termios.tcgetattr(self.slave) == self.before)
+
+
+# --- cases
+
+
+def names():
+    run = ["run", "--accel", "tcg", "--name"]
+    for name in "", ".", "..", "-x", ".x", "a/b", "../x", "a b", "a\nb", "ä", "x" * 65:
+        pvmm(*run, name, GUEST, code=129, says="--name: .*name")
+    for command in "list", "console", "dmesg", "destroy":
+        pvmm(command, "a/b", code=129, says="another")
+        pvmm(command, "none", code=1, says=f"pvmm {command}: no guest named \"none\" is running")
+        pvmm(command, "a", "b", code=129, says="follows it")
+        pvmm(command, "--frobnicate", code=129, says="frobnicate")
+        check(f"{command} --help", "Usage: pvmm " + command in pvmm(command, "--help"))
+    pvmm("console", code=129, says="name is wanted")
+    check("nothing was made", not os.path.exists(DIR))
+    guest, longest = Guest("a.b_c+d-E9"), Guest("x" * 64)
+    pvmm(*run, guest.name, GUEST, code=128,
+         says=f'"a.b_c.d-E9" is running already .its pvmm is process {guest.p.pid}')
+    check("both are listed", listed() == [guest.name, longest.name])
+    for g in guest, longest:
+        pvmm("destroy", g.name)
+        g.end(133)
+    check("the name can be had again", Guest(guest.name).p.poll() is None)
+
+
+def directory():
+    run = ["run", "--accel", "tcg", "--name", "a", GUEST]
+
+    def refused(says):
+        pvmm(*run, code=128, says=says)
+        pvmm("list", code=128, says=says)
+
+    os.mkdir(DIR)
+    os.chmod(DIR, 0o755)
+    refused("others may use it")
+    os.rmdir(DIR)
+    os.symlink(TMP, DIR)
+    refused("cannot open it")
+    os.unlink(DIR)
+    open(DIR, "w").close()
+    refused("cannot open it")
+    os.unlink(DIR)
+    pvmm("list", "x", code=1, says="no guest")
+    os.environ["PVMM_RUNTIME_DIR"] = f"{TMP}/no/such"
+    pvmm(*run, code=128, says="cannot make it: No such file")
+    os.environ["PVMM_RUNTIME_DIR"] = "/" + "x" * 300
+    pvmm("list", code=128, says="too long")
+    if os.geteuid() == 0:
+        os.mkdir(DIR, 0o700)
+        os.chown(DIR, 65534, -1)
+        os.environ["PVMM_RUNTIME_DIR"] = DIR
+        refused("it belongs to user 65534")
+        os.rmdir(DIR)
+    # Without the variable: the user's runtime directory.
+    del os.environ["PVMM_RUNTIME_DIR"]
+    os.environ["XDG_RUNTIME_DIR"] = TMP
+    os.mkdir(f"{TMP}/pvmm", 0o755)
+    os.chmod(f"{TMP}/pvmm", 0o755)
+    refused(f"{TMP}/pvmm: others may use it")
+    # A long path is no hindrance, and a file in the way stays.
+    os.environ["PVMM_RUNTIME_DIR"] = deep = f"{TMP}/{'x' * 150}"
+    os.mkdir(deep, 0o700)
+    open(f"{deep}/a", "w").close()
+    pvmm(*run, code=128, says="in the way, and is no socket")
+    check("the file is still there", os.path.exists(f"{deep}/a"))
+    os.unlink(f"{deep}/a")
+    Guest("a")
+
+
+def fake_qemu():
+    path = f"{TMP}/qemu"
+    with open(path, "w") as f:
+        f.write("#!/bin/sh\nexec sleep 100\n")
+    os.chmod(path, 0o700)
+    return path
+
+
+def race():
+    """Of many that want one name at one time, with a dead one's socket there, one gets it."""
+    qemu = fake_qemu()
+    for _ in range(4):
+        os.makedirs(DIR, 0o700, exist_ok=True)
+        dead = socket.socket(socket.AF_UNIX)
+        dead.bind(f"{DIR}/x")
+        dead.close()
+        crowd = [spawn("run", "--name", "x", "--accel", "tcg", "--qemu", qemu, GUEST)
+                 for _ in range(8)]
+        await_that("seven give up", lambda: sum(p.poll() is not None for p in crowd) == 7)
+        time.sleep(0.3)
+        check("with 128", sorted(str(p.poll()) for p in crowd) == ["128"] * 7 + ["None"])
+        alive = next(p for p in crowd if p.poll() is None)
+        check("one is listed", json.loads(pvmm("list", "--json"))["guests"][0]["id"] == alive.pid)
+        pvmm("destroy", "x")
+        check("it was that one", alive.wait(PATIENCE) == 133)
+
+
+def list_():
+    check("nothing runs", pvmm("list").split() == ["Name", "ID", "Mem", "VCPUs", "State", "Time(s)"])
+    check("not even JSON", json.loads(pvmm("list", "--json")) == {"format": 1, "guests": []})
+    b, a = Guest("b"), Guest("a", "-m", "128M")
+    lines = pvmm("list").splitlines()
+    row = re.fullmatch(rf"a +{a.p.pid} +128 +1 +r----- +(\d+\.\d)", lines[1])
+    check("a table", len(lines) == 3 and row and lines[2].startswith("b "), "\n".join(lines))
+    one = pvmm("list", "b").splitlines()
+    check("one alone", len(one) == 2 and one[1].startswith("b "))
+    facts = json.loads(pvmm("list", "--json", "b"))["guests"]
+    check("as JSON", len(facts) == 1 and facts[0]["memory"] == 64 << 20 and facts[0]["vcpus"] == 1
+          and facts[0]["id"] == b.p.pid and facts[0]["hypervisor"] == "pvmm"
+          and facts[0]["kernel"] == GUEST and facts[0]["state"] == "r-----")
+    before = facts[0]["cpu_seconds"]
+    console = ask("b", "console")
+    console.sendall(b"flood\n")
+    b.out.await_text(b"flood-end")
+    check("CPU time grows", json.loads(pvmm("list", "--json", "b"))["guests"][0]["cpu_seconds"] > before)
+    os.kill(facts[0]["qemu_pid"], signal.SIGSTOP)
+    await_that("a stopped QEMU is p", lambda: "--p---" in pvmm("list", "b"))
+    os.kill(facts[0]["qemu_pid"], signal.SIGCONT)
+    await_that("and goes on", lambda: "r-----" in pvmm("list", "b"))
+    # A supervisor that does not answer is said to be so, and the others are shown.
+    os.kill(b.p.pid, signal.SIGSTOP)
+    out = pvmm("list", code=128, says='guest "b": it does not answer')
+    check("the others are shown", f" {a.p.pid} " in out)
+    os.kill(b.p.pid, signal.SIGCONT)
+    with open("/dev/full", "w") as full:
+        check("a full disk is noticed", spawn("list", stdout=full).wait(PATIENCE) == 128)
+
+
+def console():
+    guest = Guest("g")
+    t = Terminal("g")
+    t.screen.await_text(b"echo-ready")
+    check("the terminal is raw", not termios.tcgetattr(t.slave)[3] & (termios.ICANON | termios.ISIG))
+    t.type(b"hello\r")
+    t.screen.await_text(b"echo: hello")
+    t.type(b"a\x03b\x1ac\r")
+    t.screen.await_text(b"echo: a\x03b\x1ac")
+    t.type(b"last\r\x1d")
+    t.end(0)
+    guest.out.await_text(b"echo: last")
+    t = Terminal("-e", "^A", "g")
+    t.screen.await_text(b"echo: last")
+    t.type(b"x\x1dy\r")
+    t.screen.await_text(b"echo: x\x1dy")
+    t.type(b"\x01")
+    t.end(0)
+    for key in "A", "^", "^a", "^AB", "":
+        pvmm("console", "-e", key, "g", code=129, says="--escape")
+    for number, code in (signal.SIGTERM, 143), (signal.SIGHUP, 143), (signal.SIGINT, 130):
+        t = Terminal("g")
+        t.screen.await_text(b"echo: x")
+        t.p.send_signal(number)
+        t.end(code)
+    t = Terminal("g")
+    t.screen.await_text(b"echo: x")
+    os.close(t.slave)
+    os.close(t.master)
+    check("a hung-up terminal ends it", t.p.wait(PATIENCE) in (0, 128, 143))
+    t = Terminal("g")
+    t.screen.await_text(b"echo: x")
+    t.type(b"off\r")
+    t.screen.await_text(b'guest "g" is gone')
+    t.end(0)
+    guest.end(0)
+
+
+def consoles():
+    """Two consoles and the run's own see the same; what came before them is the last 16 KiB."""
+    guest = Guest("g")
+    one, two = Terminal("g"), Terminal("g")
+    for t in one, two:
+        t.screen.await_text(b"echo-ready")
+    for t, word in (one, b"from-one"), (two, b"from-two"):
+        t.type(word + b"\r")
+        for reader in one.screen, two.screen, guest.out:
+            reader.await_text(b"echo: " + word)
+    one.type(b"\x1d")
+    one.end(0)
+    two.type(b"flood\r")
+    two.screen.await_text(b"flood-end")
+    guest.out.await_text(b"flood-end")
+    late = ask("g", "console")
+    late.sendall(b"off\n")
+    text = b""
+    while piece := late.recv(65536):
+        text += piece
+    back = text[:text.index(b"flood-end")]
+    check("the scrollback is 16 KiB", 16000 < len(back) <= 16384)
+    check("and has no gap", not re.search(rb"bytes lost", text))
+    two.screen.await_text(b"echo: off")
+    two.end(0)
+    guest.end(0)
+    lines = re.findall(rb"flood (\d+):", guest.out.text)
+    check("the run's own console saw all", [int(n) for n in lines] == list(range(6000)))
+
+
+def pipe():
+    """Without a terminal: the end of input is not the end, no key leaves, no byte is lost."""
+    guest = Guest("g")
+    p = spawn("console", "g", stdin=subprocess.PIPE)
+    p.stdin.write(b"one\n\x1dtwo\n")
+    p.stdin.close()
+    out = Reader(p.stdout.fileno())
+    out.await_text(b"echo: \x1dtwo")
+    check("it stays", p.poll() is None)
+    lines = b"".join(b"line %d\n" % i for i in range(1000))
+    pvmm_input = spawn("console", "g", stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    pvmm_input.stdin.write(lines + b"off\n")
+    pvmm_input.stdin.close()
+    text = out.rest()
+    check("all input arrived", re.findall(rb"echo: line (\d+)", text)
+          == [b"%d" % i for i in range(1000)])
+    check("both end with the guest", p.wait(PATIENCE) == 0 and pvmm_input.wait(PATIENCE) == 0)
+    guest.end(0)
+
+
+def stuck():
+    """Consoles that do not read hold up nobody, and are told what they missed."""
+    guest = Guest("g")
+    sleepers = [ask("g", "console") for _ in range(20)]
+    start = time.time()
+    for _ in range(3):
+        sleepers[0].sendall(b"flood\n")
+        guest.out.text = b""
+        guest.out.await_text(b"flood-end")
+    print(f"three floods took {time.time() - start:.1f} s")
+    check("others are answered", listed() == ["g"])
+    others = [ask("g", "console") for _ in range(4)]
+    check("there is a limit", b"too many" in raw("g", b'{"pvmm": 1, "do": "console"}\n'))
+    check("but not for the rest", listed() == ["g"])
+    sleepers[1].settimeout(5)
+    text = b""
+    while b"bytes lost: read too slowly" not in text:
+        text += sleepers[1].recv(65536)
+    check("the gap is owned up to", True)
+    for s in sleepers[2:] + others:
+        s.close()
+    await_that("who leaves makes room", lambda: b"too many" not in peek("g"))
+    sleepers[0].sendall(b"off\n")
+    guest.end(0)
+
+
+def peek(name):
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(f"{DIR}/{name}")
+        s.sendall(b'{"pvmm": 1, "do": "console"}\n')
+        return s.recv(64)
+
+
+def dmesg():
+    guest = Guest("g", "--log", f"{TMP}/log")
+    text = pvmm("dmesg", "g")
+    with open(f"{TMP}/log") as f:
+        log = f.read()
+    check("dmesg shows the log", len(text) > 100 and text == log, text + "\n---\n" + log)
+    p = spawn("dmesg", "--follow", "g")
+    out = Reader(p.stdout.fileno())
+    out.await_text(text.encode()[-40:])
+    check("--follow stays", p.poll() is None)
+    ask("g", "console").sendall(b"crash\n")
+    whole = out.rest()
+    check("--follow ends with the guest", p.wait(PATIENCE) == 0)
+    check("and has shown its end", whole.startswith(text.encode()) and len(whole) > len(text))
+    guest.end(1)
+    with open(f"{TMP}/log", "rb") as f:
+        check("all of it", f.read() == whole)
+
+
+def destroy():
+    guest = Guest("g", "--json", f"{TMP}/json")
+    qemu = json.loads(pvmm("list", "--json", "g"))["guests"][0]["qemu_pid"]
+    watcher = watch("dmesg", "-f", "g")
+    check("destroy says nothing", pvmm("destroy", "g") == "")
+    check("QEMU is gone", not os.path.exists(f"/proc/{qemu}"))
+    check("the name is free", not os.path.exists(f"{DIR}/g"))
+    check("the verdict says so", "stopped: the guest was destroyed on request" in guest.end(133))
+    with open(f"{TMP}/json") as f:
+        verdict = json.load(f)
+    check("in JSON too", verdict["outcome"] == "destroyed" and verdict["exit_code"] == 133)
+    check("watchers end", watcher.wait(PATIENCE) == 0)
+    pvmm("destroy", "g", code=1, says="no guest")
+    guest = Guest("g")
+    both = [spawn("destroy", "g"), spawn("destroy", "g")]
+    check("two at once", {p.wait(PATIENCE) for p in both} <= {0, 1})
+    guest.end(133)
+    # Before the hypervisor has said a word.
+    p = spawn("run", "--name", "g", "--accel", "tcg", "--qemu", fake_qemu(), GUEST)
+    await_that("it is listed", lambda: listed() == ["g"])
+    check("its state is not known", "------" in pvmm("list", "g"))
+    check("its log is empty", pvmm("dmesg", "g") == "")
+    pvmm("destroy", "g")
+    check("that one ends, too", p.wait(PATIENCE) == 133)
+
+
+def signals():
+    for number, code in (signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143):
+        guest = Guest("g")
+        watcher = watch("console", "g")
+        guest.p.send_signal(number)
+        guest.end(code)
+        check("its console ends", watcher.wait(PATIENCE) == 0)
+    check("only the lock is left", os.listdir(DIR) == [".lock"])
+    guest = Guest("g")
+    guest.p.send_signal(signal.SIGINT)
+    check("a name is free at once", Guest("h").p.poll() is None and guest.p.wait(PATIENCE) == 130)
+
+
+def killed():
+    """A supervisor that had no time to clean up."""
+    guest, other = Guest("g"), Guest("other")
+    watcher = watch("console", "g")
+    guest.p.kill()
+    guest.p.wait()
+    check("its socket is left", os.path.exists(f"{DIR}/g"))
+    check("its console ends", watcher.wait(PATIENCE) == 0)
+    pvmm("list", "g", code=1, says="no guest")
+    pvmm("console", "g", code=1, says="no guest")
+    pvmm("destroy", "g", code=1, says="no guest")
+    again = Guest("g")
+    check("the name can be taken", listed() == ["g", "other"])
+    again.p.kill()
+    again.p.wait()
+    check("list skips it", listed() == ["other"])
+    check("and cleans it", not os.path.exists(f"{DIR}/g"))
+    # Somebody removed the socket, and another guest has the name: it keeps it.
+    os.unlink(f"{DIR}/other")
+    successor = Guest("other")
+    other.p.send_signal(signal.SIGTERM)
+    check("the first one ends", other.p.wait(PATIENCE) == 143)
+    check("the second keeps the name", listed() == ["other"] and successor.p.poll() is None)
+
+
+def garbage():
+    guest = Guest("g")
+    for data in (b"\n", b"\0\n", b"\xff\xfe\n", b"{\n", b"[]\n", b'{"pvmm": 1}\n', b"GET / HTTP/1.0\r\n\r\n",
+                 b'{"pvmm": 99, "do": "destroy"}\n', b'{"pvmm": 1, "do": "frobnicate"}\n',
+                 b"x" * 1024, os.urandom(1000).replace(b"\n", b"") + b"\n"):
+        reply = json.loads(raw("g", data))
+        check(f"{data[:20]!r} is refused: {reply.get('error')}", not reply["ok"])
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(f"{DIR}/g")
+    s.sendall(b"half a requ")
+    s.shutdown(socket.SHUT_WR)
+    check("half a request", b"has no end" in s.recv(1000))
+    silent = [socket.socket(socket.AF_UNIX) for _ in range(40)]
+    for s in silent:
+        s.setblocking(False)
+        try:
+            s.connect(f"{DIR}/g")
+        except BlockingIOError:
+            pass
+    time.sleep(6)
+    check("who is silent is shown out", listed() == ["g"])
+    # In pieces, with the console's input in the same breath.
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(f"{DIR}/g")
+    for piece in b'{"pvmm"', b': 1, "do": "con', b'sole"}\nat-once\n':
+        s.sendall(piece)
+        time.sleep(0.1)
+    guest.out.await_text(b"echo: at-once")
+    # A server that talks nonsense.
+    for reply, says in ((b"", "has just ended"), (b"{", "hung up"), (b"hello\n", "no sense"), (b"{}\n", "no sense"),
+                        (b"x" * 20000, "too long"), (b'{"pvmm": 2, "ok": true}\n', "version"),
+                        (b'{"pvmm": 1, "ok": false, "code": 0}\n', "without a reason")):
+        server = socket.socket(socket.AF_UNIX)
+        server.bind(f"{DIR}/liar")
+        server.listen()
+        p = spawn("dmesg", "liar")
+        peer = server.accept()[0]
+        peer.recv(1000)
+        peer.sendall(reply)
+        peer.close()
+        check(f"a reply of {reply[:20]!r}", p.wait(PATIENCE) == (128 if reply else 1)
+              and says in p.stderr.read().decode())
+        server.close()
+        os.unlink(f"{DIR}/liar")
+    if os.geteuid() == 0:
+        others_are_refused()
+    check("the guest still runs", guest.p.poll() is None)
+    pvmm("destroy", "g")
+    guest.end(133)
+
+
+def others_are_refused():
+    """Even if somebody opened the directory's doors, another user gets nothing."""
+    os.chmod(TMP, 0o755)
+    os.chmod(DIR, 0o777)
+    os.chmod(f"{DIR}/g", 0o777)
+    code = ("import os, socket, sys\nos.setuid(65534)\ns = socket.socket(socket.AF_UNIX)\n"
+            "s.connect(sys.argv[1])\ns.settimeout(10)\n"
+            "try:\n s.sendall(b'{\"pvmm\": 1, \"do\": \"destroy\"}\\n')\n sys.exit(len(s.recv(1)))\n"
+            "except OSError:\n pass\n")
+    check("another user is refused",
+          subprocess.run([sys.executable, "-c", code, f"{DIR}/g"], timeout=PATIENCE).returncode == 0)
+    os.chmod(DIR, 0o700)
+
+
+def detach():
+    run = ["run", "--detach", "--accel", "tcg", "-m", "64M", "-a", "echo", "--json", f"{TMP}/json"]
+    pvmm("run", "--detach", GUEST, code=129, says="wants a --name")
+    check("it starts", pvmm(*run, "--name", "g", "--timeout", "100", GUEST) == "")
+    facts = json.loads(pvmm("list", "--json", "g"))["guests"][0]
+    check("its guest runs", facts["state"] == "r-----")
+    check("in a session of its own", os.getsid(facts["id"]) == facts["id"])
+    for fd in 0, 1, 2:
+        check(f"descriptor {fd} is let go", os.readlink(f"/proc/{facts['id']}/fd/{fd}") == "/dev/null")
+    check("a second one is refused", "already" in subprocess.run(
+        [PVMM, *run, "--name", "g", GUEST], capture_output=True, text=True).stderr)
+    pvmm("destroy", "g")
+    await_that("it is gone", lambda: not os.path.exists(f"/proc/{facts['id']}/exe"))
+    with open(f"{TMP}/json") as f:
+        check("and left its verdict", json.load(f)["outcome"] == "destroyed")
+    pvmm(*run, "--name", "g", f"{TMP}/none", code=125, says="cannot open it")
+    pvmm(*run, "--name", "g", "--qemu", "/none", GUEST, code=128, says="cannot start QEMU")
+    check("nothing is listed", listed() == [])
+    # Until the guest has started, the command and the run end together.
+    p = spawn(*run, "--name", "g", "--qemu", fake_qemu(), GUEST)
+    await_that("it is there", lambda: listed() == ["g"])
+    p.kill()
+    await_that("it goes with its command", lambda: not os.path.exists(f"{DIR}/g"))
+
+
+def xen():
+    image = f"{BUILD}/xen/xen-4.17-amd64.gz"
+    if not os.path.exists(image):
+        print(f"no {image}")
+        leave(77)
+    guest = Guest("x", "--hypervisor", image, words="chaos seed=1 count=100000000")
+    guest.out.await_text(b"TEST-BEGIN")
+    facts = json.loads(pvmm("list", "--json", "x"))["guests"][0]
+    check("its state is not known", facts["state"] == "------" and facts["hypervisor"] == image)
+    pvmm("dmesg", "x", code=128, says="a real Xen, which shows its log on the console")
+    s = ask("x", "console")
+    check("its console is shown", b"(XEN)" in s.recv(4096))
+    pvmm("destroy", "x")
+    guest.end(133)
+
+
+def leave(code):
+    for p in started:
+        if p.poll() is None:
+            p.kill()
+            p.wait()
+    shutil.rmtree(TMP, ignore_errors=True)
+    sys.stdout.flush()
+    os._exit(code)
+
+
+def main():
+    try:
+        {"list": list_}.get(CASE, globals().get(CASE))()
+        code = 0
+    except SystemExit as e:
+        print(e.code, file=sys.stderr)
+        code = 1
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    leave(code)
+
+
+main()
