@@ -28,6 +28,7 @@ struct client {
     char in[REQUEST_CHARS]; /* the request; of a console then, what the guest has not taken yet */
     size_t in_size;
     bool in_ended;
+    bool hung_up; /* takes nothing more; what it typed before is still to be passed on */
     char out[REPLY_CHARS];
     size_t out_at, out_size;
     enum stream stream;
@@ -51,6 +52,17 @@ static void drop(struct client *k)
     k->fd = -1;
 }
 
+/* Whoever types a line and leaves at once has typed that line. */
+static void hang_up(struct client *k)
+{
+    if (k->state != CLIENT_STREAMING || k->stream != STREAM_CONSOLE) {
+        drop(k);
+        return;
+    }
+    k->hung_up = true;
+    k->out_size = 0;
+}
+
 /* --- what goes out --- */
 
 static struct ring ring_of(const struct control *c, const struct client *k)
@@ -66,6 +78,8 @@ static bool has_news(const struct control *c, const struct client *k)
 {
     const struct ring r = ring_of(c, k);
 
+    if (k->hung_up)
+        return false;
     return k->out_size > 0 ||
            (k->state == CLIENT_STREAMING && r.data != NULL && k->at < r.written && k->at < k->stop);
 }
@@ -108,7 +122,7 @@ static void pump(const struct control *c, struct client *k)
         if (k->out_size == 0)
             refill(c, k);
         if (!send_out(k)) {
-            drop(k);
+            hang_up(k);
             return;
         }
         if (k->out_size > 0)
@@ -204,22 +218,37 @@ static bool wants_input(const struct client *k)
            (k->state == CLIENT_STREAMING && k->stream == STREAM_CONSOLE);
 }
 
-static void receive(struct control *c, struct client *k)
+/* True: bytes came, and there may be more. */
+static bool receive(struct control *c, struct client *k)
 {
-    const ssize_t n = recv(k->fd, k->in + k->in_size, sizeof(k->in) - k->in_size, MSG_DONTWAIT);
+    ssize_t n;
 
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (n < 0) {
-        drop(k);
-        return;
+    if (k->in_ended || k->in_size == sizeof(k->in))
+        return false;
+    n = recv(k->fd, k->in + k->in_size, sizeof(k->in) - k->in_size, MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR) && !k->hung_up)
+        return false;
+    if (n < 0 && !k->hung_up) {
+        hang_up(k);
+        return false;
     }
-    k->in_ended = n == 0;
-    k->in_size += (size_t)n;
+    k->in_ended = n <= 0;
+    k->in_size += n > 0 ? (size_t)n : 0;
     if (k->state == CLIENT_ASKING)
         take_request(c, k);
     if (k->state == CLIENT_STREAMING)
         pass_input(c, k);
+    return n > 0;
+}
+
+/* As much as there is room for; what is left waits for the guest to read. */
+static void take_last_input(struct control *c, struct client *k)
+{
+    do
+        pass_input(c, k);
+    while (receive(c, k));
+    if (k->in_ended && k->in_size == 0)
+        drop(k);
 }
 
 /* --- clients come and go --- */
@@ -348,7 +377,7 @@ static struct pollfd client_poll(const struct control *c, const struct client *k
 {
     const bool in = wants_input(k), out = has_news(c, k);
 
-    if (k->state == CLIENT_FREE)
+    if (k->state == CLIENT_FREE || k->hung_up) /* poll() would report the end for ever */
         return (struct pollfd){.fd = -1};
     return (struct pollfd){.fd = k->fd, .events = (short)((in ? POLLIN : 0) | (out ? POLLOUT : 0))};
 }
@@ -372,11 +401,13 @@ static void serve(struct control *c, struct client *k, short events)
     if (events & POLLIN)
         receive(c, k);
     else if (events & (POLLHUP | POLLERR | POLLNVAL))
-        drop(k);
+        hang_up(k);
     if (k->state == CLIENT_STREAMING)
         pass_input(c, k);
     if (k->state != CLIENT_FREE)
         pump(c, k);
+    if (k->state != CLIENT_FREE && k->hung_up)
+        take_last_input(c, k);
     if ((k->state == CLIENT_ASKING || k->state == CLIENT_LEAVING) && clock_now() >= k->deadline)
         drop(k);
 }
