@@ -12,7 +12,7 @@ allowed() { # folder name -> 0 if DEPENDS lists it
 }
 
 resolve() { # folder header -> folder that holds it, empty if none of ours
-    for dir in "$1" core hypervisor hypervisor/glue cli image; do
+    for dir in "$1" core hypervisor hypervisor/glue store cli image; do
         if [ -e "$dir/$2" ]; then
             echo "${dir%%/*}"
             return
@@ -42,13 +42,14 @@ check_angled() { # folder file header
     core:stdint.h | core:stddef.h | core:stdbool.h) return ;;
     hypervisor:stdint.h | hypervisor:stddef.h | hypervisor:stdbool.h | hypervisor:stdarg.h) return ;;
     hypervisor:xen/*) return ;;
+    store:xen/io/xs_wire.h | store:errno.h | store:std*.h | store:string.h) return ;;
     cli:*) return ;;
     esac
     echo "$2: includes <$3>, which $1/DEPENDS does not allow"
     bad=1
 }
 
-for folder in abi core hypervisor cli; do
+for folder in abi core hypervisor store cli; do
     [ -e "$folder/DEPENDS" ] || { echo "$folder/DEPENDS is missing"; bad=1; continue; }
     for file in $(find "$folder" -name '*.[chS]' | sort); do
         for header in $(sed -n 's/^ *# *include *"\([^"]*\)".*/\1/p' "$file"); do
