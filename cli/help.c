@@ -39,6 +39,7 @@ const char help_run[] =
     "      --seed N           seed of the order in which memory is handed out\n"
     "      --name NAME        a name by which \"pvmm list\", console, dmesg and destroy reach it:\n"
     "                         at most 64 letters, digits and . _ + -\n"
+    "      --no-store         no xenstore for the guest (under a Xen image it has none anyway)\n"
     "      --e820, --strict   not there yet\n"
     "\n"
     "The run:\n"

@@ -32,6 +32,7 @@ enum long_option {
     OPT_LOG,
     OPT_ALL_KEYS,
     OPT_DETACH,
+    OPT_NO_STORE,
 };
 
 static const struct option long_options[] = {
@@ -55,6 +56,7 @@ static const struct option long_options[] = {
     {"log", required_argument, NULL, OPT_LOG},
     {"all-keys", no_argument, NULL, OPT_ALL_KEYS},
     {"detach", no_argument, NULL, OPT_DETACH},
+    {"no-store", no_argument, NULL, OPT_NO_STORE},
     {"verbose", no_argument, NULL, 'v'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
@@ -184,6 +186,9 @@ static int parse_long(struct options *o, int opt, char *arg, struct error *e)
     case OPT_DETACH:
         o->detach = true;
         return 0;
+    case OPT_NO_STORE:
+        o->store = false;
+        return 0;
     case OPT_ICOUNT:
         o->icount = true;
         return 0;
@@ -254,6 +259,7 @@ static void set_defaults(struct options *o)
         .machine = "q35",
         .accel = ACCEL_AUTO,
         .memory = UINT64_C(512) << 20,
+        .store = true,
     };
 }
 

@@ -29,6 +29,7 @@ struct options {
     bool has_seed;
     bool icount;
     bool detach;
+    bool store;
     bool all_keys; /* Ctrl-C on a terminal goes to the guest */
     bool verbose;
     bool help;

@@ -109,10 +109,10 @@ static void hypervisor_arguments(struct plan *p)
                  "dom0_mem=%lluK,max:%lluK dom0_max_vcpus=1",
                  bytes / 1024, bytes / 1024);
     else if (p->o->has_seed)
-        snprintf(line, size, PVMM_OPT_MEM "%llu " PVMM_OPT_SEED "0x%llx", bytes,
-                 (unsigned long long)p->o->seed);
+        snprintf(line, size, PVMM_OPT_MEM "%llu " PVMM_OPT_STORE "%d " PVMM_OPT_SEED "0x%llx",
+                 bytes, p->o->store, (unsigned long long)p->o->seed);
     else
-        snprintf(line, size, PVMM_OPT_MEM "%llu", bytes);
+        snprintf(line, size, PVMM_OPT_MEM "%llu " PVMM_OPT_STORE "%d", bytes, p->o->store);
 }
 
 /* The guest's memory, the modules that lie beside it for a while, and the hypervisor's own. */
@@ -202,6 +202,9 @@ static int attempt(struct plan *p, const char *accel, bool on_trial, struct cons
         .signals = p->signals,
         .control = p->control,
         .detach = &p->detach,
+        .store = {.wanted = p->o->store && !p->real_xen,
+                  .name = p->o->name != NULL ? p->o->name : "guest",
+                  .memory = p->o->memory},
         .deadline =
             p->o->timeout > 0 ? p->start + (int64_t)(p->o->timeout * (double)SECOND) : NEVER,
     };

@@ -44,7 +44,7 @@ static bool ask_to_stop(struct session *s)
     static const char bell = PVMM_BELL_STOP;
 
     return !s->real_xen && s->mailbox.box != NULL && !guest_over(s) &&
-           write(s->qemu.com2, &bell, 1) == 1;
+           bell_ring(&s->bell, &bell, 1);
 }
 
 /* The first end that is seen is the one that counts; what follows are its consequences. */
@@ -89,11 +89,23 @@ static void on_com2(struct session *s)
     mailbox_copy_log(&s->mailbox, s->log);
 }
 
+static void serve_store(struct session *s)
+{
+    const char *why;
+
+    if (guest_store_serve(&s->store, &s->mailbox, &s->bell, &s->trouble) != 0)
+        finish(s, END_CHANNEL);
+    why = guest_store_trouble(&s->store);
+    if (why != NULL)
+        fprintf(stderr, "pvmm: the guest's store is cut off: %s\n", why);
+}
+
 /* What the state of things means, whoever brought the news. */
 static void take_stock(struct session *s)
 {
     const int64_t now = clock_now();
 
+    serve_store(s);
     if (s->quiet_since != NEVER && now - s->quiet_since >= QUIET && lines_pending(&s->lines)) {
         lines_peek(&s->lines);
         s->quiet_since = NEVER;
@@ -121,6 +133,7 @@ static void take_stock(struct session *s)
     /* The verdict is there: what remains is QEMU's own way out. */
     if (s->end != END_NONE && guest_over(s))
         s->kill_deadline = earlier(s->kill_deadline, now + LEAVE_PATIENCE);
+    bell_write(&s->bell, s->qemu.com2);
 }
 
 static int64_t next_deadline(const struct session *s)
@@ -159,7 +172,7 @@ static void wait_for_news(struct session *s, struct pollfd *p)
     fill(&p[SIGNALS], s->signals, true, false);
     fill(&p[PROCESS], s->qemu.pidfd, true, false);
     fill(&p[COM1], s->qemu.com1, console_wants_output(c), console_has_input(c));
-    fill(&p[COM2], s->qemu.com2, true, false);
+    fill(&p[COM2], s->qemu.com2, true, bell_waits(&s->bell));
     fill(&p[ERRORS], s->qemu.errors, true, false);
     fill(&p[STDIN], STDIN_FILENO, console_wants_input(c), false);
     fill(&p[STDOUT], STDOUT_FILENO, false, console_has_output(c));
@@ -252,6 +265,7 @@ int session_run(struct session *s, const struct machine *m, struct console *cons
     collect_rest(s);
     take_facts(s, facts);
     control_detach(s->control);
+    guest_store_close(&s->store);
     mailbox_close(&s->mailbox);
     close(s->qemu.com1);
     close(s->qemu.com2);

@@ -5,8 +5,10 @@
 
 #include <regex.h>
 
+#include "bell.h"
 #include "console.h"
 #include "control.h"
+#include "guest_store.h"
 #include "mailbox.h"
 #include "qemu.h"
 #include "verdict.h"
@@ -17,18 +19,20 @@ struct session {
     bool real_xen;
     bool on_trial; /* KVM, and nobody knows yet whether it works */
     bool verbose;
-    const regex_t *expect;   /* NULL: none */
-    FILE *log;               /* NULL: none */
-    int signals;             /* a signalfd for SIGINT, SIGTERM, SIGHUP */
-    int64_t deadline;        /* of --timeout */
-    struct control *control; /* NULL: the guest has no name */
-    struct detach *detach;   /* NULL: stays in the foreground */
+    const regex_t *expect;    /* NULL: none */
+    FILE *log;                /* NULL: none */
+    int signals;              /* a signalfd for SIGINT, SIGTERM, SIGHUP */
+    int64_t deadline;         /* of --timeout */
+    struct control *control;  /* NULL: the guest has no name */
+    struct detach *detach;    /* NULL: stays in the foreground */
+    struct guest_store store; /* the fields that are its caller's */
 
     /* its own */
     struct qemu qemu;
     struct console *console;
     struct lines lines;
     struct mailbox mailbox;
+    struct bell bell;
     struct xen_log xen;
     int ram_fd;
     bool expect_seen;
