@@ -18,7 +18,7 @@ PVMM   := $(BUILD)/pvmm
 KERNEL := $(BUILD)/kernel/vmlinuz
 INITRD := $(BUILD)/initramfs.cpio.gz
 
-.PHONY: all deps kernel xen run test clean help
+.PHONY: all deps kernel xen grub run test clean help
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -35,6 +35,9 @@ kernel:
 xen:
 	@scripts/fetch-xen.sh $(BUILD)/xen
 
+grub:
+	@scripts/fetch-grub.sh $(BUILD)/grub
+
 # Each step needs the one before, so these are lists, not prerequisites that -j may reorder.
 run:
 	@$(MAKE) --no-print-directory deps
@@ -48,6 +51,7 @@ test:
 	@$(MAKE) --no-print-directory all
 	@$(MAKE) --no-print-directory kernel
 	@$(MAKE) --no-print-directory xen
+	@$(MAKE) --no-print-directory grub
 	meson test -C $(BUILD) --print-errorlogs
 
 clean:

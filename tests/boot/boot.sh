@@ -113,6 +113,20 @@ person() {
     echo 'stty size < /dev/tty; echo $((7*8))-again; exit'
 }
 
+# Someone who speaks to the store as the kernel's own users do: a message is its type, id, transaction
+# and length, 32 bits each, and a payload. The last one is what a toolstack writes to power a guest off.
+store_user() {
+    await '^/ # '
+    printf '%s\n' 'exec 3<>/dev/xen/xenbus; reply() { dd bs=4096 count=1 <&3 2>/dev/null | tail -c +17; }' \
+        'printf "\2\0\0\0\1\0\0\0\0\0\0\0\5\0\0\0name\0" >&3; echo "name-is-$(reply)."' \
+        'printf "\13\0\0\0\2\0\0\0\0\0\0\0\16\0\0\0data/x\0written" >&3; echo "write-$(reply | tr -d "\0")."' \
+        'printf "\2\0\0\0\3\0\0\0\0\0\0\0\7\0\0\0data/x\0" >&3; echo "data-x-$(reply)."' \
+        'printf "\13\0\0\0\4\0\0\0\0\0\0\0\5\0\0\0name\0" >&3; echo "forbidden-$(reply | tr -d "\0")."' \
+        'printf "\2\0\0\0\5\0\0\0\0\0\0\0\31\0\0\0control/feature-poweroff\0" >&3; echo "kernel-wrote-$(reply)."' \
+        'echo "/bin/poweroff -f" > /proc/sys/kernel/poweroff_cmd' \
+        'printf "\13\0\0\0\6\0\0\0\0\0\0\0\31\0\0\0control/shutdown\0poweroff" >&3'
+}
+
 case $CASE in
     128M | 256M | 512M) workload -m "$CASE" "$@" ;;
     4G) workload -m 4G -a "pvmm.forks=50" "$@" ;;
@@ -138,6 +152,23 @@ case $CASE in
         boot 0 poweroff -m 256M -a pvmm.do=shell "$@" < "$dir/keys"
         shows '^42-typed'
         shows '^56-again'
+        audited
+        ;;
+    store)
+        : > "$out"
+        mkfifo "$dir/keys"
+        store_user > "$dir/keys" &
+        boot 0 poweroff -m 256M -a pvmm.do=shell "$@" < "$dir/keys"
+        shows '^name-is-guest\.'
+        shows '^write-OK\.'
+        shows '^data-x-written\.'
+        shows '^forbidden-EACCES\.'
+        shows '^kernel-wrote-1\.'
+        shows 'reboot: (Power down|System halted)'
+        audited
+        ;;
+    no-store)
+        boot 0 expected --no-store -m 256M -a pvmm.do=idle --expect PVMM-READY "$@" </dev/null
         audited
         ;;
     expect)
