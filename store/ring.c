@@ -84,8 +84,10 @@ void ring_event(struct store *s, const char *path, const char *token)
     if (size > XENSTORE_PAYLOAD_MAX || s->out_bytes + HEADER + size > STORE_OUTPUT)
         return;
     m = message_new(&header);
-    if (m == NULL)
+    if (m == NULL) { /* not ring_break(): whoever fires goes through the watches */
+        s->error = "out of memory";
         return;
+    }
     memcpy(m->data + HEADER, path, path_size);
     memcpy(m->data + HEADER + path_size, token, size - path_size);
     m->event = true;

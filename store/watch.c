@@ -15,6 +15,8 @@ static bool parent_readable(const struct request *guest, const char *path)
     char *up = path_parent(path);
     const bool yes = up != NULL && readable(guest, table_find(&guest->s->table, up));
 
+    if (up == NULL)
+        guest->s->error = "out of memory";
     free(up);
     return yes;
 }

@@ -14,11 +14,13 @@
 #include <xen/io/xs_wire.h>
 
 #include "pvstore.h"
+#include "scarce.h"
 
 #define DOMID 7
 #define HOME  "/local/domain/7"
 
 static uint64_t random_state;
+static unsigned scarcity;
 
 static uint64_t next_random(void)
 {
@@ -103,8 +105,11 @@ static void feed(struct store *s, struct reader *r, const char *data, size_t siz
 
     memcpy(copy, data, size);
     for (size_t at = 0; at < size && store_error(s) == NULL;) {
-        const size_t n = store_feed(s, copy + at, 1 + below((unsigned)(size - at)));
+        size_t n = 1 + below((unsigned)(size - at));
 
+        scarce_one_in = scarcity;
+        n = store_feed(s, copy + at, n);
+        scarce_one_in = 0;
         at += n;
         if (n == 0 || below(4) == 0)
             take_output(s, r, 1 + below(40));
@@ -256,6 +261,7 @@ int main(int argc, char **argv)
     const unsigned long rounds = argc > 1 ? strtoul(argv[1], NULL, 0) : 100;
     static struct reader r;
 
+    scarcity = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 0) : 0;
     random_state = (argc > 2 ? strtoull(argv[2], NULL, 0) : 1) * 2 + 1;
     for (unsigned long i = 0; i < rounds; i++)
         play(&r);
