@@ -18,10 +18,11 @@ struct node *node_new(struct store *s, const struct node_parts *p)
     const size_t path_size = strlen(p->path) + 1;
     const size_t perms_size = p->n_perms * sizeof(p->perms[0]);
     struct node *n = malloc(sizeof(*n) + perms_size + path_size + p->children_size + p->size);
-    char *at = (char *)(n + 1);
+    char *at;
 
     if (n == NULL)
         return NULL;
+    at = (char *)(n + 1);
     *n = (struct node){.holders = 1,
                        .generation = ++s->generation,
                        .perms = (const struct store_perm *)(const void *)at,

@@ -337,13 +337,14 @@ static void domains_have_paths(void **state)
 static void bytes_may_come_one_by_one(void **state)
 {
     const struct xsd_sockmsg header = {XS_WRITE, 5, 0, 9};
+    static const char payload[9] = "data/a\0vv";
     struct guest *g = *state;
 
     for (size_t i = 0; i < sizeof(header); i++)
         assert_int_equal(store_feed(g->s, (const char *)&header + i, 1), 1);
     for (size_t i = 0; i < 9; i++) {
         expect_silence(g);
-        assert_int_equal(store_feed(g->s, "data/a\0vv" + i, 1), 1);
+        assert_int_equal(store_feed(g->s, payload + i, 1), 1);
     }
     assert_true(receive(g));
     assert_int_equal(g->m.header.req_id, 5);
