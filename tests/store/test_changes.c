@@ -107,6 +107,8 @@ static void a_watch_is_deaf_to_what_may_not_be_read(void **state)
     expect_event(g, HOME "/hidden", "t");
     set_perms(g, HOME "/hidden", "n0"); /* could be read before, and the parent still can */
     expect_event(g, HOME "/hidden", "t");
+    tool_write(g, HOME "/hidden", "x");
+    expect_event(g, HOME "/hidden", "t");
     tool_write(g, HOME "/hidden/deep", "");
     expect_silence(g);
 }
@@ -114,6 +116,7 @@ static void a_watch_is_deaf_to_what_may_not_be_read(void **state)
 static void an_event_that_waits_is_not_repeated(void **state)
 {
     struct guest *g = *state;
+    const void *data;
 
     expect_ok(g, XS_WATCH, TEXT("data\0t"));
     expect_event(g, "data", "t");
@@ -125,7 +128,12 @@ static void an_event_that_waits_is_not_repeated(void **state)
     expect_event(g, "data/y", "t");
     expect_silence(g);
     tool_write(g, HOME "/data/x", "");
+    assert_true(store_output(g->s, &data) > 1);
+    store_output_taken(g->s, 1); /* its first byte is on its way: the guest may have seen it */
+    tool_write(g, HOME "/data/x", "");
+    store_output_taken(g->s, 16 + 9 - 1);
     expect_event(g, "data/x", "t");
+    expect_silence(g);
 }
 
 static void watches_are_as_many_as_the_quota_says(void **state)
@@ -159,6 +167,9 @@ static void reset_takes_watches_and_transactions_away(void **state)
     expect_silence(g);
     expect_error(g, XS_READ, TEXT("data/x"), "ENOENT");
     expect_ok(g, XS_WATCH, TEXT("data\0t"));
+    expect_event(g, "data", "t");
+    tool_write(g, HOME "/data/y", "");
+    expect_event(g, "data/y", "t");
 }
 
 static void special_events_need_the_right_to_them(void **state)

@@ -160,6 +160,14 @@ static void paths_have_a_length(void **state)
     path[XENSTORE_REL_PATH_MAX] = 'x';
     path[XENSTORE_REL_PATH_MAX + 1] = '\0';
     expect_error(g, XS_WRITE, path, XENSTORE_REL_PATH_MAX + 2, "EINVAL");
+    path[XENSTORE_REL_PATH_MAX] = '\0';
+    memcpy(path, "/no/home", 8);
+    assert_int_equal(store_mkdir(g->s, path), 0);
+    memcpy(path, "/local/domain/123456/", 21); /* no domain has that number */
+    path[XENSTORE_REL_PATH_MAX] = 'x';
+    assert_int_equal(store_mkdir(g->s, path), EINVAL);
+    memcpy(path, "/local/domain/12345/x", 21);
+    assert_int_equal(store_mkdir(g->s, path), 0);
 }
 
 static void payloads_have_a_form(void **state)
