@@ -363,6 +363,26 @@ static void watches_hear_of_a_transaction_when_it_is_committed(void **state)
     expect_silence(g);
 }
 
+/* Removed with its parent, a node is told of to its own watches only; written before, to all. */
+static void a_write_is_told_of_even_if_a_removal_follows(void **state)
+{
+    struct guest *g = *state;
+
+    expect_ok(g, XS_WRITE, TEXT("data/a/b"));
+    expect_ok(g, XS_WRITE, TEXT("data/a/c"));
+    expect_ok(g, XS_WATCH, TEXT("data\0t"));
+    expect_event(g, "data", "t");
+    begin(g);
+    expect_ok(g, XS_WRITE, "data/a/b\0v", 10);
+    expect_ok(g, XS_RM, TEXT("data/a"));
+    send_request(g, XS_TRANSACTION_END, TEXT("T"));
+    g->tx = 0;
+    expect_event(g, "data/a/b", "t");
+    expect_event(g, "data/a", "t");
+    assert_true(receive(g));
+    assert_int_equal(g->m.header.type, XS_TRANSACTION_END);
+}
+
 static void transactions_have_ids(void **state)
 {
     struct guest *g = *state;
@@ -499,6 +519,7 @@ int main(void)
         T(of_two_transactions_on_one_node_the_second_is_refused),
         T(a_removal_is_committed_whole),
         T(watches_hear_of_a_transaction_when_it_is_committed),
+        T(a_write_is_told_of_even_if_a_removal_follows),
         T(transactions_have_ids),
         T(transactions_are_as_many_as_the_quota_says),
         T(a_transaction_touches_no_more_than_its_quota),
