@@ -66,7 +66,9 @@ const char help_run[] =
     "      --qemu PROGRAM     QEMU (default: $PVMM_QEMU, or qemu-system-x86_64)\n"
     "\n"
     "If stdin is a terminal, keys go to the guest as they are typed; Ctrl-C and Ctrl-] quit,\n"
-    "with --all-keys Ctrl-] alone. The end of stdin does not end the run.\n"
+    "with --all-keys Ctrl-] alone. The end of stdin does not end the run.\n";
+
+const char help_run_more[] =
     "\n"
     "Exit codes (they fit \"git bisect run\"):\n"
     "    0  the guest powered off or rebooted, or --expect was seen\n"
