@@ -43,6 +43,9 @@ static void machine_died(struct report *r)
     else if (WEXITSTATUS(status) != 0)
         say(r, EXIT_ENVIRONMENT, "environment", "QEMU ended with status %d%s%s",
             WEXITSTATUS(status), colon, f->qemu_said);
+    else if (f->from_disc && !f->hello && !f->real_xen)
+        say(r, EXIT_ENVIRONMENT, "environment",
+            "GRUB did not get as far as starting the hypervisor");
     else if (f->real_xen)
         say(r, EXIT_HYPERVISOR, "hypervisor-failed",
             "the machine went down without a word from Xen about the guest");
@@ -192,7 +195,22 @@ void report_decide(struct report *r)
     decide_by_audit(r);
 }
 
+static const char *error_word(int code)
+{
+    switch (code) {
+    case EXIT_UNTESTABLE:
+        return "untestable";
+    case EXIT_TIMEOUT:
+        return "timeout";
+    case EXIT_INTERRUPTED:
+    case EXIT_TERMINATED:
+        return "interrupted";
+    default:
+        return "environment";
+    }
+}
+
 void report_error(struct report *r, const struct error *e)
 {
-    say(r, e->code, e->code == EXIT_UNTESTABLE ? "untestable" : "environment", "%s", e->text);
+    say(r, e->code, error_word(e->code), "%s", e->text);
 }

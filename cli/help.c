@@ -63,6 +63,8 @@ const char help_run[] =
     "                         with --no-store, as the store answers in the host's time)\n"
     "      --cpu MODEL        CPU model (default qemu64)\n"
     "      --machine TYPE     q35 (default) or pc\n"
+    "      --loader WHAT      qemu (default), by multiboot, or grub, from a CD image, by "
+    "multiboot2\n"
     "      --qemu PROGRAM     QEMU (default: $PVMM_QEMU, or qemu-system-x86_64)\n"
     "\n"
     "If stdin is a terminal, keys go to the guest as they are typed; Ctrl-C and Ctrl-] quit,\n"

@@ -26,6 +26,7 @@ enum long_option {
     OPT_JSON,
     OPT_SEED,
     OPT_ACCEL,
+    OPT_LOADER,
     OPT_CPU,
     OPT_MACHINE,
     OPT_QEMU,
@@ -50,6 +51,7 @@ static const struct option long_options[] = {
     {"json", required_argument, NULL, OPT_JSON},
     {"seed", required_argument, NULL, OPT_SEED},
     {"accel", required_argument, NULL, OPT_ACCEL},
+    {"loader", required_argument, NULL, OPT_LOADER},
     {"cpu", required_argument, NULL, OPT_CPU},
     {"machine", required_argument, NULL, OPT_MACHINE},
     {"qemu", required_argument, NULL, OPT_QEMU},
@@ -146,6 +148,14 @@ static int parse_accel(struct options *o, const char *text, struct error *e)
     return error_set(e, EXIT_USAGE, "--accel %s: one of auto, tcg, kvm is wanted", text);
 }
 
+static int parse_loader(struct options *o, const char *text, struct error *e)
+{
+    o->loader = strcmp(text, "grub") == 0 ? LOADER_GRUB : LOADER_QEMU;
+    if (o->loader == LOADER_QEMU && strcmp(text, "qemu") != 0)
+        return error_set(e, EXIT_USAGE, "--loader %s: one of qemu, grub is wanted", text);
+    return 0;
+}
+
 /* Words that end up inside a list of QEMU's options. */
 static int plain_word(const char *option, const char *text, struct error *e)
 {
@@ -202,6 +212,8 @@ static int parse_long(struct options *o, int opt, char *arg, struct error *e)
         return parse_seed(o, arg, e);
     case OPT_ACCEL:
         return parse_accel(o, arg, e);
+    case OPT_LOADER:
+        return parse_loader(o, arg, e);
     case OPT_CPU:
         o->cpu = arg;
         return plain_word("--cpu", arg, e);

@@ -9,6 +9,7 @@
 #include "error.h"
 
 enum accel { ACCEL_AUTO, ACCEL_TCG, ACCEL_KVM };
+enum loader { LOADER_QEMU, LOADER_GRUB };
 
 struct options {
     const char *kernel;
@@ -23,6 +24,7 @@ struct options {
     const char *cpu;
     const char *machine;
     enum accel accel;
+    enum loader loader;
     uint64_t memory; /* bytes, a multiple of 4096 */
     double timeout;  /* seconds; 0: none */
     uint64_t seed;

@@ -105,22 +105,40 @@ static void add_serial(struct command *c, const char *id, int fd)
     add(c, "chardev:%s", id);
 }
 
-static int build_command(struct command *c, const struct machine *m, const struct ends *ends,
-                         struct error *e)
+/* QEMU is the boot loader itself. */
+static void add_kernel(struct command *c, const struct machine *m)
 {
     char *modules = module_list(m);
 
-    *c = (struct command){.failed = modules == NULL};
-    add_machine(c, m);
-    add_serial(c, "com1", ends->com1);
-    add_serial(c, "com2", ends->com2);
     add(c, "-kernel");
     add(c, "/proc/self/fd/%d", m->hypervisor_fd);
     add(c, "-append");
     add(c, "%s", m->hypervisor_arguments);
     add(c, "-initrd");
     add(c, "%s", modules != NULL ? modules : "");
+    c->failed |= modules == NULL;
     free(modules);
+}
+
+static void add_cd(struct command *c, int fd)
+{
+    add(c, "-drive");
+    add(c, "media=cdrom,format=raw,readonly=on,file=/proc/self/fd/%d", fd);
+    add(c, "-boot");
+    add(c, "d");
+}
+
+static int build_command(struct command *c, const struct machine *m, const struct ends *ends,
+                         struct error *e)
+{
+    *c = (struct command){.failed = false};
+    add_machine(c, m);
+    add_serial(c, "com1", ends->com1);
+    add_serial(c, "com2", ends->com2);
+    if (m->iso_fd >= 0)
+        add_cd(c, m->iso_fd);
+    else
+        add_kernel(c, m);
     return c->failed ? error_set(e, EXIT_ENVIRONMENT, "out of memory") : 0;
 }
 
@@ -149,6 +167,7 @@ static void become_qemu(const struct command *c, const struct machine *m, const 
     dup2(ends->errors, STDOUT_FILENO);
     dup2(ends->errors, STDERR_FILENO);
     keep_open(m->ram_fd);
+    keep_open(m->iso_fd);
     keep_open(m->hypervisor_fd);
     keep_open(m->kernel_fd);
     keep_open(m->initrd_fd);

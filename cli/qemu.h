@@ -21,6 +21,7 @@ struct machine {
     bool icount;
     uint64_t megabytes; /* of the machine's memory */
     int ram_fd;         /* memory file of that size */
+    int iso_fd;         /* a memory file with a CD image to boot from; -1: the files below */
     int hypervisor_fd;  /* memory files of what is booted */
     int kernel_fd;
     int initrd_fd; /* -1: none */

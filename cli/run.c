@@ -15,6 +15,7 @@
 #include "exitcodes.h"
 #include "hvimage.h"
 #include "initrd.h"
+#include "iso.h"
 #include "kernel.h"
 #include "session.h"
 
@@ -32,6 +33,7 @@ struct plan {
     int initrd_fd; /* -1: none */
     uint64_t initrd_size;
     int hypervisor_fd;
+    int iso_fd; /* -1: QEMU loads the files itself */
     bool real_xen;
     char *guest_arguments;
     char hypervisor_arguments[256];
@@ -141,6 +143,29 @@ static int prepare_signals(struct plan *p, struct error *e)
     return p->signals >= 0 ? 0 : error_errno(e, EXIT_ENVIRONMENT, "cannot watch for signals");
 }
 
+static int64_t deadline(const struct plan *p)
+{
+    return p->o->timeout > 0 ? p->start + (int64_t)(p->o->timeout * (double)SECOND) : NEVER;
+}
+
+/* What the hypervisor gets as its first module: a real Xen unpacks the kernel by itself. */
+static int module_fd(const struct plan *p)
+{
+    return p->real_xen ? p->kernel.original_fd : p->kernel.elf_fd;
+}
+
+static int prepare_disc(struct plan *p, struct error *e)
+{
+    const struct iso_files files = {p->hypervisor_fd, module_fd(p), p->initrd_fd};
+    const struct grubcfg script = {p->real_xen, p->initrd_fd >= 0, p->hypervisor_arguments,
+                                   p->guest_arguments};
+
+    if (p->o->loader != LOADER_GRUB)
+        return 0;
+    p->iso_fd = iso_make(&files, &script, p->signals, deadline(p), e);
+    return p->iso_fd >= 0 ? 0 : -1;
+}
+
 /* Last, so that what cannot be run never shows up, and after the signals, so that it is taken back.
  */
 static int prepare_control(struct plan *p, struct error *e)
@@ -170,7 +195,9 @@ static int prepare(struct plan *p, struct error *e)
         return -1;
     hypervisor_arguments(p);
     size_machine(p);
-    return prepare_signals(p, e) != 0 ? -1 : prepare_control(p, e);
+    if (prepare_signals(p, e) != 0 || prepare_disc(p, e) != 0)
+        return -1;
+    return prepare_control(p, e);
 }
 
 /* One machine, with the accelerator `accel`. */
@@ -186,7 +213,8 @@ static int attempt(struct plan *p, const char *accel, bool on_trial, struct cons
         .icount = p->o->icount,
         .megabytes = p->megabytes,
         .hypervisor_fd = p->hypervisor_fd,
-        .kernel_fd = p->real_xen ? p->kernel.original_fd : p->kernel.elf_fd,
+        .iso_fd = p->iso_fd,
+        .kernel_fd = module_fd(p),
         .initrd_fd = p->initrd_fd,
         .hypervisor_arguments = p->hypervisor_arguments,
         .guest_arguments = p->guest_arguments,
@@ -196,6 +224,7 @@ static int attempt(struct plan *p, const char *accel, bool on_trial, struct cons
     session = (struct session){
         .real_xen = p->real_xen,
         .on_trial = on_trial,
+        .from_disc = p->iso_fd >= 0,
         .verbose = p->o->verbose,
         .expect = p->has_expect ? &p->expect : NULL,
         .log = p->log,
@@ -205,8 +234,7 @@ static int attempt(struct plan *p, const char *accel, bool on_trial, struct cons
         .store = {.wanted = p->o->store && !p->real_xen,
                   .name = p->o->name != NULL ? p->o->name : "guest",
                   .memory = p->o->memory},
-        .deadline =
-            p->o->timeout > 0 ? p->start + (int64_t)(p->o->timeout * (double)SECOND) : NEVER,
+        .deadline = deadline(p),
     };
     m.ram_fd = memfd_new("machine", p->megabytes * MIB, e);
     if (m.ram_fd < 0)
@@ -289,7 +317,13 @@ int run(const struct options *o)
 {
     static struct report r;
     struct plan p = {
-        .o = o, .initrd_fd = -1, .hypervisor_fd = -1, .detach = DETACH_NONE, .start = clock_now()};
+        .o = o,
+        .initrd_fd = -1,
+        .hypervisor_fd = -1,
+        .iso_fd = -1,
+        .detach = DETACH_NONE,
+        .start = clock_now(),
+    };
     struct error e;
 
     r = (struct report){.kernel = o->kernel, .hypervisor = o->hypervisor, .memory = o->memory};

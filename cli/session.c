@@ -13,6 +13,7 @@
 #include "exitcodes.h"
 
 #define HELLO_PATIENCE (3 * SECOND)  /* for the hypervisor to come up, with KVM on trial */
+#define DISC_PATIENCE  (12 * SECOND) /* the same where GRUB has to read it from a disc */
 #define STOP_PATIENCE  (10 * SECOND) /* for the verdict after --expect was seen */
 #define LATE_PATIENCE  (3 * SECOND)  /* for the verdict after a timeout */
 #define LEAVE_PATIENCE (3 * SECOND)  /* for QEMU to end after the verdict is there */
@@ -233,6 +234,8 @@ static void take_facts(struct session *s, struct run_facts *f)
     f->expect_given = s->expect != NULL;
     f->expect_seen = s->expect_seen;
     f->real_xen = s->real_xen;
+    f->from_disc = s->from_disc;
+    f->hello = s->mailbox.box != NULL;
     f->ended = guest_over(s);
     if (s->real_xen) {
         f->verdict.outcome = s->xen.outcome;
@@ -258,7 +261,10 @@ int session_run(struct session *s, const struct machine *m, struct console *cons
     s->ram_fd = m->ram_fd;
     s->quiet_since = NEVER;
     s->kill_deadline = NEVER;
-    s->hello_deadline = s->on_trial ? clock_now() + HELLO_PATIENCE : NEVER;
+    if (s->on_trial)
+        s->hello_deadline = clock_now() + (s->from_disc ? DISC_PATIENCE : HELLO_PATIENCE);
+    else
+        s->hello_deadline = NEVER;
     control_attach(s->control, &s->mailbox, console, s->qemu.pid);
     loop(s);
     facts->qemu_status = qemu_end(&s->qemu);

@@ -17,7 +17,8 @@
 struct session {
     /* set by the caller */
     bool real_xen;
-    bool on_trial; /* KVM, and nobody knows yet whether it works */
+    bool on_trial;  /* KVM, and nobody knows yet whether it works */
+    bool from_disc; /* firmware and GRUB come before the hypervisor */
     bool verbose;
     const regex_t *expect;    /* NULL: none */
     FILE *log;                /* NULL: none */

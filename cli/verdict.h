@@ -31,6 +31,8 @@ struct run_facts {
     enum session_end end;
     bool expect_given, expect_seen;
     bool real_xen;
+    bool from_disc;              /* GRUB was the boot loader */
+    bool hello;                  /* the hypervisor came up (never under a real Xen) */
     bool has_verdict;            /* `verdict` was read from the mailbox */
     bool ended;                  /* ... and it is complete */
     struct pvmm_verdict verdict; /* under a real Xen: outcome and message only */

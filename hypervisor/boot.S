@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From the boot loader (multiboot, 32-bit, paging off) to hv_main() in long mode. The tables built
+ * From the boot loader (multiboot 1 or 2, 32-bit, paging off) to hv_main() in long mode. The tables built
  * here map the first 4 GiB three times (identity, direct map, image) and live until paging.c has
  * built the final ones.
  */
@@ -9,6 +9,16 @@
 
 #define MULTIBOOT_MAGIC 0x1badb002
 #define MULTIBOOT_FLAGS 0x3 /* page-aligned modules, memory map */
+
+#define MULTIBOOT2_MAGIC 0xe85250d6
+#define MULTIBOOT2_I386  0 /* protected mode, 32-bit */
+
+/* Tags of the header, and of the information asked for. */
+#define HEADER_END     0
+#define HEADER_REQUEST 1
+#define HEADER_ALIGN   6
+#define INFO_MODULES   3
+#define INFO_MEMORY    6
 
 /* Machine addresses: boot_tables_phys comes from the linker script. */
 #define BOOT_L4       boot_tables_phys
@@ -31,6 +41,21 @@
     .long MULTIBOOT_MAGIC
     .long MULTIBOOT_FLAGS
     .long -(MULTIBOOT_MAGIC + MULTIBOOT_FLAGS)
+
+    .balign 8
+multiboot2_header:
+    .long MULTIBOOT2_MAGIC
+    .long MULTIBOOT2_I386
+    .long multiboot2_header_end - multiboot2_header
+    .long -(MULTIBOOT2_MAGIC + MULTIBOOT2_I386 + (multiboot2_header_end - multiboot2_header))
+    .short HEADER_REQUEST, 0
+    .long 16
+    .long INFO_MEMORY, INFO_MODULES
+    .short HEADER_ALIGN, 0
+    .long 8
+    .short HEADER_END, 0
+    .long 8
+multiboot2_header_end:
 
     .globl boot_entry
 boot_entry:

@@ -208,11 +208,10 @@ static bool wanted_store(void)
 
 static const char *command_line_of(const struct module *m)
 {
-    const char *s = option_arguments(m->string);
-    if (strlen(s) >= PVMM_GUEST_CMDLINE_MAX)
-        BAD_GUEST("the guest's command line has %lu bytes, more than %u", strlen(s),
+    if (strlen(m->arguments) >= PVMM_GUEST_CMDLINE_MAX)
+        BAD_GUEST("the guest's command line has %lu bytes, more than %u", strlen(m->arguments),
                   PVMM_GUEST_CMDLINE_MAX - 1);
-    return s;
+    return m->arguments;
 }
 
 static void read_image(struct guest_image *g, const struct module *kernel)

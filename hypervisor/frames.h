@@ -4,8 +4,8 @@
 #ifndef PVMM_HV_FRAMES_H
 #define PVMM_HV_FRAMES_H
 
+#include "bootinfo.h"
 #include "layout.h"
-#include "multiboot.h"
 #include "types.h"
 
 #define M2P_PAGE_BYTES 0x200000ull

@@ -15,7 +15,7 @@
 struct module {
     const uint8_t *data; /* through the direct map */
     uint64_t size;
-    const char *string;
+    const char *arguments;
 };
 
 struct boot_info {

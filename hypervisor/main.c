@@ -7,6 +7,7 @@
 #include "interrupts.h"
 #include "log.h"
 #include "machine.h"
+#include "multiboot.h"
 #include "options.h"
 #include "paging.h"
 #include "serial.h"
@@ -27,10 +28,23 @@ static void fill_boot_info(void)
 
         boot_info.module[i] = (struct module){.data = direct((maddr_t){m->range.start}),
                                               .size = m->range.end - m->range.start,
-                                              .string = m->string};
+                                              .arguments = m->arguments};
     }
     if (!option_number(boot_info.command_line, PVMM_OPT_SEED, &boot_info.seed))
         boot_info.seed = rdtsc();
+}
+
+static void log_loader(uint32_t magic)
+{
+    log_line("loaded by %s (magic %x), %u ranges of RAM, %u modules",
+             loader.loader[0] ? loader.loader : "a loader without a name", magic, loader.nr_ram,
+             loader.nr_modules);
+    if (loader.ranges_left_out)
+        log_line("left out of use: %u ranges of RAM with %lu KiB", loader.ranges_left_out,
+                 loader.bytes_left_out / 1024);
+    if (loader.modules_left_out)
+        log_line("left out: %u modules after the first %u", loader.modules_left_out,
+                 BOOT_MODULES_MAX);
 }
 
 static void memory_init(void)
@@ -54,8 +68,9 @@ void hv_main(uint32_t magic, uint32_t address)
     serial_init();
     log_init();
     channel_init();
-    if (!multiboot_read(&loader, magic, address))
+    if (!multiboot_read(&loader, magic, address) && !multiboot2_read(&loader, magic, address))
         panic("not started by a multiboot loader that gives a memory map");
+    log_loader(magic);
     fill_boot_info();
     memory_init();
     cpu_init();

@@ -1,22 +1,26 @@
 /* SPDX-License-Identifier: MIT */
-/* Multiboot 0.6.96, as QEMU -kernel speaks it. Runs on boot.S's tables: 4 GiB are mapped. */
+/* Multiboot 0.6.96, as QEMU -kernel and GRUB speak it. Runs on boot.S's tables: 4 GiB are mapped.
+ */
 #include "multiboot.h"
 
 #include "memory.h"
-#include "string.h"
 
 #define MULTIBOOT_LOADED 0x2badb002u
 
 #define INFO_COMMAND_LINE (1u << 2)
 #define INFO_MODULES      (1u << 3)
 #define INFO_MEMORY_MAP   (1u << 6)
+#define INFO_LOADER_NAME  (1u << 9)
 
 #define MEMORY_AVAILABLE 1u
+
+#define MAP_MAX 0x100000u /* bytes: no machine has that many ranges */
 
 struct multiboot_info {
     uint32_t flags, mem_lower, mem_upper, boot_device, command_line, nr_modules, modules;
     uint32_t symbols[4];
     uint32_t mmap_bytes, mmap;
+    uint32_t drives_bytes, drives, config_table, loader_name;
 };
 
 struct multiboot_module {
@@ -38,12 +42,11 @@ static void read_memory_map(struct boot_loader_info *b, const struct multiboot_i
 {
     uint64_t offset = 0;
 
-    while (offset + sizeof(struct multiboot_mmap) <= info->mmap_bytes &&
-           b->nr_ram < BOOT_RANGES_MAX) {
+    while (offset + sizeof(struct multiboot_mmap) <= info->mmap_bytes && offset < MAP_MAX) {
         const struct multiboot_mmap *m = at(info->mmap + offset);
 
-        if (m->type == MEMORY_AVAILABLE && m->base + m->length > m->base)
-            b->ram[b->nr_ram++] = (struct boot_range){m->base, m->base + m->length};
+        if (m->type == MEMORY_AVAILABLE)
+            boot_add_ram(b, m->base, m->length);
         offset += (uint64_t)m->size + sizeof(m->size);
     }
 }
@@ -52,14 +55,11 @@ static void read_modules(struct boot_loader_info *b, const struct multiboot_info
 {
     const struct multiboot_module *m = at(info->modules);
 
-    for (unsigned i = 0; i < info->nr_modules && i < BOOT_MODULES_MAX; i++) {
-        uint32_t end = m[i].end > m[i].start ? m[i].end : m[i].start;
-
-        b->module[i].range = (struct boot_range){m[i].start, end};
-        if (m[i].string)
-            copy_string(b->module[i].string, at(m[i].string), BOOT_STRING_MAX);
-        b->nr_modules++;
-    }
+    for (unsigned i = 0; i < info->nr_modules && i < BOOT_MODULES_MAX; i++)
+        boot_add_module(b, m[i].start, m[i].end, at(m[i].string),
+                        m[i].string ? BOOT_STRING_MAX : 0);
+    if (info->nr_modules > BOOT_MODULES_MAX)
+        b->modules_left_out = info->nr_modules - BOOT_MODULES_MAX;
 }
 
 bool multiboot_read(struct boot_loader_info *b, uint32_t magic, uint32_t address)
@@ -72,6 +72,10 @@ bool multiboot_read(struct boot_loader_info *b, uint32_t magic, uint32_t address
     if (info->flags & INFO_MODULES)
         read_modules(b, info);
     if (info->flags & INFO_COMMAND_LINE)
-        copy_string(b->command_line, at(info->command_line), BOOT_STRING_MAX);
+        boot_copy_string(b->command_line, sizeof(b->command_line), at(info->command_line),
+                         BOOT_STRING_MAX);
+    if (info->flags & INFO_LOADER_NAME)
+        boot_copy_string(b->loader, sizeof(b->loader), at(info->loader_name), BOOT_STRING_MAX);
+    boot_settle_strings(b, true);
     return b->nr_ram;
 }

@@ -94,3 +94,40 @@ const char *option_arguments(const char *string)
         string++;
     return string;
 }
+
+/*
+ * The byte that `\xHH` at `at` stands for, or -1; *length is what it took. Some versions of GRUB
+ * put another backslash before it, some do not.
+ */
+static int hex_byte(const char *at, unsigned *length)
+{
+    const char *x = at[0] == '\\' && at[1] == '\\' ? at + 1 : at;
+
+    if (x[0] != '\\' || x[1] != 'x' || digit(x[2]) < 0 || digit(x[3]) < 0)
+        return -1;
+    *length = (unsigned)(x + 4 - at);
+    return digit(x[2]) * 16 + digit(x[3]);
+}
+
+void option_unquote(char *string)
+{
+    const char *from = string;
+    char *to = string;
+
+    while (*from) {
+        unsigned length;
+        int byte = hex_byte(from, &length);
+
+        if (byte > 0) {
+            *to++ = (char)byte;
+            from += length;
+        } else if (*from == '"') {
+            from++;
+        } else {
+            if (*from == '\\' && from[1])
+                from++;
+            *to++ = *from++;
+        }
+    }
+    *to = 0;
+}

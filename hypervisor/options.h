@@ -19,4 +19,8 @@ const char *option_bad(const char *line, int *length);
 /* What follows the file's name in a module's string. */
 const char *option_arguments(const char *string);
 
+/* Takes GRUB 2's quoting off, in place: it puts a word with blanks in it into double quotes, and a
+ * backslash before backslashes and quotes. What then reads `\xHH` is that byte. */
+void option_unquote(char *string);
+
 #endif

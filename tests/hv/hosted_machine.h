@@ -20,6 +20,7 @@ void hosted_machine_init(void); /* clears it */
 #define HV_SLOTS_START 0xffff800000000000ull
 #define HV_SLOTS_END   0xffff880000000000ull
 #define M2P_GUEST_BASE 0xffff800000000000ull
+#define DIRECT_BASE    0xffff830000000000ull
 
 static inline void *direct(maddr_t m)
 {

@@ -90,8 +90,8 @@ static void test_all_of_it(void **state)
     assert_int_equal(loader.ram[1].end, 0x8000000);
     assert_int_equal(loader.nr_modules, 2);
     assert_int_equal(loader.module[0].range.end, 0x500001);
-    assert_string_equal(loader.module[0].string, "vmlinux console=hvc0");
-    assert_string_equal(loader.module[1].string, "");
+    assert_string_equal(loader.module[0].arguments, "console=hvc0");
+    assert_string_equal(loader.module[1].arguments, "");
     assert_string_equal(loader.command_line, "pvmm mem=4096");
 }
 
