@@ -23,8 +23,9 @@
 
 #define MIB          (UINT64_C(1) << 20)
 #define XEN_OVERHEAD (512 * MIB)
-#define OWN_OVERHEAD (64 * MIB)   /* the hypervisor, its frame table, the firmware's holes */
-#define MODULES_MAX  (1024 * MIB) /* QEMU puts them below the PCI hole, after the hypervisor */
+#define OWN_OVERHEAD (64 * MIB)     /* the hypervisor, its frame table, the firmware's holes */
+#define BLANK_FROM   0x100000000ull /* firmware and loaders are 32-bit: above, all is new */
+#define MODULES_MAX  (1024 * MIB)   /* QEMU puts them below the PCI hole, after the hypervisor */
 
 /* Everything a run is made from. */
 struct plan {
@@ -103,18 +104,18 @@ static void hypervisor_arguments(struct plan *p)
     char *line = p->hypervisor_arguments;
     const size_t size = sizeof(p->hypervisor_arguments);
     const unsigned long long bytes = p->o->memory;
+    char seed[40];
 
+    snprintf(seed, sizeof(seed), " " PVMM_OPT_SEED "0x%llx", (unsigned long long)p->o->seed);
     if (p->real_xen)
         snprintf(line, size,
                  "console=com1 com1=115200 serial_tx_buffer=256K loglvl=all guest_loglvl=all "
                  "bootscrub=0 "
                  "dom0_mem=%lluK,max:%lluK dom0_max_vcpus=1",
                  bytes / 1024, bytes / 1024);
-    else if (p->o->has_seed)
-        snprintf(line, size, PVMM_OPT_MEM "%llu " PVMM_OPT_STORE "%d " PVMM_OPT_SEED "0x%llx",
-                 bytes, p->o->store, (unsigned long long)p->o->seed);
     else
-        snprintf(line, size, PVMM_OPT_MEM "%llu " PVMM_OPT_STORE "%d", bytes, p->o->store);
+        snprintf(line, size, PVMM_OPT_MEM "%llu " PVMM_OPT_STORE "%d " PVMM_OPT_BLANK "0x%llx%s",
+                 bytes, p->o->store, BLANK_FROM, p->o->has_seed ? seed : "");
 }
 
 /* The guest's memory, the modules that lie beside it for a while, and the hypervisor's own. */

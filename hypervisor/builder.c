@@ -180,7 +180,7 @@ static void check_options(void)
     const char *bad = option_bad(boot_info.command_line, &length);
     if (bad)
         BAD_GUEST("the boot loader's command line has a bad option: %.*s (known: " PVMM_OPT_MEM
-                  "BYTES " PVMM_OPT_SEED "NUMBER " PVMM_OPT_STORE "0|1)",
+                  "BYTES " PVMM_OPT_SEED "NUMBER " PVMM_OPT_BLANK "ADDRESS " PVMM_OPT_STORE "0|1)",
                   length, bad);
 }
 

@@ -4,8 +4,10 @@
  *
  * At boot `boot_take` cuts the permanent arrays off the top of the largest gap below 4 GiB (all
  * that boot.S maps). The free frames then form a list in the order of a shuffle by the seed, so
- * that a guest which confuses pfn and mfn never gets away with it. `place[]` finds a frame in the
- * list, for runs of frames: they are searched for, not kept apart.
+ * that a guest which confuses pfn and mfn never gets away with it. The shuffle is one of windows,
+ * and of the frames in each: neighbours in the list then have their words of the frame table near
+ * each other, which on large machines is most of the time it takes to build or check anything.
+ * `place[]` finds a frame in the list, for runs of frames: they are searched for, not kept apart.
  */
 #include "frames.h"
 
@@ -14,16 +16,19 @@
 
 #define LOW_MEMORY_END  0x100000ull /* stays unused: firmware, boot loader's tables; mfn 0 */
 #define BOOT_MAPPED_END 0x100000000ull
+#define WINDOW_BYTES    0x2000000ull
 #define NO_PLACE        (~0u)
+#define BLANK           0x80000000u /* in the list: holds zeroes already; the rest is the frame */
 
 extern uint8_t image_end[];
 
 static struct {
     uint64_t nr_frames;
-    uint32_t *list;  /* free frames; the next to go out is the last */
+    uint32_t *list;  /* free frames, some BLANK; the next to go out is the last */
     uint32_t *place; /* index in `list` of each frame; NO_PLACE: not free */
     uint32_t free;
     uint64_t random;
+    uint64_t blank_from;    /* RAM from here on was never written to */
     struct boot_range boot; /* the gap: [start, end) not yet cut off, */
     uint64_t boot_end;      /* and where it ended at first */
 } pool;
@@ -113,31 +118,37 @@ static uint64_t random_below(uint64_t n)
     return (pool.random * 0x2545f4914f6cdd1dull >> 32) % n;
 }
 
-static void list_set(uint32_t at, uint32_t frame)
+static void list_set(uint32_t at, uint32_t entry)
 {
-    pool.list[at] = frame;
-    pool.place[frame] = at;
+    pool.list[at] = entry;
+    pool.place[entry & ~BLANK] = at;
 }
 
-static void list_add(uint32_t frame)
+static void list_add(uint32_t entry)
 {
-    list_set(pool.free++, frame);
+    list_set(pool.free++, entry);
 }
 
-static void list_remove(uint32_t frame)
+/* True: the frame was blank. */
+static bool list_remove(uint32_t frame)
 {
-    list_set(pool.place[frame], pool.list[--pool.free]);
+    uint32_t at = pool.place[frame];
+    bool blank = pool.list[at] & BLANK;
+
+    list_set(at, pool.list[--pool.free]);
     pool.place[frame] = NO_PLACE;
+    return blank;
 }
 
-/* Adds a frame at a random place: doing this from an empty list is a Fisher-Yates shuffle. */
-static void list_add_shuffled(uint32_t frame)
+/* Adds a frame at a random place from `base` on: doing this from there is a Fisher-Yates shuffle.
+ */
+static void list_add_shuffled(uint32_t base, uint32_t entry)
 {
-    uint32_t at = (uint32_t)random_below(pool.free + 1ull);
+    uint32_t at = base + (uint32_t)random_below(pool.free - base + 1ull);
 
-    list_add(frame);
+    list_add(entry);
     list_set(pool.free - 1, pool.list[at]);
-    list_set(at, frame);
+    list_set(at, entry);
 }
 
 static bool overlaps(struct boot_range r, uint64_t address)
@@ -158,13 +169,36 @@ static bool is_taken(const struct boot_loader_info *b, uint64_t address)
     return false;
 }
 
-static void release_range(const struct boot_loader_info *b, struct boot_range r)
+static void release_range(const struct boot_loader_info *b, struct boot_range r, uint32_t base)
 {
     for (uint64_t a = r.start; a < r.end; a += PAGE_BYTES) {
-        core_frame_is_ram(the_core(), maddr_frame((maddr_t){a}));
-        if (!is_taken(b, a) && pool.place[a >> PAGE_SHIFT_4K] == NO_PLACE) /* ranges may overlap */
-            list_add_shuffled((uint32_t)(a >> PAGE_SHIFT_4K));
+        uint32_t frame = (uint32_t)(a >> PAGE_SHIFT_4K);
+
+        core_frame_is_ram(the_core(), mfn(frame));
+        if (!is_taken(b, a) && pool.place[frame] == NO_PLACE) /* ranges may overlap */
+            list_add_shuffled(base, a >= pool.blank_from ? frame | BLANK : frame);
     }
+}
+
+/* What of the machine's `w`th window is RAM and not taken. */
+static void release_window(const struct boot_loader_info *b, uint64_t w)
+{
+    uint32_t base = pool.free;
+
+    for (unsigned i = 0; i < b->nr_ram; i++) {
+        struct boot_range r = usable(b->ram[i]);
+
+        if (r.start < w * WINDOW_BYTES)
+            r.start = w * WINDOW_BYTES;
+        if (r.end > (w + 1) * WINDOW_BYTES)
+            r.end = (w + 1) * WINDOW_BYTES;
+        release_range(b, r, base);
+    }
+}
+
+static uint64_t common_divisor(uint64_t a, uint64_t b)
+{
+    return b ? common_divisor(b, a % b) : a;
 }
 
 /* ---- set-up */
@@ -181,7 +215,7 @@ void frames_init(const struct boot_loader_info *b)
     pool.boot_end = pool.boot.end;
 }
 
-void frames_fill(uint64_t seed)
+void frames_fill(uint64_t seed, uint64_t blank_from)
 {
     uint64_t n = pool.nr_frames;
     struct frame *frames = boot_take(n * sizeof(*frames), PAGE_BYTES);
@@ -196,6 +230,7 @@ void frames_fill(uint64_t seed)
     memset(pool.place, 0xff, n * sizeof(*pool.place));
     core_init(the_core(), frames, m2p, n, NULL);
 
+    pool.blank_from = blank_from;
     pool.random = seed ^ 0x9e3779b97f4a7c15ull; /* never stays 0 for small seeds */
     if (!pool.random)
         pool.random = 1;
@@ -203,14 +238,20 @@ void frames_fill(uint64_t seed)
 
 void frames_release_ram(const struct boot_loader_info *b)
 {
-    for (unsigned i = 0; i < b->nr_ram; i++)
-        release_range(b, usable(b->ram[i]));
+    uint64_t n = (pool.nr_frames * PAGE_BYTES + WINDOW_BYTES - 1) / WINDOW_BYTES;
+    uint64_t at = random_below(n), stride;
+
+    do
+        stride = 1 + random_below(n);
+    while (common_divisor(stride, n) != 1);
+    for (uint64_t i = 0; i < n; i++, at += stride)
+        release_window(b, at % n);
 }
 
 void frames_release(uint64_t start, uint64_t end)
 {
     for (uint64_t a = up(start); a < down(end); a += PAGE_BYTES)
-        list_add_shuffled((uint32_t)(a >> PAGE_SHIFT_4K));
+        list_add_shuffled(0, (uint32_t)(a >> PAGE_SHIFT_4K));
 }
 
 uint64_t m2p_bytes(void)
@@ -256,12 +297,12 @@ bool frames_take(unsigned order, mfn_t *out)
     if (order >= 32 || count > pool.free)
         return false;
     if (order == 0)
-        first = pool.list[pool.free - 1];
+        first = pool.list[pool.free - 1] & ~BLANK;
     else if (!find_run(count, &first))
         return false;
     for (uint64_t i = 0; i < count; i++) {
-        list_remove((uint32_t)(first + i));
-        make_clear(mfn(first + i));
+        if (!list_remove((uint32_t)(first + i)))
+            make_clear(mfn(first + i));
     }
     *out = mfn(first);
     return true;

@@ -12,8 +12,9 @@
 
 /* Sizes the machine, finds the place for permanent arrays. */
 void frames_init(const struct boot_loader_info *b);
-/* Allocates and initialises frame table, m2p, scratch and list. */
-void frames_fill(uint64_t seed);
+/* Allocates and initialises frame table, m2p, scratch and list. RAM from `blank_from` on is taken
+ * to hold zeroes. */
+void frames_fill(uint64_t seed, uint64_t blank_from);
 /* One cleared frame that is never free again: page tables of the hypervisor. */
 mfn_t boot_frame(void);
 /* Everything that is still unused becomes free, in the order of the seed. */

@@ -23,6 +23,7 @@ struct boot_info {
     unsigned nr_modules;
     struct module module[4];
     uint64_t seed;
+    uint64_t blank_from; /* RAM from here on holds zeroes */
 };
 
 extern struct boot_info boot_info;

@@ -32,6 +32,8 @@ static void fill_boot_info(void)
     }
     if (!option_number(boot_info.command_line, PVMM_OPT_SEED, &boot_info.seed))
         boot_info.seed = rdtsc();
+    if (!option_number(boot_info.command_line, PVMM_OPT_BLANK, &boot_info.blank_from))
+        boot_info.blank_from = ~0ull;
 }
 
 static void log_loader(uint32_t magic)
@@ -50,7 +52,7 @@ static void log_loader(uint32_t magic)
 static void memory_init(void)
 {
     frames_init(&loader);
-    frames_fill(boot_info.seed);
+    frames_fill(boot_info.seed, boot_info.blank_from);
     paging_init(&loader);
     frames_release_ram(&loader);
     log_line("%lu frames free, seed 0x%lx", frames_free(), boot_info.seed);
