@@ -12,13 +12,13 @@ endif
 PACKAGES := qemu-system-x86 meson ninja-build gcc libc6-dev clang libclang-rt-14-dev pkg-config \
             python3 libxen-dev libcmocka-dev libelf-dev liblzma-dev zlib1g-dev libzstd-dev \
             liblz4-dev libbz2-dev libjson-c-dev busybox-static cpio gzip bzip2 lz4 zstd xz-utils \
-            binutils gcovr
+            binutils gcovr grub-common grub-pc-bin xorriso mtools
 
 PVMM   := $(BUILD)/pvmm
 KERNEL := $(BUILD)/kernel/vmlinuz
 INITRD := $(BUILD)/initramfs.cpio.gz
 
-.PHONY: all deps kernel xen grub run test clean help
+.PHONY: all deps kernel kernel-cloud xen grub run test clean help
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -31,6 +31,9 @@ deps:
 
 kernel:
 	@scripts/fetch-kernel.sh $(BUILD)/kernel
+
+kernel-cloud:
+	@scripts/fetch-kernel.sh $(BUILD)/kernel-cloud cloud
 
 xen:
 	@scripts/fetch-xen.sh $(BUILD)/xen
@@ -50,6 +53,7 @@ test:
 	@$(MAKE) --no-print-directory deps
 	@$(MAKE) --no-print-directory all
 	@$(MAKE) --no-print-directory kernel
+	@$(MAKE) --no-print-directory kernel-cloud
 	@$(MAKE) --no-print-directory xen
 	@$(MAKE) --no-print-directory grub
 	meson test -C $(BUILD) --print-errorlogs

@@ -1,19 +1,21 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Debian's generic kernel, out of the package that linux-image-amd64 depends on, unpacked and never
-# installed: fetch-kernel.sh DIRECTORY leaves vmlinuz, config and version there.
+# Debian's kernel, out of the package that linux-image-amd64 depends on (with FLAVOUR cloud:
+# linux-image-cloud-amd64), unpacked and never installed: fetch-kernel.sh DIRECTORY [FLAVOUR] leaves
+# vmlinuz, config and version there.
 set -eu
 
 # shellcheck source=scripts/apt-fetch.sh
 . "$(dirname "$0")/apt-fetch.sh"
 
-out=${1:?usage: fetch-kernel.sh DIRECTORY}
+out=${1:?usage: fetch-kernel.sh DIRECTORY [FLAVOUR]}
+meta=linux-image-${2:+$2-}amd64
 [ ! -s "$out/vmlinuz" ] || exit 0
 
-know_package linux-image-amd64
-package=$(apt-cache depends --no-recommends --no-suggests linux-image-amd64 |
+know_package "$meta"
+package=$(apt-cache depends --no-recommends --no-suggests "$meta" |
     sed -n 's/^ *|\{0,1\}Depends: \(linux-image-[0-9][^ ]*-amd64\)$/\1/p' | head -n 1)
-[ -n "$package" ] || die "linux-image-amd64 depends on no kernel package"
+[ -n "$package" ] || die "$meta depends on no kernel package"
 
 mkdir -p "$(dirname "$out")"
 tmp=$(mktemp -d "$out.XXXXXX")
