@@ -15,6 +15,7 @@
 #define HELLO_PATIENCE (3 * SECOND)  /* for the hypervisor to come up, with KVM on trial */
 #define DISC_PATIENCE  (12 * SECOND) /* the same where GRUB has to read it from a disc */
 #define STOP_PATIENCE  (10 * SECOND) /* for the verdict after --expect was seen */
+#define AUDIT_OF_GIB   (SECOND)      /* more for both, of the machine's memory */
 #define LATE_PATIENCE  (3 * SECOND)  /* for the verdict after a timeout */
 #define LEAVE_PATIENCE (3 * SECOND)  /* for QEMU to end after the verdict is there */
 #define QUIET          (SECOND / 4)  /* then the unfinished line is taken for a prompt */
@@ -57,9 +58,9 @@ static void finish(struct session *s, enum session_end end)
         return;
     s->end = end;
     if (end == END_EXPECT && ask_to_stop(s))
-        patience = STOP_PATIENCE;
+        patience = STOP_PATIENCE + s->audit_time;
     else if (end == END_TIMEOUT && ask_to_stop(s))
-        patience = LATE_PATIENCE;
+        patience = LATE_PATIENCE + s->audit_time;
     else if (end == END_GUEST && !s->real_xen)
         patience = LEAVE_PATIENCE;
     s->kill_deadline = clock_now() + patience;
@@ -259,6 +260,7 @@ int session_run(struct session *s, const struct machine *m, struct console *cons
     s->lines = (struct lines){.each = each_line, .ctx = s};
     console->lines = &s->lines;
     s->ram_fd = m->ram_fd;
+    s->audit_time = (int64_t)(m->megabytes / 1024) * AUDIT_OF_GIB;
     s->quiet_since = NEVER;
     s->kill_deadline = NEVER;
     if (s->on_trial)

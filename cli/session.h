@@ -41,6 +41,7 @@ struct session {
     int64_t hello_deadline;
     int64_t kill_deadline; /* once an end is known: how long the machine may take to go */
     int64_t quiet_since;   /* last output, for the unfinished line; NEVER: it was looked at */
+    int64_t audit_time;    /* more patience for the verdict: the audit looks at every frame */
     struct error trouble;
 };
 

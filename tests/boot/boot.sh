@@ -1,13 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Boots of a kernel that no one here wrote: boot.sh PVMM BUILD CASE.
+# Boots of a kernel that no one here wrote: boot.sh PVMM BUILD CASE [OPTION...].
 #
 # Each case boots Debian's kernel out of BUILD/kernel and asserts the exit code, what the console
 # shows, and a clean audit in the JSON verdict. With PVMM_TEST_XEN=1 the same cases run under the real
 # Xen out of BUILD/xen, which gives no audit: the two must agree about everything else.
 set -u
 PVMM=$1 BUILD=$2 CASE=$3
-KERNEL=$BUILD/kernel/vmlinuz
+shift 3 # options of `pvmm run` may follow
+KERNEL=${PVMM_TEST_KERNEL:-$BUILD/kernel/vmlinuz}
 INITRD=$BUILD/initramfs.cpio.gz
 XEN=$BUILD/xen/xen-4.17-amd64.gz
 PATIENCE=${PVMM_TEST_PATIENCE:-400}
@@ -19,9 +20,7 @@ esac
 real_xen=${PVMM_TEST_XEN:-0}
 if [ "$real_xen" = 1 ]; then
     [ -s "$XEN" ] || { echo "no $XEN: run scripts/fetch-xen.sh $BUILD/xen"; exit 77; }
-    set -- --hypervisor "$XEN"
-else
-    set --
+    set -- --hypervisor "$XEN" "$@"
 fi
 
 dir=$(mktemp -d)
@@ -130,6 +129,7 @@ store_user() {
 case $CASE in
     128M | 256M | 512M) workload -m "$CASE" "$@" ;;
     4G) workload -m 4G -a "pvmm.forks=50" "$@" ;;
+    machine) workload "$@" ;;
     pc) workload -m 256M --machine pc -a "pvmm.forks=20" "$@" ;;
     seed)
         workload -m 256M --seed 12345 -a "pvmm.forks=20" "$@"

@@ -4,7 +4,9 @@
  * by the thousand, with every byte checked. Prints one line a phase; exits 0 only if all of them
  * held.
  *
- *     workload FORKS DIRECTORY-ON-TMPFS
+ *     workload FORKS DIRECTORY-ON-TMPFS MIB
+ *
+ * The file on tmpfs has a quarter of what is free, or MIB mebibytes if that is less.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -268,9 +270,10 @@ static uint64_t checksum(int fd)
     return sum;
 }
 
-static void tmpfs_file(const char *directory)
+static void tmpfs_file(const char *directory, unsigned long most)
 {
-    const unsigned long bytes = free_bytes() / 4 / (16 * PAGE) * (16 * PAGE);
+    const unsigned long quarter = free_bytes() / 4 / (16 * PAGE) * (16 * PAGE);
+    const unsigned long bytes = quarter < most ? quarter : most;
     uint64_t written, first, second;
     char path[256];
     int fd;
@@ -318,7 +321,7 @@ int main(int argc, char **argv)
     phase = "copy-on-write";
     copy_on_write(some_pages());
     phase = "tmpfs-file";
-    tmpfs_file(argc > 2 ? argv[2] : "/tmp");
+    tmpfs_file(argc > 2 ? argv[2] : "/tmp", (argc > 3 ? strtoul(argv[3], NULL, 10) : 65536) * MIB);
     printf("PVMM-WORKLOAD-OK\n");
     return 0;
 }
