@@ -59,6 +59,49 @@ ends TERM 143
 ends HUP 143
 ends KILL 137
 
+# The same while GRUB's image is made, by a program that leaves files and children behind.
+mkdir "$dir/bin"
+cat > "$dir/bin/grub-mkrescue" <<'EOF'
+#!/bin/sh
+trap '' INT TERM HUP
+mkdir "$TMPDIR/left" && : > "$TMPDIR/left/file"
+sleep 100 &
+echo $! > "$PIDFILE.new"
+mv "$PIDFILE.new" "$PIDFILE"
+sleep 100
+EOF
+ln -s /bin/true "$dir/bin/xorriso"
+chmod +x "$dir/bin/grub-mkrescue"
+
+# ends_early SIGNAL CODE: as above.
+ends_early() {
+    rm -f "$dir/pid"
+    PATH=$dir/bin:$PATH PIDFILE=$dir/pid TMPDIR=$dir/tmp "$PVMM" run --loader grub \
+        --qemu "$dir/qemu" "$dir/good" </dev/null >"$dir/out" 2>"$dir/err" &
+    tool=$!
+    await 20 test -e "$dir/pid" || flunk "$1: grub-mkrescue did not start"
+    child=$(cat "$dir/pid")
+    kill "-$1" "$tool"
+    rc=0
+    wait "$tool" 2>/dev/null || rc=$?
+    echo "SIG$1 before the machine: exit code $rc: $(cat "$dir/err")"
+    [ "$rc" -eq "$2" ] || flunk "SIG$1 before the machine: exit code $rc instead of $2"
+    await 5 gone "$child" || flunk "SIG$1: grub-mkrescue's child still runs"
+    await 5 is_clean || flunk "SIG$1: temporary files are left"
+}
+
+# Empty; after a SIGKILL it takes a moment.
+is_clean() {
+    [ -z "$(ls -A "$dir/tmp")" ]
+}
+
+if [ -e /usr/lib/grub/i386-pc/multiboot2.mod ]; then
+    ends_early INT 130
+    ends_early TERM 143
+    ends_early HUP 143
+    ends_early KILL 137
+fi
+
 # A timeout with a hypervisor that never says a word.
 rm -f "$dir/pid"
 rc=0

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "exitcodes.h"
+#include "grubcfg.h"
 #include "lines.h"
 #include "mailbox.h"
 #include "memfd.h"
@@ -39,6 +40,64 @@ static void errors_longer_than_the_buffer_are_cut(void **state)
     error_set(&e, EXIT_USAGE, "%0*d", 2 * ERROR_CHARS, 0);
     error_context(&e, "%0*d", 2 * ERROR_CHARS, 1);
     assert_int_equal(strlen(e.text), ERROR_CHARS - 1);
+}
+
+/* --- grubcfg */
+
+static void expect_script(const struct grubcfg *g, const char *wanted)
+{
+    struct error e;
+    char *script = grubcfg_make(g, &e);
+
+    assert_non_null(script);
+    assert_string_equal(script, wanted);
+    free(script);
+}
+
+static void scripts_hide_what_means_something_to_grub(void **state)
+{
+    const struct grubcfg g = {.ramdisk = true,
+                              .hypervisor_arguments = "mem=4096 seed=0x1",
+                              .guest_arguments = "a=\"b\" $c;'d'\\\n\xc3"};
+    (void)state;
+    expect_script(&g, "if multiboot2 /hypervisor 'mem=4096' 'seed=0x1'; then\n"
+                      "if module2 --nounzip /kernel "
+                      "'a=\\x22b\\x22\\x20\\x24c\\x3b\\x27d\\x27\\x5c\\x0a\\xc3'; then\n"
+                      "if module2 --nounzip /ramdisk; then\nboot\nfi\nfi\nfi\nhalt\n");
+}
+
+static void scripts_without_arguments_or_ramdisk(void **state)
+{
+    const struct grubcfg g = {.hypervisor_arguments = "", .guest_arguments = ""};
+
+    (void)state;
+    expect_script(&g, "if multiboot2 /hypervisor; then\n"
+                      "if module2 --nounzip /kernel; then\nboot\nfi\nfi\nhalt\n");
+}
+
+static void scripts_for_xen_are_word_by_word(void **state)
+{
+    const struct grubcfg g = {
+        .real_xen = true, .hypervisor_arguments = "x", .guest_arguments = "a  b=$c;"};
+
+    (void)state;
+    expect_script(&g, "if multiboot2 /hypervisor 'x'; then\n"
+                      "if module2 --nounzip /kernel 'a' '' 'b=$c;'; then\nboot\nfi\nfi\nhalt\n");
+}
+
+static void scripts_for_xen_refuse_what_grub_would_change(void **state)
+{
+    static const char *const bad[] = {"a\\b", "a\"b", "a'b", "a\nb", "a\tb", "\x7f"};
+    struct error e;
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        const struct grubcfg g = {
+            .real_xen = true, .hypervisor_arguments = "", .guest_arguments = bad[i]};
+
+        assert_null(grubcfg_make(&g, &e));
+        assert_int_equal(e.code, EXIT_USAGE);
+    }
 }
 
 /* --- lines */
@@ -405,6 +464,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(errors_chain_their_context),
         cmocka_unit_test(errors_longer_than_the_buffer_are_cut),
+        cmocka_unit_test(scripts_hide_what_means_something_to_grub),
+        cmocka_unit_test(scripts_without_arguments_or_ramdisk),
+        cmocka_unit_test(scripts_for_xen_are_word_by_word),
+        cmocka_unit_test(scripts_for_xen_refuse_what_grub_would_change),
         cmocka_unit_test(lines_do_not_depend_on_the_pieces),
         cmocka_unit_test(a_line_without_end_is_cut),
         cmocka_unit_test(sizes_have_units),

@@ -34,6 +34,7 @@ check "--timeout nan" 129 "not a number of seconds" run --timeout nan "$k"
 check "--timeout 0" 129 "not a number of seconds" run --timeout 0 "$k"
 check "--seed x" 129 "--seed" run --seed x "$k"
 check "--accel x" 129 "auto, tcg, kvm" run --accel x "$k"
+check "--loader x" 129 "qemu, grub" run --loader x "$k"
 check "--machine x" 129 "q35, pc" run --machine x "$k"
 check "--json -" 129 "name a file" run --json - "$k"
 check "--icount with KVM" 129 "KVM" run --icount --accel kvm "$k"
@@ -76,4 +77,29 @@ qemu "that fails" 'echo "cannot set up guest memory" >&2; exit 1' 128 \
     "QEMU ended with status 1: cannot set up guest memory"
 qemu "that is killed" 'kill -9 $$' 128 "QEMU was killed by signal 9"
 qemu "that ends at once" 'exit 0' 131 "without a verdict or a hello"
+
+# What --loader grub needs, missing or failing. Its programs are looked for in PATH.
+mkdir "$dir/bin"
+mkrescue() {
+    printf '#!/bin/sh\n%s\n' "$1" > "$dir/bin/grub-mkrescue"
+    chmod +x "$dir/bin/grub-mkrescue"
+}
+grub() { # NAME CODE REGEX OPTION...
+    name=$1 code=$2 regex=$3
+    shift 3
+    with_path=$dir/bin check "$name" "$code" "$regex" run --loader grub "$@" "$k"
+}
+grub "grub-mkrescue missing" 128 "grub-mkrescue is not there \(Debian package grub-common\)"
+mkrescue 'echo first; echo "no room" >&2; exit 1'
+grub "xorriso missing" 128 "xorriso is not there \(Debian package xorriso\)"
+ln -s /bin/true "$dir/bin/xorriso"
+if [ -e /usr/lib/grub/i386-pc/multiboot2.mod ]; then
+    grub "grub-mkrescue that fails" 128 "CD image for GRUB: grub-mkrescue failed: no room"
+    mkrescue 'exit 0'
+    grub "grub-mkrescue that makes nothing" 128 "grub-mkrescue left no image"
+    mkrescue '/bin/sleep 100 & /bin/sleep 100'
+    grub "grub-mkrescue that hangs" 124 "not even started" --timeout 1
+else
+    grub "grub-pc-bin missing" 128 "Debian package grub-pc-bin"
+fi
 finish
