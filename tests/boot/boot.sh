@@ -23,6 +23,10 @@ if [ "$real_xen" = 1 ]; then
     set -- --hypervisor "$XEN" "$@"
 fi
 
+case "$CASE $*" in
+    *grub*) command -v grub-mkrescue >/dev/null || { echo "no grub-mkrescue: run make deps"; exit 77; } ;;
+esac
+
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 out=$dir/out err=$dir/err json=$dir/json
@@ -130,6 +134,15 @@ case $CASE in
     128M | 256M | 512M) workload -m "$CASE" "$@" ;;
     4G) workload -m 4G -a "pvmm.forks=50" "$@" ;;
     machine) workload "$@" ;;
+    grub) workload -m 256M --loader grub -a "pvmm.forks=20" "$@" ;;
+    grub-words)
+        # shellcheck disable=SC2016
+        words='a="b c" d=\e  f;g$h${i} `j` #k '"l='m'"' n=\x41 o=ö &|<>{}[]()!*?~^'
+        boot 0 expected -m 256M --loader grub --expect 'Command line' -a "$words" "$@" </dev/null
+        grep -qF -- "Command line: console=hvc0 earlyprintk=xen $words" "$out" ||
+            flunk "the kernel got other words"
+        head -n 1 "$out" | grep -q 'Linux version' || flunk "something else is on the console"
+        ;;
     pc) workload -m 256M --machine pc -a "pvmm.forks=20" "$@" ;;
     seed)
         workload -m 256M --seed 12345 -a "pvmm.forks=20" "$@"
