@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Anonymous files. Everything QEMU is given (its RAM, the hypervisor, the kernel, the initrd) lies
+ * Anonymous files. All that QEMU is given (its RAM, hypervisor, kernel and initrd, or a disc) lies
  * in one, reached as /proc/self/fd/N: nothing to clean up, and no path that needs escaping.
  */
 #ifndef PVMM_CLI_MEMFD_H
