@@ -6,7 +6,7 @@
  *
  *     workload FORKS DIRECTORY-ON-TMPFS MIB
  *
- * The file on tmpfs has a quarter of what is free, or MIB mebibytes if that is less.
+ * How much memory each phase works on depends on what is free; MIB mebibytes are the most.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +25,7 @@
 
 static const char *self;
 static const char *phase;
+static unsigned long most = ~0ul; /* bytes a phase may work on */
 
 static _Noreturn void fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
@@ -270,7 +271,7 @@ static uint64_t checksum(int fd)
     return sum;
 }
 
-static void tmpfs_file(const char *directory, unsigned long most)
+static void tmpfs_file(const char *directory)
 {
     const unsigned long quarter = free_bytes() / 4 / (16 * PAGE) * (16 * PAGE);
     const unsigned long bytes = quarter < most ? quarter : most;
@@ -303,6 +304,8 @@ static unsigned long some_pages(void)
         bytes = 1 * MIB;
     if (bytes > 32 * MIB)
         bytes = 32 * MIB;
+    if (bytes > most)
+        bytes = most;
     return bytes / PAGE;
 }
 
@@ -312,6 +315,8 @@ int main(int argc, char **argv)
 
     if (strcmp(argv[0], "workload-child") == 0)
         return forks;
+    if (argc > 3)
+        most = strtoul(argv[3], NULL, 10) * MIB;
     setvbuf(stdout, NULL, _IOLBF, 0);
     self = "/proc/self/exe";
     phase = "fork-exec";
@@ -321,7 +326,7 @@ int main(int argc, char **argv)
     phase = "copy-on-write";
     copy_on_write(some_pages());
     phase = "tmpfs-file";
-    tmpfs_file(argc > 2 ? argv[2] : "/tmp", (argc > 3 ? strtoul(argv[3], NULL, 10) : 65536) * MIB);
+    tmpfs_file(argc > 2 ? argv[2] : "/tmp");
     printf("PVMM-WORKLOAD-OK\n");
     return 0;
 }

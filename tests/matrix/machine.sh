@@ -14,5 +14,6 @@ if [ $((have / 1024)) -lt "$need" ]; then
     echo "SKIPPED: the host has $((have / 1024)) MiB of memory available, and $need are wanted"
     exit 77
 fi
-PVMM_TEST_KERNEL=$build/$kernel/vmlinuz exec "$(dirname "$0")/../boot/boot.sh" "$pvmm" "$build" machine --accel tcg \
-    -a 'pvmm.forks=30 pvmm.file=48' "$@"
+export PVMM_TEST_KERNEL="$build/$kernel/vmlinuz"
+exec "$(dirname "$0")/../boot/boot.sh" "$pvmm" "$build" machine --accel tcg \
+    -a 'pvmm.forks=30 pvmm.mib=16' "$@"
