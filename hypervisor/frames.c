@@ -248,10 +248,18 @@ void frames_release_ram(const struct boot_loader_info *b)
         release_window(b, at % n);
 }
 
-void frames_release(uint64_t start, uint64_t end)
+void frames_release(const struct boot_loader_info *b, struct boot_range what)
 {
-    for (uint64_t a = up(start); a < down(end); a += PAGE_BYTES)
-        list_add_shuffled(0, (uint32_t)(a >> PAGE_SHIFT_4K));
+    for (unsigned i = 0; i < b->nr_ram; i++) {
+        struct boot_range r = usable(b->ram[i]);
+        uint64_t start = r.start > up(what.start) ? r.start : up(what.start);
+        uint64_t end = r.end < down(what.end) ? r.end : down(what.end);
+
+        for (uint64_t a = start; a < end; a += PAGE_BYTES) {
+            if (pool.place[a >> PAGE_SHIFT_4K] == NO_PLACE) /* ranges may overlap */
+                list_add_shuffled(0, (uint32_t)(a >> PAGE_SHIFT_4K));
+        }
+    }
 }
 
 uint64_t m2p_bytes(void)

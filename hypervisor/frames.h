@@ -19,8 +19,9 @@ void frames_fill(uint64_t seed, uint64_t blank_from);
 mfn_t boot_frame(void);
 /* Everything that is still unused becomes free, in the order of the seed. */
 void frames_release_ram(const struct boot_loader_info *b);
-/* The whole frames of [start, end) become free: boot modules that were read. */
-void frames_release(uint64_t start, uint64_t end);
+/* The whole frames of a boot module that was read become free, where they are RAM in use: loaders
+ * put modules below 1 MiB, too. */
+void frames_release(const struct boot_loader_info *b, struct boot_range what);
 
 /* Bytes of the m2p, in whole pages of 2 MiB. */
 uint64_t m2p_bytes(void);

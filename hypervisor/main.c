@@ -61,7 +61,7 @@ static void memory_init(void)
 void frames_release_modules(void)
 {
     for (unsigned i = 0; i < loader.nr_modules; i++)
-        frames_release(loader.module[i].range.start, loader.module[i].range.end);
+        frames_release(&loader, loader.module[i].range);
     boot_info.nr_modules = 0;
 }
 

@@ -148,6 +148,8 @@ void paging_init(const struct boot_loader_info *b)
     map_image();
     for (unsigned i = 0; i < b->nr_ram; i++)
         map_direct_range(b->ram[i]);
+    for (unsigned i = 0; i < b->nr_modules; i++) /* perhaps in a range that was left out */
+        map_direct_range(b->module[i].range);
     map_m2p();
     map_page(LAPIC_BASE, LAPIC_PHYS, LEAF_UNCACHED);
     descriptor_entries = l1_entry(DESCRIPTOR_BASE);

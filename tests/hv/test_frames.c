@@ -247,10 +247,27 @@ static void test_modules_become_free(void **state)
     uint64_t before = frames_free();
 
     (void)state;
-    frames_release(0x300010, 0x310001);
+    frames_release(&loader, loader.module[0].range);
     assert_int_equal(frames_free(), before + 15);
-    frames_release(0x320000, 0x320000);
+    frames_release(&loader, loader.module[1].range);
     assert_int_equal(frames_free(), before + 15);
+    frames_release(&loader, loader.module[0].range); /* another that overlaps it */
+    assert_int_equal(frames_free(), before + 15);
+}
+
+/* Low memory stays out of use, a hole is none, and beyond the machine there is nothing. */
+static void test_modules_out_of_use(void **state)
+{
+    static const struct boot_range out[] = {
+        {0x10000, 0x20000},
+        {(uint64_t)HOLE_FIRST << 12, (uint64_t)HOLE_END << 12},
+        {(uint64_t)FRAMES << 12, (uint64_t)(FRAMES + 16) << 12}};
+    uint64_t before = frames_free();
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++)
+        frames_release(&loader, out[i]);
+    assert_int_equal(frames_free(), before);
 }
 
 static void test_too_little_memory(void **state)
@@ -273,6 +290,7 @@ int main(void)
         cmocka_unit_test(test_no_run_left),
         cmocka_unit_test(test_given_twice),
         cmocka_unit_test(test_modules_become_free),
+        cmocka_unit_test(test_modules_out_of_use),
         cmocka_unit_test(test_too_little_memory),
     };
 
