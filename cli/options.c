@@ -298,6 +298,8 @@ int options_parse(struct options *o, int argc, char **argv, struct error *e)
                          "--detach wants a --name, by which the guest can be reached");
     if (o->icount && o->accel == ACCEL_KVM)
         return error_set(e, EXIT_USAGE, "--icount counts instructions, which KVM cannot");
+    if (o->icount)
+        o->store = false; /* it answers in the host's time, and no count would repeat */
     return 0;
 }
 

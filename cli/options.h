@@ -31,7 +31,7 @@ struct options {
     bool has_seed;
     bool icount;
     bool detach;
-    bool store;
+    bool store;    /* the guest has one; never with icount */
     bool all_keys; /* Ctrl-C on a terminal goes to the guest */
     bool verbose;
     bool help;

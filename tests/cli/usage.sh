@@ -78,6 +78,22 @@ qemu "that fails" 'echo "cannot set up guest memory" >&2; exit 1' 128 \
 qemu "that is killed" 'kill -9 $$' 128 "QEMU was killed by signal 9"
 qemu "that ends at once" 'exit 0' 131 "without a verdict or a hello"
 
+# What the hypervisor is told of the store. With --icount there is none: it answers in the host's time.
+store() { # WANTED OPTION...
+    wanted=$1
+    shift
+    printf '#!/bin/sh\necho "$*" > "%s"\nexit 1\n' "$dir/words" > "$dir/qemu"
+    chmod +x "$dir/qemu"
+    rm -f "$dir/words"
+    timeout 60 "$PVMM" run --qemu "$dir/qemu" --accel tcg "$@" "$k" </dev/null >"$dir/out" 2>"$dir/err"
+    echo "store with '$*': $(grep -o 'store=[^ ]*' "$dir/words")"
+    grep -Eq "(^| )store=$wanted( |\$)" "$dir/words" || flunk "store with '$*': not store=$wanted"
+}
+store 1
+store 0 --no-store
+store 0 --icount
+store 0 --no-store --icount
+
 # What --loader grub needs, missing or failing. Its programs are looked for in PATH.
 mkdir "$dir/bin"
 mkrescue() {
