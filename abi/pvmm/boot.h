@@ -17,7 +17,7 @@
  *   by GRUB 2       (a boot loader whose name starts with "GRUB "), with either protocol:
  *                   "ARGUMENTS" in GRUB's quoting. Its double quotes are dropped, a backslash
  *                   before a backslash or a quote is taken off, and `\xHH` is the byte HH: by this
- * a script passes any byte.
+ *                   a script passes any byte.
  *
  *   mem=BYTES      memory of the guest in bytes, decimal, a multiple of 4096 (required)
  *   seed=NUMBER    seed of the frame shuffle, decimal or 0x...; without it, the TSC is taken
