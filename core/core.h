@@ -40,29 +40,29 @@
 #include "pte.h"
 
 /* The ABI's error numbers (source: <xen/errno.h>). */
-#define CORE_EPERM   (-1)
-#define CORE_ENOENT  (-2)
-#define CORE_ESRCH   (-3)
-#define CORE_ENXIO   (-6)
-#define CORE_ENOMEM  (-12)
-#define CORE_EACCES  (-13)
-#define CORE_EFAULT  (-14)
-#define CORE_EBUSY   (-16)
-#define CORE_EINVAL  (-22)
-#define CORE_ENOSYS  (-38)
-#define CORE_RESTART (-85)
+#define CORE_EPERM      (-1)
+#define CORE_ENOENT     (-2)
+#define CORE_ESRCH      (-3)
+#define CORE_ENXIO      (-6)
+#define CORE_ENOMEM     (-12)
+#define CORE_EACCES     (-13)
+#define CORE_EFAULT     (-14)
+#define CORE_EBUSY      (-16)
+#define CORE_EINVAL     (-22)
+#define CORE_ENOSYS     (-38)
+#define CORE_RESTART    (-85)
 #define CORE_EOPNOTSUPP (-95)
 
 /* The type of a frame (R2). L1..L4 are numbered by their level. */
 enum frame_type {
-    TYPE_NONE     = 0,
-    TYPE_L1       = 1,
-    TYPE_L2       = 2,
-    TYPE_L3       = 3,
-    TYPE_L4       = 4,
-    TYPE_DESC     = 5, /* descriptor page: part of a GDT or LDT, read-only for the guest */
+    TYPE_NONE = 0,
+    TYPE_L1 = 1,
+    TYPE_L2 = 2,
+    TYPE_L3 = 3,
+    TYPE_L4 = 4,
+    TYPE_DESC = 5, /* descriptor page: part of a GDT or LDT, read-only for the guest */
     TYPE_WRITABLE = 6,
-    TYPE_COUNT    = 7,
+    TYPE_COUNT = 7,
 };
 
 /*
@@ -82,8 +82,8 @@ struct frame {
 };
 
 /* Who owns a frame that no domain owns. */
-#define OWNER_NOBODY 0u      /* free, or the hypervisor's own */
-#define OWNER_DEVICE 0x3fffu /* not RAM: device memory, holes */
+#define OWNER_NOBODY  0u      /* free, or the hypervisor's own */
+#define OWNER_DEVICE  0x3fffu /* not RAM: device memory, holes */
 #define DOMAIN_ID_MAX 0x3ff0u /* domain ids are below this */
 
 struct core_vcpu;
@@ -94,10 +94,10 @@ struct core_domain {
     bool has_devices;  /* may map device memory and set cache attributes (R3) */
     bool controls_all; /* may name other domains in its requests (R8) */
     bool dying;
-    _Atomic uint64_t frames; /* frames owned now */
-    uint64_t max_frames;     /* populate and increase stop here */
+    _Atomic uint64_t frames;  /* frames owned now */
+    uint64_t max_frames;      /* populate and increase stop here */
     uint64_t relinquish_next; /* where core_relinquish() goes on */
-    struct core_vcpu *vcpus; /* list by `next` */
+    struct core_vcpu *vcpus;  /* list by `next` */
     struct core_domain *next;
 };
 
@@ -112,7 +112,7 @@ struct core {
 
 #define CORE_GDT_FRAMES 14 /* <xen/xen.h>: FIRST_RESERVED_GDT_PAGE */
 #define CORE_LDT_FRAMES 16 /* 8192 entries */
-#define CORE_LEFTOVERS  5 /* one per level of a failed promotion, and the table it was for */
+#define CORE_LEFTOVERS  5  /* one per level of a failed promotion, and the table it was for */
 
 /* Where in the request a refusal arose, from the outside in. */
 struct core_step {
@@ -123,37 +123,37 @@ struct core_step {
 
 enum core_reason {
     REASON_NONE,
-    REASON_FOREIGN_FRAME,    /* the frame is another's, or nobody's */
-    REASON_NOT_RAM,          /* device memory without the right */
-    REASON_NO_SUCH_FRAME,    /* beyond the machine's memory */
-    REASON_TYPE_IN_USE,      /* R2: the frame is in use as another type */
-    REASON_COUNT_OVERFLOW,   /* R1 */
-    REASON_BAD_FLAGS,        /* R3: bits that the level does not allow */
-    REASON_RESERVED_SLOT,    /* R6 */
-    REASON_ALREADY_PINNED,   /* R5 */
-    REASON_NOT_PINNED,       /* R5 */
-    REASON_NOT_A_TABLE,      /* an entry update at a place that is no validated table */
-    REASON_NO_L1,            /* no L1 table maps that virtual address */
-    REASON_BAD_ADDRESS,      /* misaligned, out of range, or in the hypervisor's part */
-    REASON_BAD_DESCRIPTOR,   /* a descriptor that could raise privilege */
-    REASON_NO_MEMORY,        /* no free frame, or the domain is at its maximum */
-    REASON_NO_RIGHT,         /* R8 */
+    REASON_FOREIGN_FRAME,  /* the frame is another's, or nobody's */
+    REASON_NOT_RAM,        /* device memory without the right */
+    REASON_NO_SUCH_FRAME,  /* beyond the machine's memory */
+    REASON_TYPE_IN_USE,    /* R2: the frame is in use as another type */
+    REASON_COUNT_OVERFLOW, /* R1 */
+    REASON_BAD_FLAGS,      /* R3: bits that the level does not allow */
+    REASON_RESERVED_SLOT,  /* R6 */
+    REASON_ALREADY_PINNED, /* R5 */
+    REASON_NOT_PINNED,     /* R5 */
+    REASON_NOT_A_TABLE,    /* an entry update at a place that is no validated table */
+    REASON_NO_L1,          /* no L1 table maps that virtual address */
+    REASON_BAD_ADDRESS,    /* misaligned, out of range, or in the hypervisor's part */
+    REASON_BAD_DESCRIPTOR, /* a descriptor that could raise privilege */
+    REASON_NO_MEMORY,      /* no free frame, or the domain is at its maximum */
+    REASON_NO_RIGHT,       /* R8 */
     REASON_BAD_COMMAND,
-    REASON_FRAME_HELD,       /* the frame has other uses and cannot be given away */
-    REASON_ENTRY_CHANGED,    /* compare-and-swap lost */
+    REASON_FRAME_HELD,    /* the frame has other uses and cannot be given away */
+    REASON_ENTRY_CHANGED, /* compare-and-swap lost */
 };
 
 /* Why the last request of a vCPU was refused. Valid after a negative result. */
 struct core_refusal {
     int error;
     enum core_reason reason;
-    uint8_t rule;        /* the R number; 0: none */
-    uint8_t wanted;      /* enum frame_type the frame was needed as */
-    mfn_t frame;         /* the frame the request stumbled on; NO_MFN if none */
-    uint64_t use;        /* its `use` word as seen */
-    uint64_t hold;       /* its `hold` word as seen */
-    uint64_t value;      /* the entry, descriptor or argument at fault */
-    unsigned steps;      /* path[0..steps-1], outermost first */
+    uint8_t rule;   /* the R number; 0: none */
+    uint8_t wanted; /* enum frame_type the frame was needed as */
+    mfn_t frame;    /* the frame the request stumbled on; NO_MFN if none */
+    uint64_t use;   /* its `use` word as seen */
+    uint64_t hold;  /* its `hold` word as seen */
+    uint64_t value; /* the entry, descriptor or argument at fault */
+    unsigned steps; /* path[0..steps-1], outermost first */
     struct core_step path[4];
 };
 
@@ -169,13 +169,14 @@ struct core_vcpu {
     struct core_domain *domain;
     struct core_vcpu *next;
     unsigned id;
-    mfn_t kernel_root; /* L4 loaded in guest-kernel mode; NO_MFN before the first */
-    mfn_t user_root;   /* L4 loaded in guest-user mode; NO_MFN: none */
+    mfn_t kernel_root;          /* L4 loaded in guest-kernel mode; NO_MFN before the first */
+    mfn_t user_root;            /* L4 loaded in guest-user mode; NO_MFN: none */
     mfn_t gdt[CORE_GDT_FRAMES]; /* NO_MFN where empty */
     unsigned gdt_entries;
     gva_t ldt_base;
     unsigned ldt_entries;
     mfn_t ldt[CORE_LDT_FRAMES]; /* frames taken so far, NO_MFN where not yet */
+    mfn_t locked;               /* the table whose entries it is changing; NO_MFN: none */
     mfn_t held; /* a frame the hypervisor itself writes for this vCPU (vcpu_info); NO_MFN: none */
     struct core_leftover leftover[CORE_LEFTOVERS];
     unsigned leftovers;
@@ -208,8 +209,8 @@ int core_share(struct core *c, struct core_domain *d, mfn_t m);
  *   core_end    does the TLB flush owed, then finishes what this request left over. CORE_RESTART:
  *               the request's own result stands, but core_begin() and core_end() must run again
  *               before the guest goes on, with the guest's result kept aside.
- * Each core_begin() and core_end() allows at least one step of work before glue_pause() is heeded, so
- * that restarting always ends.
+ * Each core_begin() and core_end() allows at least one step of work before glue_pause() is heeded,
+ * so that restarting always ends.
  */
 int core_begin(struct core *c, struct core_vcpu *v);
 int core_end(struct core *c, struct core_vcpu *v);
@@ -279,7 +280,8 @@ void core_drop_ldt(struct core *c, struct core_vcpu *v);
 bool core_descriptor_fix(uint64_t *descriptor);
 int core_update_descriptor(struct core *c, struct core_vcpu *v, maddr_t at, uint64_t descriptor);
 
-/* ---- reservation ------------------------------------------------------------------------------ */
+/* ---- reservation ------------------------------------------------------------------------------
+ */
 
 /* Allocates 2^order contiguous frames to `d`, and enters pfn p.. in m2p. */
 int core_populate(struct core *c, struct core_vcpu *v, struct core_domain *d, pfn_t p,
@@ -294,27 +296,30 @@ int core_decrease(struct core *c, struct core_vcpu *v, struct core_domain *d, mf
  * be held by its allocation reference alone. All or nothing. nr <= CORE_EXCHANGE_MAX. */
 #define CORE_EXCHANGE_MAX 512
 int core_exchange(struct core *c, struct core_vcpu *v, struct core_domain *d, const mfn_t *in,
-                  unsigned nr_in, unsigned in_order, const pfn_t *pfns, mfn_t *out,
-                  unsigned nr_out, unsigned out_order);
+                  unsigned nr_in, unsigned in_order, const pfn_t *pfns, mfn_t *out, unsigned nr_out,
+                  unsigned out_order);
 
 /* Takes everything back from a domain that runs no more, in bounded steps: CORE_RESTART until it
  * is done and every frame is free. */
 int core_relinquish(struct core *c, struct core_domain *d);
 
-/* ---- looking ------------------------------------------------------------------------------------ */
+/* ---- looking ------------------------------------------------------------------------------------
+ */
 
 /* One step of a walk: the entry's place and value at `level`. */
 struct core_walk {
-    unsigned level;      /* the lowest level reached: 4..1 */
-    bool present;        /* the entry at that level is present (level 1: a mapping exists) */
+    unsigned level; /* the lowest level reached: 4..1 */
+    bool present;   /* the entry at that level is present (level 1: a mapping exists) */
     struct {
         maddr_t at;
         uint64_t entry;
-    } at[5];             /* index by level 1..4 */
+    } at[5]; /* index by level 1..4 */
 };
 /* Walks from `root` towards the L1 entry of `va`; false when `va` is not canonical or a table is
  * missing. Only frames of validated tables are read. */
 bool core_walk(struct core *c, mfn_t root, gva_t va, struct core_walk *w);
+/* The same, only for the place of the L1 entry, present or not. false: no L1 table is there. */
+bool core_find_l1(const struct core *c, mfn_t root, gva_t va, maddr_t *at);
 
 enum frame_type core_frame_type(const struct core *c, mfn_t m);
 uint32_t core_frame_uses(const struct core *c, mfn_t m);
@@ -323,8 +328,8 @@ bool core_frame_pinned(const struct core *c, mfn_t m);
 bool core_frame_validated(const struct core *c, mfn_t m);
 /* Owner's domain id, or -1: nobody, -2: device memory. */
 int core_frame_owner(const struct core *c, mfn_t m);
-/* The parts of the words of struct frame, for who has copies of them (struct core_refusal). The owner
- * as core_frame_owner() has it. */
+/* The parts of the words of struct frame, for who has copies of them (struct core_refusal). The
+ * owner as core_frame_owner() has it. */
 enum frame_type core_use_type(uint64_t use);
 uint32_t core_use_count(uint64_t use);
 uint32_t core_hold_count(uint64_t hold);
@@ -339,7 +344,8 @@ const char *core_reason_text(enum core_reason r); /* a clause, lower case, no fu
 const char *core_rule_text(unsigned rule);        /* R1..R10 in one sentence; "" otherwise */
 const char *core_type_name(enum frame_type t);    /* "L1", "writable", ... */
 
-/* ---- the oracle ----------------------------------------------------------------------------------- */
+/* ---- the oracle
+ * ----------------------------------------------------------------------------------- */
 
 /* Scratch for core_audit: one per frame. */
 struct core_count {
@@ -352,15 +358,15 @@ struct core_count {
 };
 
 enum core_finding_kind {
-    FINDING_TYPE,       /* the type recorded is not the type its holders need */
-    FINDING_USES,       /* type count differs */
-    FINDING_HOLDS,      /* reference count differs */
-    FINDING_CONFLICT,   /* two holders need different types */
-    FINDING_OWNER,      /* held, but its owner is not the holder's domain, or it is free */
-    FINDING_ENTRY,      /* a validated table holds an entry that validation would refuse */
-    FINDING_STATE,      /* flags that do not fit: busy, locked, pinned at count zero, ... */
-    FINDING_DOMAIN,     /* a domain's frame counter differs from the frames it owns */
-    FINDING_M2P,        /* a frame that nobody owns has a pfn (R7) */
+    FINDING_TYPE,     /* the type recorded is not the type its holders need */
+    FINDING_USES,     /* type count differs */
+    FINDING_HOLDS,    /* reference count differs */
+    FINDING_CONFLICT, /* two holders need different types */
+    FINDING_OWNER,    /* held, but its owner is not the holder's domain, or it is free */
+    FINDING_ENTRY,    /* a validated table holds an entry that validation would refuse */
+    FINDING_STATE,    /* flags that do not fit: busy, locked, pinned at count zero, ... */
+    FINDING_DOMAIN,   /* a domain's frame counter differs from the frames it owns */
+    FINDING_M2P,      /* a frame that nobody owns has a pfn (R7) */
 };
 
 struct core_finding {

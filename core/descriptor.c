@@ -96,7 +96,8 @@ int core_set_gdt(struct core *c, struct core_vcpu *v, const mfn_t *frames, unsig
 
 void core_drop_ldt(struct core *c, struct core_vcpu *v)
 {
-    drop_frames(c, v, v->ldt, CORE_LDT_FRAMES);
+    if (v->ldt_entries > 0) /* none are taken otherwise */
+        drop_frames(c, v, v->ldt, CORE_LDT_FRAMES);
 }
 
 int core_set_ldt(struct core *c, struct core_vcpu *v, gva_t base, unsigned entries, bool *changed)

@@ -56,20 +56,35 @@ static int take_device(struct core *c, struct core_vcpu *v, const struct core_do
     return 0;
 }
 
-static int take_frame(struct core *c, struct core_vcpu *v, const struct core_domain *frame_domain,
-                      uint64_t e)
+/* The ABI's answer for a frame that an L1 entry cannot have, whatever the reason. */
+static int not_to_be_had(struct core_vcpu *v, uint64_t e, int rc)
 {
-    mfn_t m = pte_frame(e);
-    int rc;
-    if (e & PTE_RW)
-        rc = use_get(c, v, frame_domain, m, TYPE_WRITABLE);
-    else
-        rc = ref_get(c, v, frame_domain, m) ? 0 : CORE_EINVAL;
     if (rc == 0 || rc == CORE_RESTART)
         return rc;
     v->refusal.value = e;
-    v->refusal.error = CORE_EBUSY; /* the ABI's answer for a frame an L1 entry cannot have */
+    v->refusal.error = CORE_EBUSY;
     return CORE_EBUSY;
+}
+
+/* No reference could be had: device memory needs none but a right, everything else is refused. */
+static RARE int take_other(struct core *c, struct core_vcpu *v, const struct core_domain *d,
+                           const struct core_domain *frame_domain, uint64_t *e)
+{
+    if (is_device(c, pte_frame(*e)))
+        return take_device(c, v, d, e);
+    return not_to_be_had(v, *e, ref_refused(c, v, frame_domain, pte_frame(*e)));
+}
+
+static int take_l1(struct core *c, struct core_vcpu *v, const struct core_domain *d,
+                   const struct core_domain *frame_domain, uint64_t *e)
+{
+    mfn_t m = pte_frame(*e);
+    if (!ref_try(c, frame_domain, m))
+        return take_other(c, v, d, frame_domain, e);
+    int rc = *e & PTE_RW ? type_get(c, v, m, TYPE_WRITABLE) : 0;
+    if (rc)
+        ref_put(c, m);
+    return not_to_be_had(v, *e, rc);
 }
 
 int entry_take(struct core *c, struct core_vcpu *v, const struct core_domain *d,
@@ -80,9 +95,7 @@ int entry_take(struct core *c, struct core_vcpu *v, const struct core_domain *d,
                       ABOUT(.frame = pte_frame(*e), .value = *e));
     if (level != TYPE_L1)
         return use_get(c, v, d, pte_frame(*e), (enum frame_type)(level - 1));
-    if (is_device(c, pte_frame(*e)))
-        return take_device(c, v, d, e);
-    return take_frame(c, v, frame_domain, *e);
+    return take_l1(c, v, d, frame_domain, e);
 }
 
 int entry_drop(struct core *c, struct core_vcpu *v, unsigned level, uint64_t e)
@@ -90,6 +103,10 @@ int entry_drop(struct core *c, struct core_vcpu *v, unsigned level, uint64_t e)
     mfn_t m = pte_frame(e);
     if (!pte_present(e) || (level == TYPE_L1 && is_device(c, m)))
         return 0;
+    if (mfn_eq(m, v->locked) && level != TYPE_L1) {
+        use_put_later(c, v, m);
+        return 0;
+    }
     if (level != TYPE_L1 || (e & PTE_RW)) {
         int rc = type_put(c, v, m);
         if (rc)
@@ -126,37 +143,93 @@ static bool entry_write(uint64_t *at, uint64_t value, const struct entry_change 
     return true;
 }
 
-/* Nothing but bits that hold no reference changes? */
-static bool is_light(unsigned level, uint64_t old, uint64_t value)
+static bool differ_only_in(uint64_t old, uint64_t value, uint64_t bits)
 {
-    return pte_present(old) && pte_present(value) && !((old ^ value) & ~light_bits(level));
+    return !((old ^ value) & ~bits);
 }
 
-int entry_change(struct core *c, struct core_vcpu *v, const struct core_domain *d, mfn_t m,
-                 unsigned level, unsigned slot, const struct entry_change *change)
+static int entry_lost(struct core *c, struct core_vcpu *v, mfn_t m,
+                      const struct entry_change *change)
 {
-    uint64_t *at = &glue_frame(c, m)[slot];
-    uint64_t value = change->value;
-    if (slot_is_reserved(level, slot))
-        return refuse(c, v, CORE_EINVAL, REASON_RESERVED_SLOT, 6, ABOUT(.frame = m, .value = slot));
-    if (pte_present(value) && (value & ~entry_allowed(d, level)))
-        return refuse(c, v, CORE_EINVAL, REASON_BAD_FLAGS, 3,
-                      ABOUT(.frame = pte_frame(value), .value = value));
-    bool light = is_light(level, entry_load(at), entry_adjust(level, value));
-    if (pte_present(value) && !light) {
+    return refuse(c, v, CORE_EBUSY, REASON_ENTRY_CHANGED, 10,
+                  ABOUT(.frame = m, .value = *change->expected));
+}
+
+/* Bits that hold no reference change, and nothing else. */
+static int change_light(struct core *c, struct core_vcpu *v, mfn_t m, uint64_t *at, uint64_t value,
+                        const struct entry_change *change)
+{
+    uint64_t old;
+    return entry_write(at, value, change, &old) ? 0 : entry_lost(c, v, m, change);
+}
+
+/* The mapping of a frame of the domain's RAM becomes writable, or stops to be: its reference stays,
+ * its use as writable comes or goes. */
+static int change_rw(struct core *c, struct core_vcpu *v, mfn_t m, uint64_t *at, uint64_t value,
+                     const struct entry_change *change)
+{
+    bool gains = value & PTE_RW;
+    mfn_t frame = pte_frame(value);
+    if (gains) {
+        int rc = not_to_be_had(v, change->value, type_get(c, v, frame, TYPE_WRITABLE));
+        if (rc)
+            return rc;
+    }
+    uint64_t old;
+    bool written = entry_write(at, value, change, &old);
+    if (gains != written)
+        type_put(c, v, frame);
+    return written ? 0 : entry_lost(c, v, m, change);
+}
+
+/* The entry names another frame, or none, or did: new references are taken, the old ones dropped.
+ */
+static int change_whole(struct core *c, struct core_vcpu *v, const struct core_domain *d, mfn_t m,
+                        unsigned level, uint64_t *at, const struct entry_change *change)
+{
+    uint64_t value = change->value, old;
+    if (pte_present(value)) {
         int rc = entry_take(c, v, d, change->frame_domain, level, &value);
         if (rc)
             return rc;
     }
     value = entry_adjust(level, value);
-    uint64_t old;
-    if (!entry_write(at, value, change, &old)) {
-        if (!light)
-            entry_drop_later(c, v, level, value);
-        return refuse(c, v, CORE_EBUSY, REASON_ENTRY_CHANGED, 10,
-                      ABOUT(.frame = m, .value = *change->expected));
+    bool written = entry_write(at, value, change, &old);
+    entry_drop_later(c, v, level, written ? old : value);
+    return written ? 0 : entry_lost(c, v, m, change);
+}
+
+/* Compiled once for each level below: most of it is decided by the level alone. */
+static inline __attribute__((always_inline)) int
+change_at_level(struct core *c, struct core_vcpu *v, const struct core_domain *d, mfn_t m,
+                unsigned level, unsigned slot, const struct entry_change *change)
+{
+    uint64_t *at = &glue_frame(c, m)[slot];
+    if (pte_present(change->value) && (change->value & ~entry_allowed(d, level)))
+        return refuse(c, v, CORE_EINVAL, REASON_BAD_FLAGS, 3,
+                      ABOUT(.frame = pte_frame(change->value), .value = change->value));
+    uint64_t is = entry_load(at), value = entry_adjust(level, change->value);
+    if (pte_present(is) && pte_present(value)) {
+        if (differ_only_in(is, value, light_bits(level)))
+            return change_light(c, v, m, at, value, change);
+        if (level == TYPE_L1 && differ_only_in(is, value, PTE_LIGHT_L1 | PTE_RW) &&
+            change->frame_domain == d && !is_device(c, pte_frame(value)))
+            return change_rw(c, v, m, at, value, change);
     }
-    if (!light)
-        entry_drop_later(c, v, level, old);
-    return 0;
+    return change_whole(c, v, d, m, level, at, change);
+}
+
+HOT int entry_change_l1(struct core *c, struct core_vcpu *v, const struct core_domain *d, mfn_t m,
+                        unsigned slot, const struct entry_change *change)
+{
+    return change_at_level(c, v, d, m, TYPE_L1, slot, change);
+}
+
+APART int entry_change_upper(struct core *c, struct core_vcpu *v, const struct core_domain *d,
+                             mfn_t m, unsigned level, unsigned slot,
+                             const struct entry_change *change)
+{
+    if (slot_is_reserved(level, slot))
+        return refuse(c, v, CORE_EINVAL, REASON_RESERVED_SLOT, 6, ABOUT(.frame = m, .value = slot));
+    return change_at_level(c, v, d, m, level, slot, change);
 }

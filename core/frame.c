@@ -40,6 +40,7 @@ void core_vcpu_init(struct core_domain *d, struct core_vcpu *v, unsigned id)
                             .id = id,
                             .kernel_root = NO_MFN,
                             .user_root = NO_MFN,
+                            .locked = NO_MFN,
                             .held = NO_MFN};
     for (unsigned i = 0; i < CORE_GDT_FRAMES; i++)
         v->gdt[i] = NO_MFN;
@@ -81,26 +82,41 @@ int core_share(struct core *c, struct core_domain *d, mfn_t m)
     return rc;
 }
 
+/* Has the frame that owner, and its counter room for one more? */
+static bool can_be_held(uint64_t hold, uint32_t owner)
+{
+    return hold_owner(hold) == owner && hold_count(hold) > 0 && hold_count(hold) < HOLD_COUNT_MAX;
+}
+
+RARE int ref_refused(struct core *c, struct core_vcpu *v, const struct core_domain *d, mfn_t m)
+{
+    if (!frame_exists(c, m))
+        return refuse(c, v, CORE_EINVAL, REASON_NO_SUCH_FRAME, 1, NO_FRAME(.value = m.n));
+    uint64_t hold = load_hold(c, m);
+    if (hold_owner(hold) == OWNER_DEVICE)
+        return refuse(c, v, CORE_EINVAL, REASON_NOT_RAM, 8, ABOUT(.frame = m));
+    if (hold_owner(hold) != owner_of_domain(d) || hold_count(hold) == 0)
+        return refuse(c, v, CORE_EINVAL, REASON_FOREIGN_FRAME, 8, ABOUT(.frame = m));
+    return refuse(c, v, CORE_EINVAL, REASON_COUNT_OVERFLOW, 1, ABOUT(.frame = m));
+}
+
+bool ref_try(struct core *c, const struct core_domain *d, mfn_t m)
+{
+    uint32_t owner = owner_of_domain(d);
+    uint64_t hold = frame_exists(c, m) ? load_hold(c, m) : 0;
+    do
+        if (!can_be_held(hold, owner))
+            return false;
+    while (!swap_hold(c, m, &hold, hold + 1));
+    return true;
+}
+
 bool ref_get(struct core *c, struct core_vcpu *v, const struct core_domain *d, mfn_t m)
 {
-    if (!frame_exists(c, m)) {
-        refuse(c, v, CORE_EINVAL, REASON_NO_SUCH_FRAME, 1, NO_FRAME(.value = m.n));
-        return false;
-    }
-    uint64_t hold = load_hold(c, m);
-    do {
-        if (hold_owner(hold) != owner_of_domain(d) || hold_count(hold) == 0) {
-            enum core_reason why =
-                hold_owner(hold) == OWNER_DEVICE ? REASON_NOT_RAM : REASON_FOREIGN_FRAME;
-            refuse(c, v, CORE_EINVAL, why, 8, ABOUT(.frame = m));
-            return false;
-        }
-        if (hold_count(hold) >= HOLD_COUNT_MAX) {
-            refuse(c, v, CORE_EINVAL, REASON_COUNT_OVERFLOW, 1, ABOUT(.frame = m));
-            return false;
-        }
-    } while (!swap_hold(c, m, &hold, hold + 1));
-    return true;
+    if (ref_try(c, d, m))
+        return true;
+    ref_refused(c, v, d, m);
+    return false;
 }
 
 void ref_again(struct core *c, mfn_t m)
@@ -128,15 +144,27 @@ static void frame_freed(struct core *c, mfn_t m, uint64_t hold)
     glue_give(c, m);
 }
 
+/* The last one. false: it is not, by now. */
+static RARE bool ref_put_last(struct core *c, mfn_t m, uint64_t hold)
+{
+    uint64_t to = hold_with_stamp(hold_of_owner(OWNER_NOBODY), glue_tlb_now(c));
+    if (!swap_hold(c, m, &hold, to))
+        return false;
+    frame_freed(c, m, hold);
+    return true;
+}
+
 void ref_put(struct core *c, mfn_t m)
 {
     uint64_t hold = load_hold(c, m);
-    uint64_t to;
-    do {
-        to = hold - 1;
-        if (hold_count(hold) == 1)
-            to = hold_with_stamp(hold_of_owner(OWNER_NOBODY), glue_tlb_now(c));
-    } while (!swap_hold(c, m, &hold, to));
-    if (hold_count(hold) == 1)
-        frame_freed(c, m, hold);
+    for (;;) {
+        if (hold_count(hold) > 1) {
+            if (swap_hold(c, m, &hold, hold - 1))
+                return;
+        } else if (ref_put_last(c, m, hold)) {
+            return;
+        } else {
+            hold = load_hold(c, m);
+        }
+    }
 }

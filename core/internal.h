@@ -8,23 +8,31 @@
 
 #define ENTRIES ((unsigned)GLUE_TABLE_ENTRIES)
 
+/* The rare continuation of a function whose common case is short, kept out of its way. */
+#define RARE __attribute__((noinline, cold))
+/* A path that nearly every request takes: all that it calls, but for what is RARE or APART, is
+ * compiled into it. */
+#define HOT   __attribute__((flatten))
+#define APART __attribute__((noinline))
+
 /* ---- the use word */
-#define USE_COUNT     0xffffffffull
+#define USE_COUNT      0xffffffffull
 #define USE_HELD_SHIFT 32
-#define USE_HELD      (0x3ffull << USE_HELD_SHIFT)
-#define USE_VALIDATED (1ull << 42)
-#define USE_PINNED    (1ull << 43)
-#define USE_LOCKED    (1ull << 44)
-#define USE_BUSY      (1ull << 45)
+#define USE_HELD       (0x3ffull << USE_HELD_SHIFT)
+#define USE_VALIDATED  (1ull << 42)
+#define USE_PINNED     (1ull << 43)
+#define USE_LOCKED     (1ull << 44)
+#define USE_BUSY       (1ull << 45)
 #define USE_TYPE_SHIFT 60
+#define USE_TYPE       (0xfull << USE_TYPE_SHIFT)
 
 /* ---- the hold word */
-#define HOLD_COUNT     0xffffffffull
-#define HOLD_COUNT_MAX (HOLD_COUNT - 16) /* room for the references a frame takes on itself */
+#define HOLD_COUNT       0xffffffffull
+#define HOLD_COUNT_MAX   (HOLD_COUNT - 16) /* room for the references a frame takes on itself */
 #define HOLD_STAMP_SHIFT 32
-#define HOLD_STAMP     (0xffffull << HOLD_STAMP_SHIFT)
-#define HOLD_ALLOCATED (1ull << 48)
-#define HOLD_SHARED    (1ull << 49)
+#define HOLD_STAMP       (0xffffull << HOLD_STAMP_SHIFT)
+#define HOLD_ALLOCATED   (1ull << 48)
+#define HOLD_SHARED      (1ull << 49)
 #define HOLD_OWNER_SHIFT 50
 
 static inline enum frame_type use_type(uint64_t use)
@@ -153,6 +161,9 @@ struct core_domain *domain_of_owner(const struct core *c, uint32_t owner);
 /* Takes a reference for a holder that belongs to `d`; refuses (no result code, only the record)
  * when the frame is not d's. */
 bool ref_get(struct core *c, struct core_vcpu *v, const struct core_domain *d, mfn_t m);
+/* Its two halves: the attempt, and why it failed (-EINVAL). */
+bool ref_try(struct core *c, const struct core_domain *d, mfn_t m);
+int ref_refused(struct core *c, struct core_vcpu *v, const struct core_domain *d, mfn_t m);
 void ref_put(struct core *c, mfn_t m);
 /* One more reference where the caller has one already. */
 void ref_again(struct core *c, mfn_t m);
@@ -170,12 +181,19 @@ void use_put(struct core *c, struct core_vcpu *v, mfn_t m);
 void use_put_later(struct core *c, struct core_vcpu *v, mfn_t m);
 void leave_orphan(struct core_vcpu *v, mfn_t m);
 int finish_leftovers(struct core *c, struct core_vcpu *v);
-/* Locks a validated table in use and takes a type reference on it; its level, or 0: it is none. */
-unsigned table_lock(struct core *c, mfn_t m);
-/* Undoes that and gives up the caller's reference on m. */
-void table_unlock(struct core *c, struct core_vcpu *v, mfn_t m);
+/*
+ * Locks a validated table of d's that is in use; its level, or 0: m is none. Only the holder
+ * changes entries, and the last use waits for the lock, so that the holder needs no reference of
+ * its own. Nobody waits for ever: who holds a table's lock waits for tables of lower levels alone,
+ * and so does who releases the tables above it. One that undoes an orphan meanwhile, and finds the
+ * last use of its own locked table there, leaves it over.
+ */
+unsigned table_lock(struct core *c, struct core_vcpu *v, const struct core_domain *d, mfn_t m);
+/* Unlocks v->locked. */
+void table_unlock(struct core *c, struct core_vcpu *v);
 
-/* ---- table.c: R4. m is busy on behalf of the caller; *held is how many entries hold references. */
+/* ---- table.c: R4. m is busy on behalf of the caller; *held is how many entries hold references.
+ */
 int table_validate(struct core *c, struct core_vcpu *v, mfn_t m, unsigned level, unsigned *held);
 int table_release(struct core *c, struct core_vcpu *v, mfn_t m, unsigned level, unsigned *held);
 
@@ -194,9 +212,12 @@ struct entry_change {
     uint64_t *expected; /* NULL, or compare-and-swap */
     const struct core_domain *frame_domain;
 };
-/* Changes one entry of the locked, validated table m of `d`. */
-int entry_change(struct core *c, struct core_vcpu *v, const struct core_domain *d, mfn_t m,
-                 unsigned level, unsigned slot, const struct entry_change *change);
+/* Changes one entry of the locked, validated table m of `d`: an L1 table, or one of a higher level.
+ */
+int entry_change_l1(struct core *c, struct core_vcpu *v, const struct core_domain *d, mfn_t m,
+                    unsigned slot, const struct entry_change *change);
+int entry_change_upper(struct core *c, struct core_vcpu *v, const struct core_domain *d, mfn_t m,
+                       unsigned level, unsigned slot, const struct entry_change *change);
 
 /* ---- descriptor.c */
 int descriptors_validate(struct core *c, struct core_vcpu *v, mfn_t m);

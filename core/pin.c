@@ -5,8 +5,9 @@
 int core_begin(struct core *c, struct core_vcpu *v)
 {
     v->steps = 0;
-    v->refusal = (struct core_refusal){.frame = NO_MFN};
-    return finish_leftovers(c, v);
+    v->refusal.error = 0;
+    v->refusal.reason = REASON_NONE;
+    return v->leftovers > 0 ? finish_leftovers(c, v) : 0;
 }
 
 int core_end(struct core *c, struct core_vcpu *v)
@@ -15,6 +16,8 @@ int core_end(struct core *c, struct core_vcpu *v)
         glue_tlb_flush_domain(c, v->domain);
     v->flush_pending = false;
     v->steps = 0;
+    if (v->leftovers == 0)
+        return 0;
     struct core_refusal why = v->refusal;
     int rc = finish_leftovers(c, v);
     v->refusal = why;

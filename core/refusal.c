@@ -2,8 +2,8 @@
 /* R10: every refusal says why, in release builds. */
 #include "internal.h"
 
-int refuse(const struct core *c, struct core_vcpu *v, int error, enum core_reason reason,
-           unsigned rule, struct refuse_about about)
+RARE int refuse(const struct core *c, struct core_vcpu *v, int error, enum core_reason reason,
+                unsigned rule, struct refuse_about about)
 {
     bool known = frame_exists(c, about.frame);
     v->refusal = (struct core_refusal){
@@ -19,7 +19,7 @@ int refuse(const struct core *c, struct core_vcpu *v, int error, enum core_reaso
     return error;
 }
 
-void refuse_step(struct core_vcpu *v, mfn_t table, unsigned level, unsigned slot)
+RARE void refuse_step(struct core_vcpu *v, mfn_t table, unsigned level, unsigned slot)
 {
     struct core_refusal *r = &v->refusal;
     if (r->steps == sizeof(r->path) / sizeof(r->path[0]))

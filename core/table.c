@@ -5,6 +5,25 @@
  */
 #include "internal.h"
 
+/* Most entries of most tables are empty: they hold nothing, and are passed over without a pause.
+ * The first present entry at or after `slot`; ENTRIES: none. */
+static unsigned next_present(struct core *c, mfn_t m, unsigned slot)
+{
+    const uint64_t *table = glue_frame(c, m);
+    while (slot < ENTRIES && !pte_present(entry_load(&table[slot])))
+        slot++;
+    return slot;
+}
+
+/* One more than the last present entry below `end`; 0: none. */
+static unsigned last_present(struct core *c, mfn_t m, unsigned end)
+{
+    const uint64_t *table = glue_frame(c, m);
+    while (end > 0 && !pte_present(entry_load(&table[end - 1])))
+        end--;
+    return end;
+}
+
 /* Takes what one entry needs, and leaves the entry in the form the hardware may see (R3). */
 static int validate_entry(struct core *c, struct core_vcpu *v, const struct core_domain *d, mfn_t m,
                           unsigned level, unsigned slot)
@@ -51,7 +70,7 @@ int table_validate(struct core *c, struct core_vcpu *v, mfn_t m, unsigned level,
     int mended = mend_seam(c, v, m, level, *held);
     if (mended)
         return mended;
-    for (; *held < ENTRIES; ++*held) {
+    for (; (*held = next_present(c, m, *held)) < ENTRIES; ++*held) {
         if (pause_here(c, v))
             return CORE_RESTART;
         int rc = validate_entry(c, v, d, m, level, *held);
@@ -66,7 +85,7 @@ int table_validate(struct core *c, struct core_vcpu *v, mfn_t m, unsigned level,
 
 int table_release(struct core *c, struct core_vcpu *v, mfn_t m, unsigned level, unsigned *held)
 {
-    for (; *held > 0; --*held) {
+    for (; (*held = last_present(c, m, *held)) > 0; --*held) {
         if (pause_here(c, v))
             return CORE_RESTART;
         unsigned slot = *held - 1;

@@ -117,13 +117,28 @@ static int type_try_get(struct core *c, struct core_vcpu *v, mfn_t m, enum frame
     return swap_use(c, m, &use, use + 1) ? 0 : AGAIN;
 }
 
-int type_get(struct core *c, struct core_vcpu *v, mfn_t m, enum frame_type t)
+/* Of that type, fit for it, nobody at work on it, and the counter has room? */
+static bool has_room_as(uint64_t use, enum frame_type t)
+{
+    return (use & ~(USE_COUNT | USE_PINNED | USE_LOCKED)) == (use_of_type(t) | USE_VALIDATED) &&
+           use_count(use) < USE_COUNT;
+}
+
+static RARE int type_get_anew(struct core *c, struct core_vcpu *v, mfn_t m, enum frame_type t)
 {
     int rc;
     do
         rc = type_try_get(c, v, m, t);
     while (rc == AGAIN);
     return rc;
+}
+
+int type_get(struct core *c, struct core_vcpu *v, mfn_t m, enum frame_type t)
+{
+    uint64_t use = load_use(c, m);
+    if (has_room_as(use, t) && swap_use(c, m, &use, use + 1)) /* nearly always */
+        return 0;
+    return type_get_anew(c, v, m, t);
 }
 
 /* The last use of a validated, or half released, table ends. */
@@ -143,6 +158,10 @@ static int type_try_put(struct core *c, struct core_vcpu *v, mfn_t m)
 {
     uint64_t use = load_use(c, m);
     bool last = use_count(use) == 1 && !(use & USE_BUSY);
+    if (last && (use & USE_LOCKED)) {
+        glue_relax(); /* whoever changes an entry of it relies on that use */
+        return AGAIN;
+    }
     if (last && type_is_table(use_type(use)))
         return type_release(c, v, m, use);
     if (last)
@@ -150,13 +169,21 @@ static int type_try_put(struct core *c, struct core_vcpu *v, mfn_t m)
     return swap_use(c, m, &use, use - 1) ? 0 : AGAIN;
 }
 
-int type_put(struct core *c, struct core_vcpu *v, mfn_t m)
+static RARE int type_put_last(struct core *c, struct core_vcpu *v, mfn_t m)
 {
     int rc;
     do
         rc = type_try_put(c, v, m);
     while (rc == AGAIN);
     return rc;
+}
+
+int type_put(struct core *c, struct core_vcpu *v, mfn_t m)
+{
+    uint64_t use = load_use(c, m);
+    if (use_count(use) > 1 && swap_use(c, m, &use, use - 1))
+        return 0;
+    return type_put_last(c, v, m);
 }
 
 int use_get(struct core *c, struct core_vcpu *v, const struct core_domain *d, mfn_t m,
@@ -186,7 +213,7 @@ void leave_orphan(struct core_vcpu *v, mfn_t m)
     leave(v, m, false);
 }
 
-void use_put_later(struct core *c, struct core_vcpu *v, mfn_t m)
+APART void use_put_later(struct core *c, struct core_vcpu *v, mfn_t m)
 {
     uint64_t use = load_use(c, m);
     while (type_is_table(use_type(use))) {
@@ -202,7 +229,7 @@ void use_put_later(struct core *c, struct core_vcpu *v, mfn_t m)
     use_put(c, v, m);
 }
 
-int finish_leftovers(struct core *c, struct core_vcpu *v)
+RARE int finish_leftovers(struct core *c, struct core_vcpu *v)
 {
     while (v->leftovers > 0) {
         struct core_leftover l = v->leftover[v->leftovers - 1];
@@ -216,29 +243,29 @@ int finish_leftovers(struct core *c, struct core_vcpu *v)
     return 0;
 }
 
-unsigned table_lock(struct core *c, mfn_t m)
+unsigned table_lock(struct core *c, struct core_vcpu *v, const struct core_domain *d, mfn_t m)
 {
-    uint64_t use = load_use(c, m);
-    for (;;) {
-        if (!type_is_table(use_type(use)) || !(use & USE_VALIDATED) || use_count(use) == 0 ||
-            use_count(use) == USE_COUNT)
-            return 0;
-        if (use & USE_LOCKED) {
+    uint64_t use = frame_exists(c, m) ? load_use(c, m) : 0;
+    do {
+        while (use & USE_LOCKED) {
             glue_relax();
             use = load_use(c, m);
-            continue;
         }
-        if (swap_use(c, m, &use, (use | USE_LOCKED) + 1))
-            return use_type(use);
-    }
+        if (!type_is_table(use_type(use)) || !(use & USE_VALIDATED) || use_count(use) == 0)
+            return 0;
+    } while (!swap_use(c, m, &use, use | USE_LOCKED));
+    v->locked = m;
+    if (hold_owner(load_hold(c, m)) == owner_of_domain(d))
+        return use_type(use);
+    table_unlock(c, v);
+    return 0;
 }
 
-void table_unlock(struct core *c, struct core_vcpu *v, mfn_t m)
+void table_unlock(struct core *c, struct core_vcpu *v)
 {
-    uint64_t use = load_use(c, m);
-    while (!swap_use(c, m, &use, use & ~USE_LOCKED))
-        ;
-    use_put_later(c, v, m);
+    mfn_t m = v->locked;
+    v->locked = NO_MFN;
+    __atomic_and_fetch((uint64_t *)&frame_at(c, m)->use, ~USE_LOCKED, __ATOMIC_RELEASE);
 }
 
 /* ---- looking */

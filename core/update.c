@@ -18,47 +18,69 @@ static unsigned slot_of(uint64_t address)
 }
 
 /* The place is in no table: an 8-byte store, for which the frame must be writable meanwhile. */
-static int store_plain(struct core *c, struct core_vcpu *v, mfn_t m, unsigned slot, uint64_t val)
+static APART int store_plain(struct core *c, struct core_vcpu *v, const struct core_domain *d,
+                             mfn_t m, unsigned slot, uint64_t val)
 {
-    int rc = type_get(c, v, m, TYPE_WRITABLE);
+    int rc = use_get(c, v, d, m, TYPE_WRITABLE);
     if (rc)
         return rc;
     entry_store(&glue_frame(c, m)[slot], val);
-    type_put(c, v, m);
+    use_put(c, v, m);
     return 0;
+}
+
+/* The L1 table that an element of a batch changed stays locked for the next one, which is mostly
+ * about the same table. */
+static void close_table(struct core *c, struct core_vcpu *v)
+{
+    if (!mfn_eq(v->locked, NO_MFN))
+        table_unlock(c, v);
+}
+
+static int refused_at(struct core_vcpu *v, int rc, mfn_t m, unsigned level, unsigned slot)
+{
+    if (rc && rc != CORE_RESTART)
+        refuse_step(v, m, level, slot);
+    return rc;
+}
+
+static APART int update_upper(struct core *c, struct core_vcpu *v, struct core_domain *pt_domain,
+                              struct core_domain *frame_domain, mfn_t m, unsigned level,
+                              unsigned slot, const struct entry_change *change)
+{
+    int rc = frame_domain != pt_domain
+                 ? refuse(c, v, CORE_EINVAL, REASON_NO_RIGHT, 8, ABOUT(.frame = m))
+                 : entry_change_upper(c, v, pt_domain, m, level, slot, change);
+    table_unlock(c, v);
+    return refused_at(v, rc, m, level, slot);
 }
 
 static int update_entry(struct core *c, struct core_vcpu *v, struct core_domain *pt_domain,
                         struct core_domain *frame_domain, const struct core_update *u)
 {
     mfn_t m = maddr_frame((maddr_t){u->ptr});
-    unsigned slot = slot_of(u->ptr);
-    if (slot >= ENTRIES)
-        return refuse(c, v, CORE_EINVAL, REASON_BAD_ADDRESS, 3, NO_FRAME(.value = u->ptr));
-    if (!ref_get(c, v, pt_domain, m))
-        return CORE_EINVAL;
-    unsigned level = table_lock(c, m);
-    if (level == 0) {
-        int rc = store_plain(c, v, m, slot, u->val);
-        ref_put(c, m);
-        return rc;
-    }
-    struct entry_change change = {
+    unsigned slot = slot_of(u->ptr), level = TYPE_L1;
+    const struct entry_change change = {
         .value = u->val,
         .keep_ad = (u->ptr & UPDATE_COMMAND_BITS) == UPDATE_PRESERVE_AD,
         .frame_domain = frame_domain,
     };
-    int rc = level > TYPE_L1 && frame_domain != pt_domain
-                 ? refuse(c, v, CORE_EINVAL, REASON_NO_RIGHT, 8, ABOUT(.frame = m))
-                 : entry_change(c, v, pt_domain, m, level, slot, &change);
-    if (rc && rc != CORE_RESTART)
-        refuse_step(v, m, level, slot);
-    table_unlock(c, v, m);
-    return rc;
+    if (slot >= ENTRIES)
+        return refuse(c, v, CORE_EINVAL, REASON_BAD_ADDRESS, 3, NO_FRAME(.value = u->ptr));
+    if (!mfn_eq(v->locked, m)) {
+        close_table(c, v);
+        level = table_lock(c, v, pt_domain, m);
+    }
+    if (level == 0)
+        return store_plain(c, v, pt_domain, m, slot, u->val);
+    if (level > TYPE_L1)
+        return update_upper(c, v, pt_domain, frame_domain, m, level, slot, &change);
+    int rc = entry_change_l1(c, v, pt_domain, m, slot, &change);
+    return refused_at(v, rc, m, level, slot);
 }
 
-static int update_m2p(struct core *c, struct core_vcpu *v, struct core_domain *frame_domain,
-                      const struct core_update *u)
+static APART int update_m2p(struct core *c, struct core_vcpu *v, struct core_domain *frame_domain,
+                            const struct core_update *u)
 {
     mfn_t m = maddr_frame((maddr_t){u->ptr});
     if (!ref_get(c, v, frame_domain, m))
@@ -85,55 +107,51 @@ static int update_one(struct core *c, struct core_vcpu *v, struct core_domain *p
     }
 }
 
-int core_mmu_update(struct core *c, struct core_vcpu *v, struct core_domain *pt_domain,
-                    struct core_domain *frame_domain, const struct core_update *u, unsigned n,
-                    unsigned *done)
+HOT int core_mmu_update(struct core *c, struct core_vcpu *v, struct core_domain *pt_domain,
+                        struct core_domain *frame_domain, const struct core_update *u, unsigned n,
+                        unsigned *done)
 {
+    int rc = 0;
     for (*done = 0; *done < n; ++*done) {
         if (v->leftovers > 0 || pause_here(c, v)) {
-            int rc = finish_leftovers(c, v);
+            close_table(c, v);
+            rc = finish_leftovers(c, v);
             if (rc || pause_here(c, v))
                 return CORE_RESTART;
         }
-        int rc = update_one(c, v, pt_domain, frame_domain, &u[*done]);
+        rc = update_one(c, v, pt_domain, frame_domain, &u[*done]);
         if (rc)
-            return rc;
+            break;
         v->steps++;
     }
-    return 0;
+    close_table(c, v);
+    return rc;
 }
 
 /* Changes entry `slot` of m if m is an L1 table of the vCPU's domain. */
 static int change_l1(struct core *c, struct core_vcpu *v, mfn_t m, unsigned slot,
                      const struct entry_change *change)
 {
-    if (slot >= ENTRIES || !ref_get(c, v, v->domain, m))
-        return refuse(c, v, CORE_EINVAL, REASON_NOT_A_TABLE, 2, ABOUT(.frame = m));
-    unsigned level = table_lock(c, m);
-    int rc = level == TYPE_L1 ? entry_change(c, v, v->domain, m, level, slot, change)
+    unsigned level = slot < ENTRIES ? table_lock(c, v, v->domain, m) : 0;
+    int rc = level == TYPE_L1 ? entry_change_l1(c, v, v->domain, m, slot, change)
                               : refuse(c, v, CORE_EINVAL, REASON_NOT_A_TABLE, 2, ABOUT(.frame = m));
-    if (rc && rc != CORE_RESTART)
-        refuse_step(v, m, TYPE_L1, slot);
     if (level)
-        table_unlock(c, v, m);
-    else
-        ref_put(c, m);
-    return rc;
+        table_unlock(c, v);
+    return refused_at(v, rc, m, TYPE_L1, slot);
 }
 
-int core_update_va(struct core *c, struct core_vcpu *v, struct core_domain *frame_domain, gva_t va,
-                   uint64_t val)
+HOT int core_update_va(struct core *c, struct core_vcpu *v, struct core_domain *frame_domain,
+                       gva_t va, uint64_t val)
 {
-    struct core_walk w;
-    core_walk(c, v->kernel_root, va, &w);
-    if (w.level != TYPE_L1)
+    maddr_t at;
+    if (!core_find_l1(c, v->kernel_root, va, &at))
         return refuse(c, v, CORE_EINVAL, REASON_NO_L1, 3, NO_FRAME(.value = va.a));
-    maddr_t at = w.at[TYPE_L1].at;
     struct entry_change change = {.value = val, .frame_domain = frame_domain};
     return change_l1(c, v, maddr_frame(at), slot_of(at.a), &change);
 }
 
-int core_write_l1(struct core *c, struct core_vcpu *v, maddr_t at, uint64_t val, uint64_t *expected)
+HOT int core_write_l1(struct core *c, struct core_vcpu *v, maddr_t at, uint64_t val,
+                      uint64_t *expected)
 {
     if (at.a % sizeof(uint64_t))
         return refuse(c, v, CORE_EINVAL, REASON_BAD_ADDRESS, 3, NO_FRAME(.value = at.a));
@@ -143,49 +161,74 @@ int core_write_l1(struct core *c, struct core_vcpu *v, maddr_t at, uint64_t val,
 
 /* ---- walking */
 
-static unsigned table_bits(void)
-{
-    return (unsigned)__builtin_ctz(ENTRIES);
-}
+#define TABLE_BITS ((unsigned)__builtin_ctz(ENTRIES))
 
 static bool is_canonical(gva_t va)
 {
-    unsigned bits = PAGE_SHIFT_4K + 4 * table_bits();
-    uint64_t top = (uint64_t)((int64_t)va.a >> (bits - 1));
-    return top == 0 || top == ~0ull;
+    int64_t top = (int64_t)va.a >> (PAGE_SHIFT_4K + 4 * TABLE_BITS - 1);
+    return top == 0 || top == -1;
 }
 
-static unsigned walk_slot(gva_t va, unsigned level)
+/* Is m a table with its references taken, and thus in use, whose type is in `wanted`? Anything else
+ * is not read. */
+static inline bool is_table_as(const struct core *c, mfn_t m, uint64_t wanted)
 {
-    return (unsigned)(va.a >> (PAGE_SHIFT_4K + (level - 1) * table_bits())) & (ENTRIES - 1);
-}
-
-/* Is m a table of that level with its references taken? Anything else is not read. */
-static bool is_table_at(const struct core *c, mfn_t m, unsigned level)
-{
-    if (!frame_exists(c, m))
-        return false;
-    uint64_t use = load_use(c, m);
-    return use_type(use) == level && (use & USE_VALIDATED) && use_count(use) > 0;
+    return frame_exists(c, m) && (load_use(c, m) & (USE_TYPE | USE_VALIDATED)) == wanted;
 }
 
 bool core_walk(struct core *c, mfn_t root, gva_t va, struct core_walk *w)
 {
-    *w = (struct core_walk){.level = TYPE_L4 + 1};
+    uint64_t wanted = use_of_type(TYPE_L4) | USE_VALIDATED;
+    unsigned shift = PAGE_SHIFT_4K + 3 * TABLE_BITS;
     mfn_t m = root;
+    w->level = TYPE_L4 + 1;
+    w->present = false;
+    if (!is_canonical(va))
+        return false;
     for (unsigned level = TYPE_L4; level >= TYPE_L1; level--) {
-        if (!is_canonical(va) || !is_table_at(c, m, level) || !glue_frame(c, m))
+        const uint64_t *table = is_table_as(c, m, wanted) ? glue_frame(c, m) : NULL;
+        if (!table)
             return false;
-        unsigned slot = walk_slot(va, level);
+        unsigned slot = (unsigned)(va.a >> shift) & (ENTRIES - 1);
+        uint64_t e = entry_load(&table[slot]);
         w->level = level;
         w->at[level].at = mfn_address(m, slot * (unsigned)sizeof(uint64_t));
-        w->at[level].entry = entry_load(&glue_frame(c, m)[slot]);
-        w->present = pte_present(w->at[level].entry);
-        if (!w->present)
+        w->at[level].entry = e;
+        if (!pte_present(e))
             return false;
-        m = pte_frame(w->at[level].entry);
+        m = pte_frame(e);
+        wanted -= use_of_type(1);
+        shift -= TABLE_BITS;
     }
+    w->present = true;
     return true;
+}
+
+bool core_find_l1(const struct core *c, mfn_t root, gva_t va, maddr_t *at)
+{
+    uint64_t wanted = use_of_type(TYPE_L4) | USE_VALIDATED;
+    unsigned shift = PAGE_SHIFT_4K + 3 * TABLE_BITS;
+    mfn_t m = root;
+    if (!is_canonical(va))
+        return false;
+#pragma GCC unroll 4
+    for (unsigned level = TYPE_L4; level >= TYPE_L1; level--) {
+        const uint64_t *table = is_table_as(c, m, wanted) ? glue_frame((struct core *)c, m) : NULL;
+        if (!table)
+            return false;
+        unsigned slot = (unsigned)(va.a >> shift) & (ENTRIES - 1);
+        if (level == TYPE_L1) {
+            *at = mfn_address(m, slot * (unsigned)sizeof(uint64_t));
+            return true;
+        }
+        uint64_t e = entry_load(&table[slot]);
+        if (!pte_present(e))
+            return false;
+        m = pte_frame(e);
+        wanted -= use_of_type(1);
+        shift -= TABLE_BITS;
+    }
+    return false;
 }
 
 /* ---- content of pages */

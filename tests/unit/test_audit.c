@@ -306,7 +306,8 @@ static void test_an_orphan_is_a_holder(void **state)
     (void)state;
     mfn_t l1 = frame(), data = frame();
     put(l1, 0, RW(data));
-    world_pause(w, PAUSE_AT, 4);
+    put(l1, 5, RW(data));
+    world_pause(w, PAUSE_AT, 1);
     begin(v);
     assert_int_equal(core_pin(c, v, d, l1, 1), CORE_RESTART);
     assert_true(world_audit(w));

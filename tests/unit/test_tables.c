@@ -133,14 +133,18 @@ static void test_r4_the_second_use_validates_nothing(void **state)
     end(v);
 }
 
-static void test_r4_work_is_counted_in_entries(void **state)
+static void test_r4_work_is_counted_in_present_entries(void **state)
 {
     (void)state;
-    mfn_t l1 = frame();
-    begin(v);
-    assert_int_equal(core_pin(c, v, d, l1, 1), 0);
-    assert_int_equal(v->steps, WORLD_TABLE_ENTRIES);
-    end(v);
+    mfn_t l1 = frame(), data = frame();
+    for (unsigned present = 0; present < WORLD_TABLE_ENTRIES; present++) {
+        begin(v);
+        assert_int_equal(core_pin(c, v, d, l1, 1), 0);
+        assert_int_equal(v->steps, present);
+        end(v);
+        assert_int_equal(unpin(l1), 0);
+        put(l1, WORLD_TABLE_ENTRIES - 1 - present, RO(data));
+    }
 }
 
 /* ---- a pause at every point */
@@ -205,11 +209,11 @@ static void test_r4_every_step_may_be_the_last_before_a_pause(void **state)
     world_pause(w, PAUSE_ALWAYS, 0);
     restarts = 0;
     assert_int_equal(insist(request_pin_l4, t.l4), 0);
-    assert_true(restarts > 20);
+    assert_true(restarts >= 10);
     assert_wide_in_use(&t);
     restarts = 0;
     assert_int_equal(insist(request_unpin, t.l4), 0);
-    assert_true(restarts > 20);
+    assert_true(restarts >= 6);
     assert_wide_unused(&t);
 }
 
@@ -280,7 +284,7 @@ static void test_r4_undoing_an_orphan_pauses_too(void **state)
 {
     (void)state;
     struct wide t = wide();
-    world_pause(w, PAUSE_AT, 40);
+    world_pause(w, PAUSE_AT, 16);
     assert_int_equal(attempt(request_pin_l4, t.l4), CORE_RESTART);
     assert_true(use_is_orphan(load_use(c, t.l4)));
     world_pause(w, PAUSE_ALWAYS, 0);
@@ -313,7 +317,8 @@ static void test_r4_an_orphan_outlives_the_allocation(void **state)
     assert_int_equal(pin(l1, 1), 0);
     assert_int_equal(decrease(m), 0);
     put(m, 0, RW(data));
-    world_pause(w, PAUSE_AT, 3);
+    put(m, 5, RW(data));
+    world_pause(w, PAUSE_AT, 1);
     begin(v);
     assert_int_equal(core_pin(c, v, d, m, 1), CORE_RESTART);
     end(v);
@@ -340,6 +345,29 @@ static void test_r4_another_vcpu_finishes_what_one_began(void **state)
         assert_int_equal(insist(request_pin_l4, t.l4), rc == 0 ? CORE_EINVAL : 0);
         assert_frame(t.l4, TYPE_L4, 2, 5);
     }
+}
+
+/*
+ * Changing an entry of a table may undo an orphan, and that orphan may hold the table's last use.
+ * The table is locked then by the very vCPU that would have to wait for the lock before it lets that
+ * use go: it hung. The use is left over instead, until the table is unlocked.
+ */
+static void test_r4_an_orphan_that_holds_the_locked_table_is_undone(void **state)
+{
+    (void)state;
+    mfn_t orphan = frame(), l2 = frame();
+    put(orphan, 0, RO(l2));
+    put(orphan, 5, RO(frame()));
+    world_pause(w, PAUSE_AT, 1);
+    begin(v);
+    assert_int_equal(core_pin(c, v, d, orphan, 3), CORE_RESTART);
+    end(v);
+    assert_true(use_is_orphan(load_use(c, orphan)));
+    assert_frame(l2, TYPE_L2, 1, 2);
+    world_pause(w, PAUSE_NEVER, 0);
+    assert_int_equal(update(l2, 0, RO(orphan)), 0); /* wanted as L1, which it can be */
+    assert_frame(l2, TYPE_L2, 0, 1);
+    assert_frame(orphan, TYPE_L1, 0, 1);
 }
 
 /* ---- a release that pauses while others want the table back */
@@ -401,6 +429,7 @@ static void test_r4_what_cannot_be_made_whole_is_refused(void **state)
     unsigned refused = 0;
     for (uint64_t at = 0; next_round(&at);) {
         struct tree t = tree();
+        put(t.l1, 0, RO(frame())); /* which the release drops after the other entry */
         assert_int_equal(pin(t.l4, 4), 0);
         world_pause(w, PAUSE_AT, at);
         begin(v);
@@ -524,7 +553,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_r4_validation_takes_everything_and_release_gives_it_back),
         TEST(test_r4_the_second_use_validates_nothing),
-        TEST(test_r4_work_is_counted_in_entries),
+        TEST(test_r4_work_is_counted_in_present_entries),
         TEST(test_r4_pin_pauses_at_every_point_and_goes_on),
         TEST(test_r4_unpin_pauses_at_every_point_and_goes_on),
         TEST(test_r4_load_root_pauses_at_every_point_and_goes_on),
@@ -536,6 +565,7 @@ int main(void)
         TEST(test_r4_undoing_an_orphan_pauses_too),
         TEST(test_r4_an_orphan_can_be_given_away),
         TEST(test_r4_an_orphan_outlives_the_allocation),
+        TEST(test_r4_an_orphan_that_holds_the_locked_table_is_undone),
         TEST(test_r4_another_vcpu_finishes_what_one_began),
         TEST(test_r4_a_table_wanted_back_is_made_whole_below_too),
         TEST(test_r4_a_part_wanted_back_is_made_whole),
