@@ -8,7 +8,9 @@
  */
 #include "asm.h"
 #include "cpu.h"
+#include "guestword.h"
 #include "machine.h"
+#include "string.h"
 #include "traps.h"
 
 #define FRAME_WORDS_MAX     12u
@@ -20,7 +22,8 @@
 
 /* How one bounce differs from another. */
 struct bounce {
-    const char *what;
+    const char *what; /* NULL: exception or interrupt `vector` */
+    unsigned vector;
     uint64_t handler;
     bool mask_events;
     bool has_error;
@@ -80,8 +83,9 @@ static unsigned add_selectors(uint64_t *frame, unsigned n)
     return n;
 }
 
-static unsigned make_frame(const struct vcpu *v, const struct regs *r, const struct bounce *b,
-                           bool was_kernel, uint64_t frame[FRAME_WORDS_MAX])
+static inline __attribute__((always_inline)) unsigned
+make_frame(const struct vcpu *v, const struct regs *r, const struct bounce *b, bool was_kernel,
+           uint64_t frame[FRAME_WORDS_MAX])
 {
     unsigned n = 0;
 
@@ -99,17 +103,57 @@ static unsigned make_frame(const struct vcpu *v, const struct regs *r, const str
     return n;
 }
 
-static _Noreturn void no_handler(struct vcpu *v, struct regs *r, const struct bounce *b)
+static void name_bounce(char *to, unsigned size, const char *what, unsigned vector,
+                        uint32_t error_code)
 {
-    uint64_t address = v->info->arch.cr2;
-
-    if (b->page_fault)
-        domain_kill(v, r, gva(address), "the guest has no handler for %s at rip %lx, address %lx",
-                    b->what, r->rip, address);
-    domain_kill(v, r, gva(r->rip), "the guest has no handler for %s at rip %lx", b->what, r->rip);
+    if (what)
+        copy_string(to, what, size);
+    else
+        format(to, size, "trap %u (error %x)", vector, error_code);
 }
 
-static void deliver(struct vcpu *v, struct regs *r, const struct bounce *b)
+/* In these two the parts of the bounce come one by one: by its address it would have to be in
+ * memory whenever one is made. */
+static _Noreturn __attribute__((noinline, cold)) void
+no_handler(struct vcpu *v, struct regs *r, const char *known_as, unsigned vector,
+           uint32_t error_code, bool page_fault)
+{
+    uint64_t address = v->info->arch.cr2;
+    char what[32];
+
+    name_bounce(what, sizeof(what), known_as, vector, error_code);
+    if (page_fault)
+        domain_kill(v, r, gva(address), "the guest has no handler for %s at rip %lx, address %lx",
+                    what, r->rip, address);
+    domain_kill(v, r, gva(r->rip), "the guest has no handler for %s at rip %lx", what, r->rip);
+}
+
+static _Noreturn __attribute__((noinline, cold)) void no_stack(struct vcpu *v, struct regs *r,
+                                                               const char *known_as,
+                                                               unsigned vector, uint32_t error_code,
+                                                               uint64_t sp)
+{
+    char what[32];
+
+    name_bounce(what, sizeof(what), known_as, vector, error_code);
+    domain_kill(v, r, gva(sp), "the guest's stack at %lx cannot take the frame for %s", sp, what);
+}
+
+static inline __attribute__((always_inline)) bool
+write_frame(uint64_t sp, const uint64_t frame[FRAME_WORDS_MAX], unsigned words)
+{
+    if (!guest_range_ok(gva(sp), words * sizeof(frame[0])))
+        return false;
+#pragma GCC unroll 12
+    for (unsigned i = 0; i < words; i++)
+        if (!guest_word_put(sp + i * sizeof(frame[0]), frame[i]))
+            return false;
+    return true;
+}
+
+/* Compiled into each kind of bounce, most of which it knows beforehand. */
+static inline __attribute__((always_inline)) void deliver(struct vcpu *v, struct regs *r,
+                                                          const struct bounce *b)
 {
     bool was_kernel = v->in_kernel;
     uint64_t frame[FRAME_WORDS_MAX];
@@ -117,15 +161,13 @@ static void deliver(struct vcpu *v, struct regs *r, const struct bounce *b)
     uint64_t sp;
 
     if (!b->handler)
-        no_handler(v, r, b);
+        no_handler(v, r, b->what, b->vector, b->error_code, b->page_fault);
     words = make_frame(v, r, b, was_kernel, frame);
     sp = (was_kernel ? r->rsp : v->kernel_sp) & ~(uint64_t)(STACK_ALIGNMENT - 1);
     sp -= words * sizeof(frame[0]);
     enter_guest_kernel(v);
-    if (!copy_to_guest(gva(sp), frame, words * sizeof(frame[0])))
-        domain_kill(v, r, gva(sp), "the guest's stack at %lx cannot take the frame for %s", sp,
-                    b->what);
-
+    if (!write_frame(sp, frame, words))
+        no_stack(v, r, b->what, b->vector, b->error_code, sp);
     if (b->mask_events)
         v->info->evtchn_upcall_mask = 1;
     r->rip = b->handler;
@@ -143,38 +185,39 @@ static bool pushes_error(unsigned vector)
            vector == TRAP_CP;
 }
 
-static void deliver_trap(struct vcpu *v, struct regs *r, unsigned vector, bool has_error,
-                         uint32_t error_code)
-{
-    const struct guest_trap *t = &v->traps[vector];
-    char what[32];
-
-    format(what, sizeof(what), "trap %u (error %x)", vector, error_code);
-    deliver(v, r,
-            &(struct bounce){.what = what,
-                             .handler = t->address,
-                             .mask_events = t->mask_events,
-                             .has_error = has_error,
-                             .error_code = error_code,
-                             .page_fault = has_error && vector == TRAP_PF});
-}
-
-void bounce_exception(struct vcpu *v, struct regs *r, unsigned vector, uint32_t error_code,
-                      uint64_t fault_address)
+void bounce_exception(struct vcpu *v, struct regs *r, unsigned vector, uint32_t error_code)
 {
     mailbox.verdict.exceptions_bounced++;
-    if (vector == TRAP_PF) {
-        /* Rings do not tell the modes apart, so neither does the CPU's error code. */
-        error_code = v->in_kernel ? error_code & ~PFEC_USER : error_code | PFEC_USER;
-        v->info->arch.cr2 = fault_address;
-    }
-    deliver_trap(v, r, vector, pushes_error(vector), error_code);
+    deliver(v, r,
+            &(struct bounce){.vector = vector,
+                             .handler = v->traps[vector].address,
+                             .mask_events = v->traps[vector].mask_events,
+                             .has_error = pushes_error(vector),
+                             .error_code = error_code});
+}
+
+void bounce_page_fault(struct vcpu *v, struct regs *r, uint32_t error_code, uint64_t address)
+{
+    mailbox.verdict.exceptions_bounced++;
+    v->info->arch.cr2 = address;
+    /* Rings do not tell the modes apart, so neither does the CPU's error code. */
+    deliver(v, r,
+            &(struct bounce){.vector = TRAP_PF,
+                             .handler = v->traps[TRAP_PF].address,
+                             .mask_events = v->traps[TRAP_PF].mask_events,
+                             .has_error = true,
+                             .error_code =
+                                 v->in_kernel ? error_code & ~PFEC_USER : error_code | PFEC_USER,
+                             .page_fault = true});
 }
 
 void bounce_interrupt(struct vcpu *v, struct regs *r, unsigned vector)
 {
     mailbox.verdict.exceptions_bounced++;
-    deliver_trap(v, r, vector, false, 0);
+    deliver(v, r,
+            &(struct bounce){.vector = vector,
+                             .handler = v->traps[vector].address,
+                             .mask_events = v->traps[vector].mask_events});
 }
 
 void bounce_event(struct vcpu *v, struct regs *r)
@@ -202,7 +245,7 @@ void bounce_syscall(struct vcpu *v, struct regs *r)
         return;
     }
     r->rip -= 2;
-    bounce_exception(v, r, TRAP_UD, 0, 0);
+    bounce_exception(v, r, TRAP_UD, 0);
 }
 
 void bounce_failsafe(struct vcpu *v, struct regs *r)
@@ -216,29 +259,50 @@ void bounce_failsafe(struct vcpu *v, struct regs *r)
 
 /* ---- HYPERVISOR_iret */
 
-struct iret_frame {
-    uint64_t rax, r11, rcx, flags, rip, cs, rflags, rsp, ss;
+/* The guest's frame, in this order from its stack pointer up. */
+enum iret_word {
+    IRET_RAX,
+    IRET_R11,
+    IRET_RCX,
+    IRET_FLAGS,
+    IRET_RIP,
+    IRET_CS,
+    IRET_RFLAGS,
+    IRET_RSP,
+    IRET_SS,
+    IRET_WORDS
 };
+
+static bool read_iret_frame(uint64_t f[IRET_WORDS], uint64_t sp)
+{
+    if (!guest_range_ok(gva(sp), IRET_WORDS * sizeof(f[0])))
+        return false;
+#pragma GCC unroll 9
+    for (unsigned i = 0; i < IRET_WORDS; i++)
+        if (!guest_word_get(&f[i], sp + i * sizeof(f[0])))
+            return false;
+    return true;
+}
 
 void guest_iret(struct vcpu *v, struct regs *r)
 {
-    struct iret_frame f;
+    uint64_t f[IRET_WORDS];
 
-    if (!copy_from_guest(&f, gva(r->rsp), sizeof(f)))
+    if (!read_iret_frame(f, r->rsp))
         domain_kill(v, r, gva(r->rsp), "iret: the frame at %lx is not readable", r->rsp);
-    if ((f.cs & SELECTOR_RPL) == SELECTOR_RPL) {
+    if ((f[IRET_CS] & SELECTOR_RPL) == SELECTOR_RPL) {
         if (mfn_eq(v->mem.user_root, NO_MFN))
-            domain_kill(v, r, gva(f.rip), "iret to user mode without a user page table");
+            domain_kill(v, r, gva(f[IRET_RIP]), "iret to user mode without a user page table");
         enter_guest_user(v);
         first_user_entry(v);
     }
-    r->rax = f.rax;
-    r->r11 = f.r11;
-    r->rcx = f.rcx;
-    r->rip = f.rip;
-    r->cs = (uint16_t)f.cs | SELECTOR_RPL;
-    r->rflags = (f.rflags & ~RFLAGS_NEVER) | RFLAGS_IF | RFLAGS_ONE;
-    r->rsp = f.rsp;
-    r->ss = (uint16_t)f.ss | SELECTOR_RPL;
-    v->info->evtchn_upcall_mask = !(f.rflags & RFLAGS_IF);
+    r->rax = f[IRET_RAX];
+    r->r11 = f[IRET_R11];
+    r->rcx = f[IRET_RCX];
+    r->rip = f[IRET_RIP];
+    r->cs = (uint16_t)f[IRET_CS] | SELECTOR_RPL;
+    r->rflags = (f[IRET_RFLAGS] & ~RFLAGS_NEVER) | RFLAGS_IF | RFLAGS_ONE;
+    r->rsp = f[IRET_RSP];
+    r->ss = (uint16_t)f[IRET_SS] | SELECTOR_RPL;
+    v->info->evtchn_upcall_mask = !(f[IRET_RFLAGS] & RFLAGS_IF);
 }

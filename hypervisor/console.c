@@ -18,6 +18,7 @@ void serial_input_arrived(unsigned line)
         input_waits = true;
     else
         channel_input();
+    attend();
 }
 
 bool console_input_waits(void)

@@ -10,7 +10,8 @@
 #define DESC_PAGE(offset) ((offset) / PAGE_BYTES)
 #define DESC_FLAGS        (PTE_PRESENT | PTE_ACCESSED | PTE_DIRTY | PTE_NX)
 #define LDT_TYPE          0x82ull /* present, DPL 0, LDT */
-#define POLLS_OF_SERIAL   64u
+#define ASKS_OF_A_LOOK    64u
+#define ASKS_OF_SERIAL    4096u
 
 int load_selector_gs(uint16_t selector);
 
@@ -97,9 +98,13 @@ void cpu_load_gdt(struct vcpu *v)
     flush_descriptor_pages(0, CORE_GDT_FRAMES);
 }
 
+/* Most guests have no LDT most of the time: nothing is mapped then. */
 void cpu_unmap_ldt(struct vcpu *v)
 {
     (void)v;
+    if (!this_cpu()->ldt_mapped)
+        return;
+    this_cpu()->ldt_mapped = false;
     for (unsigned i = 0; i < CORE_LDT_FRAMES; i++)
         paging_map_descriptor(DESC_PAGE(DESCRIPTOR_LDT) + i, NO_MFN, 0);
     flush_descriptor_pages(DESC_PAGE(DESCRIPTOR_LDT), CORE_LDT_FRAMES);
@@ -126,6 +131,7 @@ void cpu_load_ldt(struct vcpu *v)
 
 void cpu_map_ldt_page(unsigned index, mfn_t m)
 {
+    this_cpu()->ldt_mapped = true;
     paging_map_descriptor(DESC_PAGE(DESCRIPTOR_LDT) + index, m, DESC_FLAGS | PTE_RW);
 }
 
@@ -194,15 +200,18 @@ void cpu_set_task_switched(struct vcpu *v, bool set)
 
 /* ---- interrupts: off in the hypervisor, taken on the way into the guest and when idle */
 
-/* The timer's due time tells without a look at the hardware; the serial lines are looked at now
- * and then, since port I/O is slow. */
+/* Asked at every entry of a table: most answers are "not yet", without a look. The timer's due time
+ * tells without asking the hardware; the serial lines are looked at now and then, since port I/O is
+ * slow. */
 bool cpu_interrupt_pending(void)
 {
     struct cpu *c = this_cpu();
 
+    if (++c->asked % ASKS_OF_A_LOOK)
+        return false;
     if (c->timer_due_ns && now_ns() >= c->timer_due_ns)
         return true;
-    return ++c->polls % POLLS_OF_SERIAL == 0 && serial_interrupt_waits();
+    return c->asked % ASKS_OF_SERIAL == 0 && serial_interrupt_waits();
 }
 
 void cpu_idle(void)

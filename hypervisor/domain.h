@@ -36,11 +36,6 @@ void event_unmask(struct domain *d, unsigned port);
 void event_virq(struct vcpu *v, unsigned virq);
 /* Marks an upcall as due on v and wakes it. */
 void event_notify(struct vcpu *v);
-static inline bool event_due(const struct vcpu *v)
-{
-    return *(volatile uint8_t *)&v->info->evtchn_upcall_pending &&
-           !*(volatile uint8_t *)&v->info->evtchn_upcall_mask;
-}
 
 /* ---- grant.c. Results are the ABI's GNTST_*. */
 
@@ -59,6 +54,9 @@ void grant_handle_put(struct domain *d, uint32_t handle);
 /* ---- sched.c */
 
 void vcpu_wake(struct vcpu *v);
+/* Has timers, console, channel, store, and whether v may run at all, looked at on the way back into
+ * the guest. Whoever gives reason for it must ask. */
+void attend(void);
 /* A timer of v was set or stopped. */
 void timers_changed(void);
 /* Accounts the time since the last change to v's present state, and enters `state`. */

@@ -6,9 +6,11 @@
 #include "emulate.h"
 
 #include "debugreg.h"
+#include "guestword.h"
 #include "log.h"
 #include "machine.h"
 #include "request.h"
+#include "string.h"
 #include "traps.h"
 
 #define FORCED_CPUID_BYTES 7u /* ud2, "xen", cpuid */
@@ -41,6 +43,11 @@ void fetch_instruction(const struct regs *r, struct insn_text *t)
 {
     unsigned in_page = PAGE_BYTES - (unsigned)(r->rip % PAGE_BYTES);
 
+    t->n = INSN_BYTES_MAX;
+    if (in_page >= INSN_TEXT_BYTES && guest_range_ok(gva(r->rip), INSN_TEXT_BYTES) &&
+        guest_word_get(&t->word[0], r->rip) && guest_word_get(&t->word[1], r->rip + 8))
+        return;
+    memset(t->byte, 0, sizeof(t->byte));
     t->n = in_page < INSN_BYTES_MAX ? in_page : INSN_BYTES_MAX;
     if (!copy_from_guest(t->byte, gva(r->rip), t->n))
         t->n = 0;

@@ -46,6 +46,22 @@
     addq $16, %rsp
     .endm
 
+    /* The same after C functions that change none of the guest's rbx, rbp and r12 to r15: these are
+     * what they were, as calls preserve them. */
+    .macro RESTORE_REGS_AFTER_CALL
+    addq $(6 * 8), %rsp
+    popq %r11
+    popq %r10
+    popq %r9
+    popq %r8
+    popq %rax
+    popq %rcx
+    popq %rdx
+    popq %rsi
+    popq %rdi
+    addq $16, %rsp
+    .endm
+
     .text
 
 /* ---- exceptions and interrupts: 256 stubs of 16 bytes, vector = (stub - trap_stubs) / 16 */
@@ -124,7 +140,7 @@ resume_guest:
 /* ---- SYSCALL: RCX = rip, R11 = rflags, the stack and GS are still the guest's. Each CPU has a
  * stub that knows its CPU's block by address. */
 
-    .macro SYSCALL_STUB cpu, selector, vector
+    .macro SYSCALL_STUB cpu, selector, vector, common
     .balign 64
     movq %rsp, (cpu_blocks + (\cpu + 1) * CPU_BLOCK_BYTES - CPU_SIZE + CPU_syscall_rsp)(%rip)
     leaq (cpu_blocks + (\cpu + 1) * CPU_BLOCK_BYTES - CPU_SIZE)(%rip), %rsp
@@ -135,7 +151,7 @@ resume_guest:
     pushq %rcx
     pushq $0
     pushq $\vector
-    jmp syscall_common
+    jmp \common
     .endm
 
     .balign 64
@@ -143,7 +159,7 @@ resume_guest:
 syscall_stubs:
     .set cpu, 0
     .rept MAX_CPUS
-    SYSCALL_STUB cpu, SELECTOR_FLAT_CS64, VECTOR_SYSCALL
+    SYSCALL_STUB cpu, SELECTOR_FLAT_CS64, VECTOR_SYSCALL, syscall_common
     .set cpu, cpu + 1
     .endr
 
@@ -151,14 +167,21 @@ syscall_stubs:
 syscall32_stubs:
     .set cpu, 0
     .rept MAX_CPUS
-    SYSCALL_STUB cpu, SELECTOR_FLAT_CS32, VECTOR_SYSCALL32
+    SYSCALL_STUB cpu, SELECTOR_FLAT_CS32, VECTOR_SYSCALL32, syscall32_common
     .set cpu, cpu + 1
     .endr
 
 syscall_common:
     SAVE_REGS
     movq %rsp, %rdi
-    call guest_entry
+    call guest_syscall
+    RESTORE_REGS_AFTER_CALL
+    jmp iret_to_guest
+
+syscall32_common:
+    SAVE_REGS
+    movq %rsp, %rdi
+    call guest_syscall32
     jmp guest_return
 
 /* ---- loads that may fault: uaccess.S tells how. These return 1 after a fault. */

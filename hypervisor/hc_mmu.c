@@ -5,6 +5,8 @@
  */
 #include "hypercall.h"
 
+#include "guestword.h"
+
 #define MMU_UPDATE_PREEMPTED 0x80000000u /* in the count of a batch that is issued again */
 #define FETCHED              16u         /* elements taken from the guest at a time */
 
@@ -78,7 +80,8 @@ static bool leftovers_remain(struct call *c)
     return false;
 }
 
-static int64_t batch_finish(struct call *c, const struct batch *b, uint32_t performed, int rc)
+static __attribute__((noinline)) int64_t batch_finish(struct call *c, const struct batch *b,
+                                                      uint32_t performed, int rc)
 {
     uint32_t done = b->done + performed;
     if (rc < 0 && rc != CORE_RESTART)
@@ -132,7 +135,43 @@ static int update_some(struct call *c, struct core_domain *frames, const struct 
     return rc;
 }
 
-int64_t hc_mmu_update(struct call *c)
+/* What a kernel does at nearly every fault: one update of its own, and nobody asks how many were
+ * done. */
+static bool is_alone(const struct call *c)
+{
+    return (uint32_t)c->arg[1] == 1 && c->arg[2] == 0 && (uint32_t)c->arg[3] == DOMID_SELF;
+}
+
+/* Refused, paused, or something is left over: as for a batch of one. */
+static __attribute__((noinline, cold)) int64_t finish_alone(struct call *c, unsigned done, int rc)
+{
+    const struct batch b = {
+        .list = gva(c->arg[0]), .count = 1, .element_bytes = sizeof(struct core_update)};
+    return batch_finish(c, &b, done, rc);
+}
+
+static bool fetch_alone(uint64_t at, struct core_update *u)
+{
+    return guest_range_ok(gva(at), sizeof(*u)) && guest_word_get(&u->ptr, at) &&
+           guest_word_get(&u->val, at + sizeof(u->ptr));
+}
+
+static int64_t update_alone(struct call *c)
+{
+    struct core_domain *d = &c->v->domain->mem;
+    struct core_update u;
+    unsigned done = 0;
+    if (!request_begin(c))
+        return call_restart(c);
+    int rc = fetch_alone(c->arg[0], &u)
+                 ? core_mmu_update(the_core(), &c->v->mem, d, d, &u, 1, &done)
+                 : -XEN_EFAULT;
+    if (rc == 0 && core_end(the_core(), &c->v->mem) == 0)
+        return 0;
+    return finish_alone(c, done, rc);
+}
+
+static __attribute__((noinline)) int64_t update_batch(struct call *c)
 {
     _Static_assert(sizeof(struct core_update) == sizeof(mmu_update_t), "the ABI's layout");
     struct batch b = {.element_bytes = sizeof(struct core_update)};
@@ -150,6 +189,11 @@ int64_t hc_mmu_update(struct call *c)
         rc = update_some(c, frames, u, n, &performed);
     }
     return batch_finish(c, &b, performed, rc);
+}
+
+int64_t hc_mmu_update(struct call *c)
+{
+    return is_alone(c) ? update_alone(c) : update_batch(c);
 }
 
 /* ---- flushing on the guest's request */

@@ -85,6 +85,7 @@ static int64_t poll(struct vcpu *v, gva_t arg)
     v->poll_timeout = p.timeout;
     v->polling = true;
     v->blocked = true;
+    attend();
     timers_changed();
     return 0;
 }

@@ -37,6 +37,7 @@ static int64_t vcpu_down(struct vcpu *v)
     for (unsigned i = 0; i < d->nr_vcpus; i++)
         if (&d->vcpu[i] != v && d->vcpu[i].online) {
             v->online = false;
+            attend();
             return 0;
         }
     domain_end(PVMM_OUTCOME_POWEROFF, SHUTDOWN_poweroff, "");
@@ -183,6 +184,7 @@ static int64_t send_nmi(struct vcpu *v, uint64_t arg)
     if (arg != 0)
         return -XEN_EINVAL;
     v->nmi_pending = true;
+    attend();
     vcpu_wake(v);
     return 0;
 }

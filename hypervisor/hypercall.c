@@ -69,10 +69,10 @@ static bool may_log(uint64_t number)
 
 static bool is_error(const struct call *c, int64_t result)
 {
-    /* These two answer with values of the guest's own. */
-    if (c->number == __HYPERVISOR_iret || c->number == __HYPERVISOR_get_debugreg)
+    if (result >= 0 || result < -4095)
         return false;
-    return result < 0 && result >= -4095;
+    /* These two answer with values of the guest's own. */
+    return c->number != __HYPERVISOR_iret && c->number != __HYPERVISOR_get_debugreg;
 }
 
 /* Guests ask for every vCPU number there could be: no news. */
@@ -81,16 +81,12 @@ static bool is_probe(const struct call *c)
     return c->number == __HYPERVISOR_vcpu_op && (uint32_t)c->arg[0] == VCPUOP_is_up;
 }
 
-static void note_result(const struct call *c, bool served, int64_t result)
+static __attribute__((noinline, cold)) void note_error(const struct call *c, bool served,
+                                                       int64_t result)
 {
-    struct pvmm_verdict *to = &mailbox.verdict;
-    if (c->number >= PVMM_HYPERCALLS) {
-        to->unknown_hypercalls++;
-    } else {
-        to->hypercalls[c->number]++;
-        to->refused[c->number] += is_error(c, result);
-    }
-    if (!is_error(c, result) || c->noted || is_probe(c) || !may_log(c->number))
+    if (c->number < PVMM_HYPERCALLS)
+        mailbox.verdict.refused[c->number]++;
+    if (c->noted || is_probe(c) || !may_log(c->number))
         return;
     if (!served)
         log_line("hypercall %s (%lu) is not implemented, called from %lx",
@@ -99,6 +95,16 @@ static void note_result(const struct call *c, bool served, int64_t result)
         log_line("hypercall %s(%lx, %lx, %lx, %lx) refused: %ld, called from %lx",
                  hypercall_name(c->number), c->arg[0], c->arg[1], c->arg[2], c->arg[3], result,
                  c->regs->rip);
+}
+
+static void note_result(const struct call *c, bool served, int64_t result)
+{
+    if (c->number < PVMM_HYPERCALLS)
+        mailbox.verdict.hypercalls[c->number]++;
+    else
+        mailbox.verdict.unknown_hypercalls++;
+    if (is_error(c, result))
+        note_error(c, served, result);
 }
 
 void note_refusal(struct call *c, int rc)
@@ -135,9 +141,18 @@ static int64_t dispatch(struct call *c)
     return result;
 }
 
+/* One may have come meanwhile. */
+static void unmask_nmi(struct vcpu *v)
+{
+    if (!v->nmi_masked)
+        return;
+    v->nmi_masked = false;
+    attend();
+}
+
 static int64_t hc_iret(struct call *c)
 {
-    c->v->nmi_masked = false;
+    unmask_nmi(c->v);
     guest_iret(c->v, c->regs);
     return (int64_t)c->regs->rax; /* as the guest's frame had it */
 }
@@ -199,7 +214,14 @@ static void rewind_call(const struct call *c, struct regs *r)
     r->r8 = c->arg[4];
 }
 
-void do_hypercall(struct vcpu *v, struct regs *r)
+void do_iret(struct vcpu *v, struct regs *r)
+{
+    mailbox.verdict.hypercalls[__HYPERVISOR_iret]++;
+    unmask_nmi(v);
+    guest_iret(v, r);
+}
+
+__attribute__((noinline)) void do_hypercall(struct vcpu *v, struct regs *r)
 {
     struct call c = {
         .v = v,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "insn.h"
 
+#include <stddef.h>
+
 #define ESCAPE_0F 0x0f
 
 #define MOD_NONE     0u /* no displacement, but see RM_DISP32 */
@@ -56,27 +58,35 @@ static bool take_prefix(struct insn *i, uint8_t byte)
     }
 }
 
+static bool next_byte(struct insn *i, const struct insn_text *t, uint8_t *out)
+{
+    if (i->at >= t->n)
+        return false;
+    *out = t->byte[i->at++];
+    return true;
+}
+
 bool insn_start(struct insn *i, const struct insn_text *t)
 {
-    uint64_t byte;
+    uint8_t byte;
 
     *i = (struct insn){0};
     do {
-        if (!insn_next(i, t, 1, &byte))
+        if (!next_byte(i, t, &byte))
             return false;
-    } while (take_prefix(i, (uint8_t)byte));
+    } while (take_prefix(i, byte));
     if ((byte & 0xf0) == 0x40) {
         i->rex_present = true;
         i->rex = byte & 0xf;
-        if (!insn_next(i, t, 1, &byte))
+        if (!next_byte(i, t, &byte))
             return false;
     }
     if (byte == ESCAPE_0F) {
         i->map = 1;
-        if (!insn_next(i, t, 1, &byte))
+        if (!next_byte(i, t, &byte))
             return false;
     }
-    i->opcode = (uint8_t)byte;
+    i->opcode = byte;
     i->size = i->rex & REX_W ? 8 : i->operand16 ? 2 : 4;
     return true;
 }
@@ -87,39 +97,40 @@ static bool add_displacement(struct insn *i, const struct insn_text *t, unsigned
 
     if (!insn_next(i, t, bytes, &v))
         return false;
-    i->address += sign_extend(v, bytes);
+    i->displacement += sign_extend(v, bytes);
     return true;
 }
 
-static bool add_sib(struct insn *i, const struct insn_text *t, struct regs *r)
+static bool add_sib(struct insn *i, const struct insn_text *t)
 {
-    unsigned scale, index, base;
-    uint64_t sib;
+    unsigned index, base;
+    uint8_t sib;
 
-    if (!insn_next(i, t, 1, &sib))
+    if (!next_byte(i, t, &sib))
         return false;
-    scale = (unsigned)sib >> 6;
-    index = (sib >> 3 & 7) | (i->rex & REX_X ? 8 : 0);
+    index = (sib >> 3 & 7u) | (i->rex & REX_X ? 8u : 0);
     base = sib & 7;
+    i->scale = sib >> 6;
     if (index != INDEX_NONE)
-        i->address += *insn_register(r, index) << scale;
+        i->index = (uint8_t)index;
     if (base == RM_DISP32 && i->mod == MOD_NONE)
         return add_displacement(i, t, 4);
-    i->address += *insn_register(r, base | (i->rex & REX_B ? 8u : 0));
+    i->base = (uint8_t)(base | (i->rex & REX_B ? 8u : 0));
     return true;
 }
 
-static bool add_base(struct insn *i, const struct insn_text *t, struct regs *r, unsigned immediate)
+static bool add_base(struct insn *i, const struct insn_text *t, unsigned immediate)
 {
     if ((i->rm & 7) == RM_SIB)
-        return add_sib(i, t, r);
+        return add_sib(i, t);
     if ((i->rm & 7) == RM_DISP32 && i->mod == MOD_NONE) {
         if (!add_displacement(i, t, 4))
             return false;
-        i->address += r->rip + i->at + immediate;
+        i->rip_relative = true;
+        i->displacement += i->at + immediate;
         return true;
     }
-    i->address += *insn_register(r, i->rm);
+    i->base = i->rm;
     return true;
 }
 
@@ -129,38 +140,59 @@ void insn_modrm_registers(struct insn *i, uint64_t modrm)
     i->rm = (uint8_t)((modrm & 7) | (i->rex & REX_B ? 8 : 0));
 }
 
-bool insn_modrm(struct insn *i, const struct insn_text *t, const struct regs *r, unsigned immediate)
+bool insn_modrm(struct insn *i, const struct insn_text *t, unsigned immediate)
 {
-    struct regs copy = *r;
-    uint64_t modrm;
+    uint8_t modrm;
 
-    if (!insn_next(i, t, 1, &modrm))
+    if (!next_byte(i, t, &modrm))
         return false;
     insn_modrm_registers(i, modrm);
     i->mod = modrm >> 6 & 3;
-    i->address = 0;
+    i->base = i->index = INSN_NO_REGISTER;
     if (i->mod == MOD_REGISTER)
         return true;
-    if (!add_base(i, t, &copy, immediate))
+    if (!add_base(i, t, immediate))
         return false;
-    if (i->mod == MOD_DISP8 && !add_displacement(i, t, 1))
-        return false;
-    if (i->mod == MOD_DISP32 && !add_displacement(i, t, 4))
-        return false;
-    if (i->address32)
-        i->address &= size_mask(4);
-    return true;
+    if (i->mod == MOD_DISP8)
+        return add_displacement(i, t, 1);
+    return i->mod != MOD_DISP32 || add_displacement(i, t, 4);
+}
+
+uint64_t insn_address(const struct insn *i, const struct regs *r)
+{
+    uint64_t address = i->displacement;
+
+    if (i->base != INSN_NO_REGISTER)
+        address += insn_register_value(r, i->base);
+    if (i->index != INSN_NO_REGISTER)
+        address += insn_register_value(r, i->index) << i->scale;
+    if (i->rip_relative)
+        address += r->rip;
+    return i->address32 ? address & size_mask(4) : address;
 }
 
 /* ---- registers */
 
+#define PLACE(name) (uint8_t)(offsetof(struct regs, name) / sizeof(uint64_t))
+
+static unsigned place_of(unsigned n)
+{
+    static const uint8_t place[16] = {PLACE(rax), PLACE(rcx), PLACE(rdx), PLACE(rbx),
+                                      PLACE(rsp), PLACE(rbp), PLACE(rsi), PLACE(rdi),
+                                      PLACE(r8),  PLACE(r9),  PLACE(r10), PLACE(r11),
+                                      PLACE(r12), PLACE(r13), PLACE(r14), PLACE(r15)};
+
+    return place[n & 15];
+}
+
 uint64_t *insn_register(struct regs *r, unsigned n)
 {
-    uint64_t *const by_number[16] = {&r->rax, &r->rcx, &r->rdx, &r->rbx, &r->rsp, &r->rbp,
-                                     &r->rsi, &r->rdi, &r->r8,  &r->r9,  &r->r10, &r->r11,
-                                     &r->r12, &r->r13, &r->r14, &r->r15};
+    return (uint64_t *)r + place_of(n);
+}
 
-    return by_number[n & 15];
+uint64_t insn_register_value(const struct regs *r, unsigned n)
+{
+    return ((const uint64_t *)r)[place_of(n)];
 }
 
 static bool is_high_byte(const struct insn *i, unsigned n, unsigned size)
@@ -168,22 +200,28 @@ static bool is_high_byte(const struct insn *i, unsigned n, unsigned size)
     return size == 1 && !i->rex_present && n >= 4 && n < 8;
 }
 
-uint64_t insn_get(const struct insn *i, struct regs *r, unsigned n, unsigned size)
+uint64_t insn_get(const struct insn *i, const struct regs *r, unsigned n, unsigned size)
 {
     if (is_high_byte(i, n, size))
-        return *insn_register(r, n - 4) >> 8 & 0xff;
-    return *insn_register(r, n) & size_mask(size);
+        return insn_register_value(r, n - 4) >> 8 & 0xff;
+    return insn_register_value(r, n) & size_mask(size);
+}
+
+uint64_t insn_merge(const struct insn *i, const struct regs *r, unsigned *n, unsigned size,
+                    uint64_t v)
+{
+    uint64_t mask = size_mask(size);
+
+    if (is_high_byte(i, *n, size)) {
+        *n -= 4;
+        return (insn_register_value(r, *n) & ~0xff00ull) | (v & 0xff) << 8;
+    }
+    return size == 4 ? v & mask : (insn_register_value(r, *n) & ~mask) | (v & mask);
 }
 
 void insn_set(const struct insn *i, struct regs *r, unsigned n, unsigned size, uint64_t v)
 {
-    uint64_t *to, mask = size_mask(size);
+    uint64_t whole = insn_merge(i, r, &n, size, v);
 
-    if (is_high_byte(i, n, size)) {
-        to = insn_register(r, n - 4);
-        *to = (*to & ~0xff00ull) | (v & 0xff) << 8;
-        return;
-    }
-    to = insn_register(r, n);
-    *to = size == 4 ? v & mask : (*to & ~mask) | (v & mask);
+    *insn_register(r, n) = whole;
 }

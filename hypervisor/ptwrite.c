@@ -16,14 +16,15 @@
 static bool find_target(struct vcpu *v, gva_t va, maddr_t *at)
 {
     struct core *c = the_core();
-    struct core_walk w;
+    maddr_t mapping;
+    uint64_t entry;
     mfn_t table;
 
-    if (!core_walk(c, v->mem.kernel_root, va, &w) || w.level != 1 || !w.present)
+    if (!core_find_l1(c, v->mem.kernel_root, va, &mapping))
         return false;
-    table = pte_frame(w.at[1].entry);
-    if (table.n >= c->nr_frames || core_frame_type(c, table) != TYPE_L1 ||
-        !core_frame_validated(c, table))
+    entry = *(const uint64_t *)direct(mapping);
+    table = pte_frame(entry);
+    if (!pte_present(entry) || table.n >= c->nr_frames || core_frame_type(c, table) != TYPE_L1)
         return false;
     *at = mfn_address(table, (unsigned)(va.a % PAGE_BYTES & ~(ENTRY_BYTES - 1ull)));
     return true;
@@ -35,22 +36,38 @@ static int write_entry(struct vcpu *v, maddr_t at, const struct store *s, uint64
     return core_write_l1(the_core(), &v->mem, at, s->value, s->reads ? &old : NULL);
 }
 
-static int decode_and_write(struct vcpu *v, struct regs *r, gva_t va, maddr_t at)
+/* A kernel has few places that store to its tables: mostly it is the instruction that it was
+ * before, and what its bytes mean is known. */
+static bool read_store(struct vcpu *v, const struct regs *r)
 {
     struct insn_text text;
+
+    fetch_instruction(r, &text);
+    if (insn_same_text(&text, &v->store_text))
+        return true;
+    v->store_text.n = 0;
+    if (!store_read(&text, &v->store_form))
+        return false;
+    v->store_text = text;
+    return true;
+}
+
+static int decode_and_write(struct vcpu *v, struct regs *r, gva_t va, maddr_t at)
+{
     struct store s;
     int result;
 
-    fetch_instruction(r, &text);
+    if (!read_store(v, r))
+        return CORE_EINVAL;
     do {
         uint64_t old = __atomic_load_n((uint64_t *)direct(at), __ATOMIC_ACQUIRE);
 
-        if (!store_decode(&text, r, va.a, old, &s))
+        if (!store_compute(&v->store_form, r, va.a, old, &s))
             return CORE_EINVAL;
         result = s.writes ? write_entry(v, at, &s, old) : 0;
     } while (result == CORE_EBUSY && v->mem.refusal.reason == REASON_ENTRY_CHANGED);
     if (!result)
-        *r = s.regs;
+        store_finish(&s, r);
     return result;
 }
 
@@ -60,7 +77,7 @@ static bool is_guests_fault(const struct vcpu *v)
     return v->mem.refusal.reason == REASON_NONE || v->mem.refusal.reason == REASON_NOT_A_TABLE;
 }
 
-bool emulate_table_write(struct vcpu *v, struct regs *r, gva_t va)
+__attribute__((flatten)) bool emulate_table_write(struct vcpu *v, struct regs *r, gva_t va)
 {
     static unsigned seen;
     maddr_t at;

@@ -42,7 +42,8 @@ static void log_frame(const struct core_refusal *why)
              core_hold_count(why->hold), core_type_name((enum frame_type)why->wanted));
 }
 
-void request_refused(struct vcpu *v, const char *what, uint64_t rip, bool log)
+__attribute__((noinline, cold)) void request_refused(struct vcpu *v, const char *what, uint64_t rip,
+                                                     bool log)
 {
     const struct core_refusal *why = &v->mem.refusal;
     bool known = why->frame.n < the_core()->nr_frames;

@@ -8,14 +8,23 @@
 
 static bool timer_fired, timer_set;
 
+bool attention;
+
+void attend(void)
+{
+    attention = true;
+}
+
 void timer_interrupt(void)
 {
     timer_fired = true;
+    attend();
 }
 
 void timers_changed(void)
 {
     timer_set = true;
+    attend();
 }
 
 void vcpu_wake(struct vcpu *v)
@@ -113,6 +122,7 @@ void runstate_publish(struct vcpu *v)
 
 static void serve(struct vcpu *v)
 {
+    attention = false;
     if (channel_stop_requested())
         domain_end(PVMM_OUTCOME_STOPPED, ~0u, "");
     run_timers(v);
@@ -145,10 +155,10 @@ static void deliver_nmi(struct vcpu *v, struct regs *r)
     if (!v->traps[TRAP_NMI].address)
         return;
     v->nmi_masked = true;
-    bounce_exception(v, r, TRAP_NMI, 0, 0);
+    bounce_exception(v, r, TRAP_NMI, 0);
 }
 
-void before_guest(struct vcpu *v, struct regs *r)
+void see_to_guest(struct vcpu *v, struct regs *r)
 {
     serve(v);
     if (!may_run(v))
@@ -156,6 +166,4 @@ void before_guest(struct vcpu *v, struct regs *r)
     /* An event on top of an NMI waits by itself: the NMI's entry masks events. */
     if (v->nmi_pending && !v->nmi_masked)
         deliver_nmi(v, r);
-    if (event_due(v))
-        bounce_event(v, r);
 }

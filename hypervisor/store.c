@@ -4,6 +4,7 @@
 #include "asm.h"
 
 #define ENTRY_BYTES  8u
+#define ACCUMULATOR  0u
 #define FLAGS_RESULT (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
 
 enum operation {
@@ -26,14 +27,6 @@ enum operation {
     OP_BTS,
     OP_BTR,
     OP_BTC,
-};
-
-/* What the opcode asks for: operation, size, and where the other operand comes from. */
-struct shape {
-    enum operation operation;
-    unsigned size;
-    unsigned immediate; /* bytes of immediate operand; 0: a register or none */
-    bool bit_register;  /* bit number in a register: it may reach beyond the operand */
 };
 
 struct operands {
@@ -195,7 +188,7 @@ static unsigned immediate_width(const struct insn *i)
 }
 
 /* Groups of opcodes whose operation is in ModRM's reg field. */
-static bool shape_of_group(const struct insn *i, struct shape *s)
+static bool shape_of_group(const struct insn *i, struct store_form *s)
 {
     switch (i->opcode) {
     case 0x80:
@@ -219,7 +212,7 @@ static bool shape_of_group(const struct insn *i, struct shape *s)
     }
 }
 
-static bool shape_one_byte(const struct insn *i, struct shape *s)
+static bool shape_one_byte(const struct insn *i, struct store_form *s)
 {
     s->size = width(i);
     if (i->opcode < 0x40 && (i->opcode & 7) <= 1) { /* ALU m, r */
@@ -257,7 +250,7 @@ static bool shape_one_byte(const struct insn *i, struct shape *s)
     }
 }
 
-static bool shape_two_byte(const struct insn *i, struct shape *s)
+static bool shape_two_byte(const struct insn *i, struct store_form *s)
 {
     s->size = i->size;
     switch (i->opcode) {
@@ -292,103 +285,150 @@ static bool shape_two_byte(const struct insn *i, struct shape *s)
 }
 
 /* 0f ba: /5 BTS /6 BTR /7 BTC; /4 only tests. */
-static bool shape_of_bit_group(const struct insn *i, struct shape *s)
+static bool shape_of_bit_group(const struct insn *i, struct store_form *s)
 {
     s->operation = (enum operation)(OP_BTS + (i->reg & 7) - 5);
     return (i->reg & 7) >= 5;
 }
 
-static bool find_shape(struct insn *i, const struct insn_text *t, const struct regs *r,
-                       struct shape *s)
+static bool read_number(struct store_form *f, const struct insn_text *t)
 {
-    *s = (struct shape){.operation = OP_MOV};
-    if (!insn_start(i, t) || i->repeat || i->repeat_not || i->segment_fs || i->segment_gs)
-        return false;
-    if (!(i->map ? shape_two_byte(i, s) : shape_one_byte(i, s)))
-        return false;
-    if (!insn_modrm(i, t, r, s->immediate) || i->mod == 3)
-        return false;
-    if (i->map)
-        return i->opcode != 0xba || shape_of_bit_group(i, s);
-    return shape_of_group(i, s);
-}
-
-/* ---- putting it together */
-
-static bool read_source(struct insn *i, const struct insn_text *t, const struct shape *s,
-                        struct regs *r, uint64_t *source)
-{
-    if (!s->immediate) {
-        *source = insn_get(i, r, i->reg, s->size);
+    if (!f->immediate)
         return true;
-    }
-    if (!insn_next(i, t, s->immediate, source))
+    if (!insn_next(&f->insn, t, f->immediate, &f->number))
         return false;
-    *source = sign_extend(*source, s->immediate) & size_mask(s->size);
+    f->number = sign_extend(f->number, f->immediate) & size_mask(f->size);
     return true;
 }
 
-/* A bit number in a register counts from the operand's address on, in either direction. */
-static void move_to_bit(struct insn *i, const struct shape *s, uint64_t bit)
+static bool shape_of_opcode(struct store_form *f)
 {
-    int64_t number = (int64_t)sign_extend(bit, s->size);
-    unsigned shift = s->size == 8 ? 6 : s->size == 4 ? 5 : 4;
-
-    i->address += (uint64_t)(number >> shift) * s->size;
+    return f->insn.map ? shape_two_byte(&f->insn, f) : shape_one_byte(&f->insn, f);
 }
 
-static void finish_registers(const struct insn *i, const struct shape *s, const struct operands *o,
-                             struct regs *r)
+/* What ModRM's reg field adds to the opcode. */
+static bool shape_of_reg(struct store_form *f)
 {
-    if (s->operation == OP_XCHG || s->operation == OP_XADD)
-        insn_set(i, r, i->reg, s->size, o->old);
-    r->rflags = (r->rflags & ~FLAGS_RESULT) | (o->flags & FLAGS_RESULT);
-    r->rip += i->at;
+    if (!f->insn.map)
+        return shape_of_group(&f->insn, f);
+    return f->insn.opcode != 0xba || shape_of_bit_group(&f->insn, f);
+}
+
+bool store_read(const struct insn_text *t, struct store_form *f)
+{
+    struct insn *i = &f->insn;
+
+    *f = (struct store_form){.operation = OP_MOV};
+    if (!insn_start(i, t) || i->repeat || i->repeat_not || i->segment_fs || i->segment_gs)
+        return false;
+    if (!shape_of_opcode(f) || !insn_modrm(i, t, f->immediate) || i->mod == 3)
+        return false;
+    return shape_of_reg(f) && read_number(f, t);
+}
+
+/* ---- what it does here */
+
+/* A bit number in a register counts from the operand's address on, in either direction. */
+static uint64_t address_of_bit(const struct store_form *f, uint64_t address, uint64_t bit)
+{
+    int64_t number = (int64_t)sign_extend(bit, f->size);
+    unsigned shift = f->size == 8 ? 6 : f->size == 4 ? 5 : 4;
+
+    return address + (uint64_t)(number >> shift) * f->size;
+}
+
+static void change_register(struct store *s, const struct insn *i, const struct regs *r, unsigned n,
+                            unsigned size, uint64_t to)
+{
+    s->changed_to = insn_merge(i, r, &n, size, to);
+    s->changed = (int)n;
 }
 
 /* Not equal: the accumulator takes the old value, and the CPU writes the old value back. */
-static bool compare_failed(const struct insn *i, const struct shape *s, struct operands *o,
-                           struct regs *r)
+static bool compare_failed(const struct store_form *f, struct operands *o, const struct regs *r,
+                           struct store *s)
 {
-    uint64_t accumulator = insn_get(i, r, 0, s->size);
-    struct operands compared = {.size = s->size, .flags = o->flags};
+    uint64_t accumulator;
+    struct operands compared = {.size = f->size, .flags = o->flags};
 
-    if (s->operation != OP_CMPXCHG)
+    if (f->operation != OP_CMPXCHG)
         return false;
+    accumulator = insn_get(&f->insn, r, ACCUMULATOR, f->size);
     subtract(&compared, accumulator, o->old, 0);
     o->flags = compared.flags;
     if (accumulator == o->old)
         return false;
-    insn_set(i, r, 0, s->size, o->old);
+    change_register(s, &f->insn, r, ACCUMULATOR, f->size, o->old);
     return true;
 }
 
-bool store_decode(const struct insn_text *t, const struct regs *r, uint64_t fault, uint64_t old,
-                  struct store *s)
+/* A whole entry from a register, stored or exchanged: nearly all of what kernels do. */
+static bool is_whole(const struct store_form *f)
 {
-    struct operands o = {.flags = r->rflags};
-    struct shape shape;
-    struct insn i;
-    unsigned shift;
+    return f->size == ENTRY_BYTES && !f->immediate &&
+           (f->operation == OP_MOV || f->operation == OP_XCHG);
+}
 
-    s->regs = *r;
-    if (!find_shape(&i, t, r, &shape) || !read_source(&i, t, &shape, &s->regs, &o.source))
+static bool compute_whole(const struct store_form *f, const struct regs *r, uint64_t fault,
+                          uint64_t old, struct store *s)
+{
+    const struct insn *i = &f->insn;
+    bool exchanged = f->operation == OP_XCHG;
+
+    if (insn_address(i, r) != fault || fault % ENTRY_BYTES)
         return false;
-    if (shape.bit_register)
-        move_to_bit(&i, &shape, o.source);
-    if (i.address != fault || fault % ENTRY_BYTES + shape.size > ENTRY_BYTES)
+    *s = (struct store){
+        .value = insn_register_value(r, i->reg),
+        .reads = exchanged,
+        .writes = true,
+        .rip = r->rip + i->at,
+        .rflags = r->rflags,
+        .changed = exchanged ? i->reg : -1,
+        .changed_to = old,
+    };
+    return true;
+}
+
+static __attribute__((noinline)) bool compute_any(const struct store_form *f, const struct regs *r,
+                                                  uint64_t fault, uint64_t old, struct store *s)
+{
+    const struct insn *i = &f->insn;
+    struct operands o = {.flags = r->rflags, .size = f->size};
+    uint64_t address = insn_address(i, r);
+    unsigned shift = (unsigned)(fault % ENTRY_BYTES) * 8;
+
+    o.source = f->immediate ? f->number : insn_get(i, r, i->reg, f->size);
+    if (f->bit_register)
+        address = address_of_bit(f, address, o.source);
+    if (address != fault || fault % ENTRY_BYTES + f->size > ENTRY_BYTES)
         return false;
 
-    shift = (unsigned)(fault % ENTRY_BYTES) * 8;
-    o.size = shape.size;
-    o.old = old >> shift & size_mask(o.size);
-    s->reads = shape.size < ENTRY_BYTES || shape.operation != OP_MOV;
-    s->writes = !compare_failed(&i, &shape, &o, &s->regs);
+    o.old = old >> shift & size_mask(f->size);
+    s->changed = -1;
+    s->reads = f->size < ENTRY_BYTES || f->operation != OP_MOV;
+    s->writes = !compare_failed(f, &o, r, s);
     if (s->writes)
-        compute(&o, shape.operation);
+        compute(&o, f->operation);
     else
         o.result = o.old;
-    s->value = (old & ~(size_mask(o.size) << shift)) | o.result << shift;
-    finish_registers(&i, &shape, &o, &s->regs);
+    s->value = (old & ~(size_mask(f->size) << shift)) | o.result << shift;
+    if (f->operation == OP_XCHG || f->operation == OP_XADD)
+        change_register(s, i, r, i->reg, f->size, o.old);
+    s->rflags = (r->rflags & ~FLAGS_RESULT) | (o.flags & FLAGS_RESULT);
+    s->rip = r->rip + i->at;
     return true;
+}
+
+bool store_compute(const struct store_form *f, const struct regs *r, uint64_t fault, uint64_t old,
+                   struct store *s)
+{
+    return is_whole(f) ? compute_whole(f, r, fault, old, s) : compute_any(f, r, fault, old, s);
+}
+
+void store_finish(const struct store *s, struct regs *r)
+{
+    if (s->changed >= 0)
+        *insn_register(r, (unsigned)s->changed) = s->changed_to;
+    r->rflags = s->rflags;
+    r->rip = s->rip;
 }

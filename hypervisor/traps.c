@@ -72,7 +72,7 @@ static void guest_general_protection(struct vcpu *v, struct regs *r)
         return;
     if (r->error_code == 0 && v->in_kernel && emulate_privileged(v, r))
         return;
-    bounce_exception(v, r, TRAP_GP, (uint32_t)r->error_code, 0);
+    bounce_exception(v, r, TRAP_GP, (uint32_t)r->error_code);
 }
 
 /* The guest must not see where the hypervisor keeps its LDT: the address becomes its own. */
@@ -80,12 +80,12 @@ static uint64_t address_for_guest(const struct vcpu *v, uint64_t address)
 {
     unsigned index;
 
-    if (!cpu_ldt_index(address, &index))
+    if (v->mem.ldt_entries == 0 || !cpu_ldt_index(address, &index))
         return address;
     return v->mem.ldt_base.a + index * (uint64_t)PAGE_BYTES + address % PAGE_BYTES;
 }
 
-static void guest_page_fault(struct vcpu *v, struct regs *r)
+static __attribute__((noinline)) void guest_page_fault(struct vcpu *v, struct regs *r)
 {
     const uint32_t write_to_present = PFEC_PRESENT | PFEC_WRITE;
     uint64_t address = read_cr2();
@@ -96,20 +96,20 @@ static void guest_page_fault(struct vcpu *v, struct regs *r)
     if (v->in_kernel && (error & write_to_present) == write_to_present &&
         emulate_table_write(v, r, gva(address)))
         return;
-    bounce_exception(v, r, TRAP_PF, error, address_for_guest(v, address));
+    bounce_page_fault(v, r, error, address_for_guest(v, address));
 }
 
 static void guest_no_fpu(struct vcpu *v, struct regs *r)
 {
     cpu_set_task_switched(v, false);
-    bounce_exception(v, r, TRAP_NM, 0, 0);
+    bounce_exception(v, r, TRAP_NM, 0);
 }
 
 static void guest_debug(struct vcpu *v, struct regs *r)
 {
     v->debugreg[6] = read_dr6();
     write_dr6(DR6_INITIAL);
-    bounce_exception(v, r, TRAP_DB, 0, 0);
+    bounce_exception(v, r, TRAP_DB, 0);
 }
 
 /* The gate is open to the guest; without a handler it is to look as if it were not. */
@@ -120,7 +120,7 @@ static void guest_int80(struct vcpu *v, struct regs *r)
         return;
     }
     r->rip -= INT_N_BYTES;
-    bounce_exception(v, r, TRAP_GP, TRAP_INT80 * 8 | SELECTOR_ERROR_IDT, 0);
+    bounce_exception(v, r, TRAP_GP, TRAP_INT80 * 8 | SELECTOR_ERROR_IDT);
 }
 
 static void guest_exception(struct vcpu *v, struct regs *r)
@@ -131,7 +131,7 @@ static void guest_exception(struct vcpu *v, struct regs *r)
         break;
     case TRAP_UD:
         if (!emulate_privileged(v, r))
-            bounce_exception(v, r, TRAP_UD, 0, 0);
+            bounce_exception(v, r, TRAP_UD, 0);
         break;
     case TRAP_NM:
         guest_no_fpu(v, r);
@@ -139,28 +139,50 @@ static void guest_exception(struct vcpu *v, struct regs *r)
     case TRAP_GP:
         guest_general_protection(v, r);
         break;
-    case TRAP_PF:
-        guest_page_fault(v, r);
-        break;
     default:
-        bounce_exception(v, r, (unsigned)r->vector, (uint32_t)r->error_code, 0);
+        bounce_exception(v, r, (unsigned)r->vector, (uint32_t)r->error_code);
     }
+}
+
+static __attribute__((noinline)) void guest_other_trap(struct vcpu *v, struct regs *r)
+{
+    if (r->vector < TRAPS_OF_CPU)
+        guest_exception(v, r);
+    else if (r->vector == TRAP_INT80)
+        guest_int80(v, r);
+    else
+        handle_interrupt((unsigned)r->vector);
 }
 
 void guest_entry(struct regs *r)
 {
     struct vcpu *v = current_vcpu();
 
-    if (r->vector == VECTOR_SYSCALL && v->in_kernel)
-        do_hypercall(v, r);
-    else if (r->vector >= VECTOR_SYSCALL)
-        bounce_syscall(v, r);
-    else if (r->vector < TRAPS_OF_CPU)
-        guest_exception(v, r);
-    else if (r->vector == TRAP_INT80)
-        guest_int80(v, r);
+    if (r->vector == TRAP_PF)
+        guest_page_fault(v, r);
     else
-        handle_interrupt((unsigned)r->vector);
+        guest_other_trap(v, r);
+    before_guest(v, r);
+}
+
+void guest_syscall(struct regs *r)
+{
+    struct vcpu *v = current_vcpu();
+
+    if (!v->in_kernel)
+        bounce_syscall(v, r);
+    else if (r->rax == __HYPERVISOR_iret)
+        do_iret(v, r);
+    else
+        do_hypercall(v, r);
+    before_guest(v, r);
+}
+
+void guest_syscall32(struct regs *r)
+{
+    struct vcpu *v = current_vcpu();
+
+    bounce_syscall(v, r);
     before_guest(v, r);
 }
 

@@ -5,10 +5,21 @@
 
 #include "vcpu.h"
 
+/* An upcall is pending and not masked. */
+static inline bool event_due(const struct vcpu *v)
+{
+    return *(volatile uint8_t *)&v->info->evtchn_upcall_pending &&
+           !*(volatile uint8_t *)&v->info->evtchn_upcall_mask;
+}
+
 /* ---- from entry.S (traps.c) */
 
-/* Every entry that came from the guest; on return the guest goes on with *r. */
+/* Every entry that came from the guest: traps and interrupts, SYSCALL, and SYSCALL from 32-bit code.
+ * On return the guest goes on with *r. The commonest of what they call is not inlined, so that none
+ * pays for what another has to save. */
 void guest_entry(struct regs *r);
+void guest_syscall(struct regs *r);
+void guest_syscall32(struct regs *r);
 /* An exception or interrupt inside the hypervisor itself. */
 void host_entry(struct regs *r);
 /* NMI, #MC, #DF, from anywhere. */
@@ -25,10 +36,10 @@ _Noreturn void vcpu_start(struct vcpu *v);
 /* ---- bounce.c: making the guest take something */
 
 /* Delivers exception `vector` to the guest through its trap table: switches to guest-kernel mode,
- * builds the frame. For #PF, `fault_address` goes to vcpu_info.arch.cr2. Kills the domain when it
+ * builds the frame. For #PF, `address` goes to vcpu_info.arch.cr2. Kills the domain when it
  * has no handler or no stack for it. */
-void bounce_exception(struct vcpu *v, struct regs *r, unsigned vector, uint32_t error_code,
-                      uint64_t fault_address);
+void bounce_exception(struct vcpu *v, struct regs *r, unsigned vector, uint32_t error_code);
+void bounce_page_fault(struct vcpu *v, struct regs *r, uint32_t error_code, uint64_t address);
 /* Delivers `INT vector`: like an exception, without an error code. */
 void bounce_interrupt(struct vcpu *v, struct regs *r, unsigned vector);
 /* Delivers an event upcall / a SYSCALL made in user mode / the failsafe callback. */
@@ -43,9 +54,19 @@ void guest_iret(struct vcpu *v, struct regs *r);
 void enter_guest_kernel(struct vcpu *v);
 void enter_guest_user(struct vcpu *v);
 
-/* On every way back into the guest: pending events, blocking, the domain's end (sched.c). May idle
- * the CPU. When it returns, *r may run. */
-void before_guest(struct vcpu *v, struct regs *r);
+/* Something is to be seen to before the guest goes on; attend() sets it. */
+extern bool attention;
+/* Pending work, blocking, NMIs, the domain's end (sched.c). May idle the CPU. */
+void see_to_guest(struct vcpu *v, struct regs *r);
+/* On every way back into the guest: nearly always there is nothing to do. When it returns, *r may
+ * run. */
+static inline void before_guest(struct vcpu *v, struct regs *r)
+{
+    if (__builtin_expect(attention, false))
+        see_to_guest(v, r);
+    if (__builtin_expect(event_due(v), false))
+        bounce_event(v, r);
+}
 
 /* domain.c: called by guest_iret on each return to user mode; notes the first one. */
 void first_user_entry(struct vcpu *v);
@@ -63,5 +84,7 @@ bool emulate_table_write(struct vcpu *v, struct regs *r, gva_t va);
 
 /* rax = number, rdi rsi rdx r10 r8 = arguments; result to rax, or rip rewound to restart. */
 void do_hypercall(struct vcpu *v, struct regs *r);
+/* HYPERVISOR_iret by itself: the commonest call has no result and no arguments but the stack. */
+void do_iret(struct vcpu *v, struct regs *r);
 
 #endif

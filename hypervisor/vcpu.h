@@ -19,6 +19,7 @@
 #include "core.h"
 #include "grant.h"
 #include "regs.h"
+#include "store.h"
 #include <pvmm/channel.h>
 
 #define MAX_VCPUS    1u    /* vCPUs a domain may have; the ABI's shared_info holds 32 */
@@ -68,6 +69,8 @@ struct vcpu {
     uint64_t poll_timeout;  /* ns; 0: not polling or no timeout */
     bool polling;           /* blocked in SCHEDOP_poll */
     uint32_t poll_port;     /* the one port it waits for; 0: any of several */
+    struct insn_text store_text;  /* the last direct store to a table (n 0: none), */
+    struct store_form store_form; /* and what its bytes mean */
     bool nmi_pending, nmi_masked;
     uint16_t virq_port[24]; /* port bound to each VIRQ on this vCPU; 0: none */
 };

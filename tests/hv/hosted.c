@@ -103,3 +103,13 @@ bool fallible_copy(void *to, const void *from, uint64_t bytes)
     memcpy(to, from, bytes);
     return true;
 }
+
+bool guest_word_get(uint64_t *to, uint64_t from)
+{
+    return fallible_copy(to, (const void *)from, sizeof(*to));
+}
+
+bool guest_word_put(uint64_t to, uint64_t word)
+{
+    return fallible_copy((void *)to, &word, sizeof(word));
+}

@@ -295,25 +295,29 @@ static bool same_registers(const struct trial *t, struct regs *a, struct regs *b
 static const char *check(struct trial *t, uint8_t *code)
 {
     uint64_t before[CELLS], old = cells[CELL_HIT];
-    struct regs real = t->regs;
+    struct regs real = t->regs, emulated = t->regs;
+    struct store_form form;
     struct store s;
 
     memcpy(before, cells, sizeof(cells));
-    if (store_decode(&t->text, &t->regs, t->fault ^ 16, old, &s))
-        return "accepted at another address";
-    if (!store_decode(&t->text, &t->regs, t->fault, old, &s))
+    if (!store_read(&t->text, &form))
         return "not decoded";
+    if (store_compute(&form, &t->regs, t->fault ^ 16, old, &s))
+        return "accepted at another address";
+    if (!store_compute(&form, &t->regs, t->fault, old, &s))
+        return "not computed";
+    store_finish(&s, &emulated);
     memcpy(code, t->text.byte, t->length);
     code[t->length] = RET;
     run_code(&real, code);
 
-    if (s.regs.rip - t->regs.rip != t->length)
+    if (emulated.rip - t->regs.rip != t->length)
         return "wrong length";
     if ((s.writes ? s.value : old) != cells[CELL_HIT])
         return "wrong value";
     if (!s.reads && t->size != 8)
         return "a part of an entry, not dependent on it";
-    if (!same_registers(t, &real, &s.regs))
+    if (!same_registers(t, &real, &emulated))
         return "wrong registers or flags";
     before[CELL_HIT] = cells[CELL_HIT];
     if (memcmp(before, cells, sizeof(cells)))

@@ -102,7 +102,7 @@ static void check_entry(uint64_t handler, unsigned words, uint64_t top)
 static void test_trap_with_error_code(void **state)
 {
     (void)state;
-    bounce_exception(&vcpu, &regs, TRAP_GP, 0x18, 0);
+    bounce_exception(&vcpu, &regs, TRAP_GP, 0x18);
     check_entry(HANDLER + 13 * 16, 8, SP);
     assert_int_equal(frame()[2], 0x18);
     check_iret_words(3, 0xe030, (FLAGS | FLAGS_OFF) & ~RFLAGS_IOPL, SP);
@@ -117,13 +117,13 @@ static void test_trap_without_error_code(void **state)
 
     for (unsigned i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
         fresh(state);
-        bounce_exception(&vcpu, &regs, none[i], 0, 0);
+        bounce_exception(&vcpu, &regs, none[i], 0);
         check_entry(HANDLER + none[i] * 16, 7, SP);
         check_iret_words(2, 0xe030, (FLAGS | FLAGS_OFF) & ~RFLAGS_IOPL, SP);
     }
     for (unsigned i = 0; i < sizeof(some) / sizeof(some[0]); i++) {
         fresh(state);
-        bounce_exception(&vcpu, &regs, some[i], 0, 0);
+        bounce_exception(&vcpu, &regs, some[i], 0);
         check_entry(HANDLER + some[i] * 16, 8, SP);
     }
 }
@@ -149,7 +149,7 @@ static void test_from_user_mode(void **state)
 {
     (void)state;
     vcpu.in_kernel = false;
-    bounce_exception(&vcpu, &regs, TRAP_PF, PFEC_WRITE, ADDRESS);
+    bounce_page_fault(&vcpu, &regs, PFEC_WRITE, ADDRESS);
     check_entry(HANDLER + 14 * 16, 8, KERNEL_SP);
     assert_int_equal(frame()[2], PFEC_WRITE | PFEC_USER);
     check_iret_words(3, 0xe033, (FLAGS | FLAGS_OFF) & ~RFLAGS_IOPL, SP);
@@ -163,7 +163,7 @@ static void test_from_user_mode(void **state)
 static void test_page_fault_of_the_kernel(void **state)
 {
     (void)state;
-    bounce_exception(&vcpu, &regs, TRAP_PF, PFEC_PRESENT | PFEC_WRITE | PFEC_USER, ADDRESS);
+    bounce_page_fault(&vcpu, &regs, PFEC_PRESENT | PFEC_WRITE | PFEC_USER, ADDRESS);
     assert_int_equal(frame()[2], PFEC_PRESENT | PFEC_WRITE);
 }
 
@@ -217,12 +217,12 @@ static void test_no_handler(void **state)
 {
     (void)state;
     vcpu.traps[TRAP_PF].address = vcpu.traps[TRAP_UD].address = 0;
-    KILLED(bounce_exception(&vcpu, &regs, TRAP_PF, PFEC_WRITE, ADDRESS),
+    KILLED(bounce_page_fault(&vcpu, &regs, PFEC_WRITE, ADDRESS),
            "no handler for trap 14 (error 2) at rip ffffffff81222222, address deadbeef000");
     assert_int_equal(hosted_end.address.a, ADDRESS);
-    KILLED(bounce_exception(&vcpu, &regs, TRAP_PF, 0, 0), "address 0");
+    KILLED(bounce_page_fault(&vcpu, &regs, 0, 0), "address 0");
     assert_int_equal(hosted_end.address.a, 0);
-    KILLED(bounce_exception(&vcpu, &regs, TRAP_UD, 0, 0),
+    KILLED(bounce_exception(&vcpu, &regs, TRAP_UD, 0),
            "trap 6 (error 0) at rip ffffffff81222222");
     assert_int_equal(hosted_end.address.a, RIP);
     info.arch.cr2 = ADDRESS;
@@ -236,7 +236,7 @@ static void test_no_stack(void **state)
 {
     (void)state;
     regs.rsp = STACK + 0x30;
-    KILLED(bounce_exception(&vcpu, &regs, TRAP_GP, 0, 0),
+    KILLED(bounce_exception(&vcpu, &regs, TRAP_GP, 0),
            "stack at ffffc90000000ff0 cannot take the frame for trap 13");
     assert_int_equal(hosted_end.address.a, STACK - 0x10);
 }

@@ -78,14 +78,14 @@ static struct regs make_regs(void)
 static bool read_row(const struct row *row, unsigned n, struct insn *i)
 {
     struct insn_text t = {.n = n};
-    struct regs r = make_regs();
 
     memcpy(t.byte, row->bytes, row->n);
-    return insn_start(i, &t) && insn_modrm(i, &t, &r, row->immediate);
+    return insn_start(i, &t) && insn_modrm(i, &t, row->immediate);
 }
 
 static void check_row(const struct row *row)
 {
+    struct regs r = make_regs();
     struct insn i;
 
     assert_true(read_row(row, row->n, &i));
@@ -95,7 +95,8 @@ static void check_row(const struct row *row)
     assert_int_equal(i.mod, row->mod);
     assert_int_equal(i.reg, row->reg);
     assert_int_equal(i.rm, row->rm);
-    assert_int_equal(i.address, row->address);
+    if (i.mod != 3)
+        assert_int_equal(insn_address(&i, &r), row->address);
     assert_int_equal(i.at, row->read);
     for (unsigned n = 0; n < row->read; n++)
         assert_false(read_row(row, n, &i));
