@@ -81,6 +81,8 @@ static void put_verdict(struct json_object *o, const struct pvmm_verdict *v)
     put_int(o, "emulated_instructions", v->emulated_instructions);
     put_int(o, "emulated_table_writes", v->emulated_table_writes);
     json_object_object_add(o, "audit", audit(&v->audit));
+    put_int(o, "own_frames", v->own_frames);
+    put_int(o, "boot_ticks", v->boot_ticks);
 }
 
 static struct json_object *to_json(const struct report *r)

@@ -128,6 +128,7 @@ static void verdict_memory(struct pvmm_verdict *to)
     to->tlb_flushes = tlb_flushes;
     to->tlb_page_flushes = tlb_page_flushes;
     to->root_switches = root_switches;
+    to->own_frames = the_domain.own_frames;
 }
 
 /* The guest was started, and the hypervisor's own state can be trusted. */

@@ -67,6 +67,8 @@ void frames_release_modules(void)
 
 void hv_main(uint32_t magic, uint32_t address)
 {
+    uint64_t entered = rdtsc();
+
     serial_init();
     log_init();
     channel_init();
@@ -79,5 +81,6 @@ void hv_main(uint32_t magic, uint32_t address)
     interrupts_init();
     clock_init();
     domain_build();
+    mailbox.verdict.boot_ticks = rdtsc() - entered;
     vcpu_start(&the_domain.vcpu[0]);
 }

@@ -32,7 +32,7 @@
 #include <stdint.h>
 
 #define PVMM_MAILBOX_MAGIC   0x584f424d4d5650ull /* "PVMMBOX" in memory order */
-#define PVMM_MAILBOX_VERSION 2u
+#define PVMM_MAILBOX_VERSION 3u
 
 /* Host -> hypervisor messages on COM2, by their first byte. */
 #define PVMM_BELL_STOP 'q' /* stop the guest, audit, publish the verdict, power the machine off */
@@ -111,6 +111,8 @@ struct pvmm_verdict {
     uint64_t emulated_instructions; /* privileged instructions */
     uint64_t emulated_table_writes; /* direct stores to L1 tables */
     struct pvmm_audit audit;
+    uint64_t own_frames; /* RAM that was the hypervisor's own when the guest started */
+    uint64_t boot_ticks; /* of the TSC, from the hypervisor's C entry to the switch to the guest */
 };
 
 struct pvmm_mailbox {
