@@ -43,13 +43,13 @@ check_angled() { # folder file header
     hypervisor:stdint.h | hypervisor:stddef.h | hypervisor:stdbool.h | hypervisor:stdarg.h) return ;;
     hypervisor:xen/*) return ;;
     store:xen/io/xs_wire.h | store:errno.h | store:std*.h | store:string.h) return ;;
-    cli:*) return ;;
+    cli:* | bench:*) return ;;
     esac
     echo "$2: includes <$3>, which $1/DEPENDS does not allow"
     bad=1
 }
 
-for folder in abi core hypervisor store cli; do
+for folder in abi core hypervisor store cli bench; do
     [ -e "$folder/DEPENDS" ] || { echo "$folder/DEPENDS is missing"; bad=1; continue; }
     for file in $(find "$folder" -name '*.[chS]' | sort); do
         for header in $(sed -n 's/^ *# *include *"\([^"]*\)".*/\1/p' "$file"); do

@@ -8,7 +8,7 @@ trap 'rm -rf "$dir"' EXIT INT TERM
 for line in '#include "vcpu.h"' '#include <stdio.h>' '#include "nowhere.h"'; do
     rm -rf "$dir/tree"
     mkdir "$dir/tree"
-    (cd "$2" && cp -r abi core hypervisor store cli "$dir/tree")
+    (cd "$2" && cp -r abi core hypervisor store cli bench "$dir/tree")
     echo "$line" >> "$dir/tree/core/frame.c"
     if "$1" "$dir/tree" > "$dir/out"; then
         echo "the check let core/frame.c have $line"
