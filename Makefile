@@ -4,6 +4,8 @@
 BUILD   ?= build
 TIMEOUT ?= 600
 MEMORY  ?= 512M
+ROW     ?= fork-exit
+BENCH_TIMEOUT ?= 900
 
 ifeq ($(origin CC),default)
 CC := gcc
@@ -18,7 +20,7 @@ PVMM   := $(BUILD)/pvmm
 KERNEL := $(BUILD)/kernel/vmlinuz
 INITRD := $(BUILD)/initramfs.cpio.gz
 
-.PHONY: all deps kernel kernel-cloud xen grub run test clean help
+.PHONY: all deps kernel kernel-cloud xen grub run test bench bench-where clean help
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -58,6 +60,20 @@ test:
 	@$(MAKE) --no-print-directory grub
 	meson test -C $(BUILD) --print-errorlogs
 
+# Not MEMORY: figures are to be compared, and bare Linux has its huge pages only from 512 MB of free memory up.
+bench:
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory kernel
+	@$(MAKE) --no-print-directory xen
+	@python3 -B bench/bench.py --build $(BUILD) --timeout $(BENCH_TIMEOUT)
+
+bench-where:
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory kernel
+	@python3 -B bench/where.py --build $(BUILD) --timeout $(BENCH_TIMEOUT) $(ROW)
+
 clean:
 	rm -rf $(BUILD)
 
@@ -66,6 +82,9 @@ help:
 	@echo "make deps     install the Debian packages that are missing"
 	@echo "make run      boot Debian's kernel with a memory workload, and print the verdict"
 	@echo "make test     run every test"
+	@echo "make bench    measure memory work: bare, on real Xen, under pvmm (docs/performance.md)"
+	@echo "make bench-where ROW=NAME"
+	@echo "              where the instructions of a row of it go"
 	@echo "make clean    remove $(BUILD)/"
 	@echo
 	@echo "Variables: BUILD=DIR, CC=gcc|clang (of a new BUILD), MEMORY=SIZE, TIMEOUT=SECONDS"
