@@ -162,9 +162,11 @@ def run(words, timeout):
         in_time = out.follow(timeout)
         code = p.wait(10) if in_time else None
     except subprocess.TimeoutExpired:
-        in_time = False
+        raise BenchError(f"closed its output and did not end:{out.said()}") from None
     finally:
         end(p)
+        p.stdout.close()
+        p.stderr.close()
     if stopping:
         raise BenchError("stopped")
     if not in_time:
