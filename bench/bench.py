@@ -89,12 +89,10 @@ def measure_icount(s, scratch):
 
 def measure_wall(s):
     """{machine: figures} by the clock, one machine after the other."""
-    figures = {}
-    for m in MACHINES:
-        r = Jobs(s, 1, "wall clock").run({(m, None): machines.command(s, m, False)})[m, None]
-        figures[m] = machines.figures(r.lines)
-        figures[m][TIME_TO_INIT] = r.init_seconds * 1e9
-    return figures
+    done = Jobs(s, 1, "wall clock").run({(m, None): machines.command(s, m, False)
+                                         for m in MACHINES})
+    return {m: {**machines.figures(r.lines), TIME_TO_INIT: r.init_seconds * 1e9}
+            for (m, _), r in done.items()}
 
 
 # ---- arithmetic

@@ -194,13 +194,14 @@ def bench_lines(lines):
 
 def trouble(lines, code):
     """Why this was not a whole run; None if it was one."""
-    done = False
+    seen = set()
     for key, words in bench_lines(lines):
         if key == "BENCH-FAILED":
             return f"the benchmark failed at \"{' '.join(words)}\""
-        done |= key == "BENCH-DONE"
-    if not done:
-        return f"ended (exit code {code}) without BENCH-DONE"
+        seen.add(key)
+    for key in ("BENCH-TSC", "BENCH-DONE"):
+        if key not in seen:
+            return f"ended (exit code {code}) without {key}"
     return f"exit code {code}" if code != 0 else None
 
 

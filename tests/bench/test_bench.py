@@ -68,9 +68,10 @@ class Lines(unittest.TestCase):
                 machines.figures([line])
 
     def test_only_a_whole_run_counts(self):
-        self.assertIsNone(machines.trouble(["BENCH-DONE"], 0))
-        self.assertRegex(machines.trouble(["BENCH-DONE"], 131), "exit code 131")
-        self.assertRegex(machines.trouble(["BENCH mprotect 1.0"], 0), "without BENCH-DONE")
+        self.assertIsNone(machines.trouble(["BENCH-TSC 1", "BENCH-DONE"], 0))
+        self.assertRegex(machines.trouble(["BENCH-TSC 1", "BENCH-DONE"], 131), "exit code 131")
+        self.assertRegex(machines.trouble(["BENCH-TSC 1"], 0), "without BENCH-DONE")
+        self.assertRegex(machines.trouble(["BENCH-DONE"], 0), "without BENCH-TSC")
         self.assertRegex(machines.trouble(["BENCH-FAILED child", "BENCH-DONE"], 0), 'at "child"')
 
 
@@ -289,7 +290,7 @@ class Whole(unittest.TestCase):
 
     def test_a_run_that_fails_shows_its_end(self):
         for kind, says in (("failed", r'bare: the benchmark failed at "mmap"(.|\n)*\| reason'),
-                           ("early", r"exit code 3\) without BENCH-DONE(.|\n)*\| 100\n")):
+                           ("early", r"exit code 3\) without BENCH-TSC(.|\n)*\| 100\n")):
             self.qemu(kind)
             out, err = self.bench(code=1)
             self.assertRegex(err, says)
