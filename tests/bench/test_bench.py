@@ -270,8 +270,12 @@ class Whole(unittest.TestCase):
         self.put("qemu", f"#!/bin/sh\n{PROGRAMS[kind]}".encode(), 0o755)
 
     def start(self, *words):
+        def hear_interrupts():  # whoever runs this in the background has them ignored
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+
         return subprocess.Popen([sys.executable, "-B", f"{BENCH}/bench.py", "--build", self.build, *words],
                                 env={**os.environ, "PVMM_QEMU": f"{self.build}/qemu"},
+                                preexec_fn=hear_interrupts,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def bench(self, *words, code):
