@@ -43,6 +43,12 @@ static bool is_device(const struct core *c, mfn_t m)
     return !frame_exists(c, m) || hold_owner(load_hold(c, m)) == OWNER_DEVICE;
 }
 
+/* A frame that an entry names may be another domain's, too (R8). */
+static bool is_owned(const struct core *c, const struct core_domain *d, mfn_t m)
+{
+    return frame_exists(c, m) && hold_owner(load_hold(c, m)) == owner_of_domain(d);
+}
+
 static int take_device(struct core *c, struct core_vcpu *v, const struct core_domain *d,
                        uint64_t *e)
 {
@@ -213,7 +219,7 @@ change_at_level(struct core *c, struct core_vcpu *v, const struct core_domain *d
         if (differ_only_in(is, value, light_bits(level)))
             return change_light(c, v, m, at, value, change);
         if (level == TYPE_L1 && differ_only_in(is, value, PTE_LIGHT_L1 | PTE_RW) &&
-            change->frame_domain == d && !is_device(c, pte_frame(value)))
+            change->frame_domain == d && is_owned(c, d, pte_frame(value)))
             return change_rw(c, v, m, at, value, change);
     }
     return change_whole(c, v, d, m, level, at, change);

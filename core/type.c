@@ -159,8 +159,8 @@ static int type_try_put(struct core *c, struct core_vcpu *v, mfn_t m)
     uint64_t use = load_use(c, m);
     bool last = use_count(use) == 1 && !(use & USE_BUSY);
     if (last && (use & USE_LOCKED)) {
-        glue_relax(); /* whoever changes an entry of it relies on that use */
-        return AGAIN;
+        glue_relax();        /* whoever changes an entry of it relies on that use, */
+        return CORE_RESTART; /* and might want what this vCPU has locked */
     }
     if (last && type_is_table(use_type(use)))
         return type_release(c, v, m, use);

@@ -113,10 +113,11 @@ HOT int core_mmu_update(struct core *c, struct core_vcpu *v, struct core_domain 
 {
     int rc = 0;
     for (*done = 0; *done < n; ++*done) {
-        if (v->leftovers > 0 || pause_here(c, v)) {
+        bool pause = pause_here(c, v);
+        if (v->leftovers > 0 || pause) {
             close_table(c, v);
             rc = finish_leftovers(c, v);
-            if (rc || pause_here(c, v))
+            if (rc || pause || pause_here(c, v))
                 return CORE_RESTART;
         }
         rc = update_one(c, v, pt_domain, frame_domain, &u[*done]);

@@ -27,7 +27,7 @@ struct cpu {
     uint64_t syscall_rsp; /* scratch of the SYSCALL stub */
     unsigned id;
     uint16_t tlb_flushed_at; /* TLB clock of the last whole flush */
-    unsigned asked;          /* calls of cpu_interrupt_pending() */
+    unsigned looks, asked;   /* "no" of cpu_interrupt_pending() and of cpu_pause_due() */
     bool ldt_mapped;         /* pages of the hardware's LDT show the guest's */
     uint64_t timer_due_ns;   /* what the one-shot timer is armed for; 0: off */
     uint64_t *descriptors;   /* page of the hypervisor's own descriptors, through the direct map */

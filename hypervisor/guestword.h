@@ -14,14 +14,14 @@ static inline bool guest_word_get(uint64_t *to, uint64_t from)
 {
     uint64_t word;
 
-    __asm__ goto("1: movq (%1), %0\n\t"
-                 ".pushsection .exception_table, \"a\", @progbits\n\t"
-                 ".quad 1b, %l[fault]\n\t"
-                 ".popsection"
-                 : "=r"(word)
-                 : "r"(from)
-                 : "memory"
-                 : fault);
+    __asm__ volatile goto("1: movq (%1), %0\n\t"
+                          ".pushsection .exception_table, \"a\", @progbits\n\t"
+                          ".quad 1b, %l[fault]\n\t"
+                          ".popsection"
+                          : "=r"(word)
+                          : "r"(from)
+                          : "memory"
+                          : fault);
     *to = word;
     return true;
 fault:
@@ -30,14 +30,14 @@ fault:
 
 static inline bool guest_word_put(uint64_t to, uint64_t word)
 {
-    __asm__ goto("1: movq %1, (%0)\n\t"
-                 ".pushsection .exception_table, \"a\", @progbits\n\t"
-                 ".quad 1b, %l[fault]\n\t"
-                 ".popsection"
-                 :
-                 : "r"(to), "r"(word)
-                 : "memory"
-                 : fault);
+    __asm__ volatile goto("1: movq %1, (%0)\n\t"
+                          ".pushsection .exception_table, \"a\", @progbits\n\t"
+                          ".quad 1b, %l[fault]\n\t"
+                          ".popsection"
+                          :
+                          : "r"(to), "r"(word)
+                          : "memory"
+                          : fault);
     return true;
 fault:
     return false;

@@ -48,6 +48,7 @@ static int64_t block(struct vcpu *v)
 {
     v->info->evtchn_upcall_mask = 0;
     v->blocked = !event_due(v);
+    attend();
     return 0;
 }
 
@@ -85,8 +86,7 @@ static int64_t poll(struct vcpu *v, gva_t arg)
     v->poll_timeout = p.timeout;
     v->polling = true;
     v->blocked = true;
-    attend();
-    timers_changed();
+    timers_changed(); /* which has the vCPU attended to as well */
     return 0;
 }
 

@@ -19,7 +19,7 @@ struct insn_text {
         uint8_t byte[INSN_TEXT_BYTES];
         uint64_t word[INSN_TEXT_BYTES / 8];
     };
-    unsigned n; /* bytes that could be read; the others are 0 */
+    unsigned n; /* bytes that could be read */
 };
 
 static inline bool insn_same_text(const struct insn_text *a, const struct insn_text *b)

@@ -58,5 +58,8 @@ void tlb_flush_since(uint16_t stamp);
 
 /* True when an interrupt waits: hypercalls stop at their next safe point. */
 bool cpu_interrupt_pending(void);
+/* The same for work of a few instructions, asked about at each entry of a table: only each 64th
+ * question looks. */
+bool cpu_pause_due(void);
 
 #endif

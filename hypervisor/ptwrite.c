@@ -43,7 +43,7 @@ static bool read_store(struct vcpu *v, const struct regs *r)
     struct insn_text text;
 
     fetch_instruction(r, &text);
-    if (insn_same_text(&text, &v->store_text))
+    if (text.n > 0 && insn_same_text(&text, &v->store_text))
         return true;
     v->store_text.n = 0;
     if (!store_read(&text, &v->store_form))

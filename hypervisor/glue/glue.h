@@ -19,7 +19,7 @@ static inline uint64_t *glue_frame(struct core *c, mfn_t m)
 static inline bool glue_pause(struct core *c)
 {
     (void)c;
-    return cpu_interrupt_pending();
+    return cpu_pause_due();
 }
 
 static inline bool glue_take(struct core *c, unsigned order, mfn_t *out)

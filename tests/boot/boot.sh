@@ -196,6 +196,16 @@ case $CASE in
         PATIENCE=4
         boot 124 timeout -m 256M -a pvmm.do=idle "$@" </dev/null
         ;;
+    idle)
+        # A guest with nothing to do asks to be blocked, and then is: it asked a million times in some
+        # seconds when the call returned at once.
+        PATIENCE=40
+        boot 124 timeout -m 256M -a pvmm.do=idle "$@" </dev/null
+        audited
+        blocked=$(field hypercalls.sched_op.count)
+        [ "$blocked" != None ] && [ "$blocked" -lt 20000 ] ||
+            flunk "the idle guest called sched_op $blocked times"
+        ;;
     interrupt)
         "$PVMM" run -v -m 256M -a pvmm.do=idle -i "$INITRD" "$@" "$KERNEL" </dev/null \
             >"$out" 2>"$err" &

@@ -191,6 +191,30 @@ static void test_r8_a_named_domain_is_reached(void **state)
     end(v);
 }
 
+/* A frame of another domain's, mapped read-only by its right, does not become writable by an update
+ * that does not name that domain: the reference that the entry holds is no right to write. */
+static void test_r8_a_foreign_mapping_becomes_writable_only_by_its_domain(void **state)
+{
+    (void)state;
+    mfn_t l1 = frame(), theirs = frame_of_other();
+    struct core_update map = {place(l1, 0), RO(theirs)}, write = {place(l1, 0), RW(theirs)};
+    unsigned done;
+    d->controls_all = true;
+    assert_int_equal(pin(l1, 1), 0);
+    begin(v);
+    assert_int_equal(core_mmu_update(c, v, d, other, &map, 1, &done), 0);
+    end(v);
+    begin(v);
+    assert_int_equal(core_mmu_update(c, v, d, d, &write, 1, &done), CORE_EBUSY);
+    end(v);
+    assert_frame(theirs, TYPE_NONE, 0, 2);
+    begin(v);
+    assert_int_equal(core_mmu_update(c, v, d, other, &write, 1, &done), 0);
+    end(v);
+    assert_frame(theirs, TYPE_WRITABLE, 1, 2);
+    assert_int_equal(update(l1, 0, 0), 0);
+}
+
 /* ---- holding for the hypervisor */
 
 static void test_hold_writable_keeps_one_frame_at_a_time(void **state)
@@ -312,6 +336,7 @@ int main(void)
         TEST(test_r8_requests_reach_no_frame_of_another_domain),
         TEST(test_r8_device_and_missing_frames_are_told_apart),
         TEST(test_r8_a_named_domain_is_reached),
+        TEST(test_r8_a_foreign_mapping_becomes_writable_only_by_its_domain),
         TEST(test_hold_writable_keeps_one_frame_at_a_time),
         TEST(test_hold_writable_keeps_the_old_one_when_refused),
         TEST(test_count_types),

@@ -337,6 +337,36 @@ static void test_r4_a_locked_table_is_waited_for(void **state)
     world_on_relax = NULL;
 }
 
+/* Two vCPUs had each locked a table whose last use the other had to let go, held by orphans: both
+ * waited. Nobody waits for a lock there now; the request pauses, and lets go of its own. */
+static void test_r4_the_last_use_of_a_table_that_another_has_locked_is_a_pause(void **state)
+{
+    (void)state;
+    mfn_t orphan = frame(), l1 = frame(), mine = frame();
+    put(orphan, 0, TABLE(l1));
+    put(orphan, 5, TABLE(frame()));
+    world_pause(w, PAUSE_AT, 1);
+    begin(v);
+    assert_int_equal(core_pin(c, v, d, orphan, 2), CORE_RESTART);
+    end(v);
+    world_pause(w, PAUSE_NEVER, 0);
+    assert_true(use_is_orphan(load_use(c, orphan)));
+    assert_frame(l1, TYPE_L1, 1, 2);
+    assert_int_equal(pin(mine, 1), 0);
+    frame_at(c, l1)->use |= USE_LOCKED; /* by another vCPU */
+    struct core_update u = {place(mine, 0), RW(orphan)};
+    unsigned done;
+    begin(v);
+    assert_int_equal(core_mmu_update(c, v, d, d, &u, 1, &done), CORE_RESTART);
+    assert_int_equal(done, 0);
+    assert_true(mfn_eq(v->locked, NO_MFN));
+    frame_at(c, l1)->use &= ~USE_LOCKED;
+    end(v);
+    assert_int_equal(update(mine, 0, RW(orphan)), 0);
+    assert_frame(l1, TYPE_L1, 0, 1);
+    assert_frame(orphan, TYPE_WRITABLE, 1, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -348,6 +378,7 @@ int main(void)
         TEST(test_r4_waiting_for_a_busy_table_can_pause),
         TEST(test_r4_a_busy_table_has_a_type),
         TEST(test_r4_a_locked_table_is_waited_for),
+        TEST(test_r4_the_last_use_of_a_table_that_another_has_locked_is_a_pause),
         TEST(test_r9_frame_becomes_a_table_after_a_flush),
         TEST(test_r9_frame_becomes_a_descriptor_page_after_a_flush),
         TEST(test_r9_a_released_table_becomes_writable_after_a_flush),

@@ -523,9 +523,29 @@ static void test_bytes_of_a_table_are_read_and_not_written(void **state)
     end(v);
 }
 
+/* The embedding says "pause" once and may not say it again at once: a batch that asked twice in a
+ * row never paused. */
+static void test_r4_a_batch_pauses_when_it_is_told_to_once(void **state)
+{
+    (void)state;
+    mfn_t l1 = frame(), data = frame();
+    assert_int_equal(pin(l1, 1), 0);
+    const struct core_update u[] = {
+        {place(l1, 0), RO(data)}, {place(l1, 1), RO(data)}, {place(l1, 2), RO(data)}};
+    unsigned done;
+    world_pause(w, PAUSE_AT, 2);
+    begin(v);
+    assert_int_equal(core_mmu_update(c, v, d, d, u, 3, &done), CORE_RESTART);
+    assert_int_equal(done, 2);
+    end(v);
+    assert_true(get(l1, 1) != 0 && get(l1, 2) == 0);
+    assert_true(mfn_eq(v->locked, NO_MFN));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_r4_a_batch_pauses_when_it_is_told_to_once),
         TEST(test_a_place_in_no_table_is_stored_to),
         TEST(test_a_descriptor_page_is_not_stored_to),
         TEST(test_preserve_ad_keeps_what_the_hardware_set),
