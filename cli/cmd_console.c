@@ -14,6 +14,7 @@
 #include "console.h"
 #include "exitcodes.h"
 #include "help.h"
+#include "signals.h"
 
 enum source { SIGNALS, GUEST, STDIN, STDOUT, SOURCES };
 
@@ -21,21 +22,6 @@ struct request {
     const char *name;
     char quit_key;
 };
-
-static int watch_signals(struct error *e)
-{
-    sigset_t set;
-    int fd;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    fd = signalfd(-1, &set, SFD_CLOEXEC);
-    return fd >= 0 ? fd : error_errno(e, EXIT_ENVIRONMENT, "cannot watch for signals");
-}
 
 static struct pollfd interest(int fd, bool in, bool out)
 {
@@ -90,7 +76,7 @@ static int attach(const struct request *r, int guest, struct error *e)
 {
     static struct console console;
     const bool terminal = isatty(STDIN_FILENO);
-    const int signals = watch_signals(e);
+    const int signals = signals_watch(e);
     int rc;
 
     if (signals < 0)

@@ -2,11 +2,9 @@
 #include "run.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -18,6 +16,7 @@
 #include "iso.h"
 #include "kernel.h"
 #include "session.h"
+#include "signals.h"
 
 #include <pvmm/boot.h>
 
@@ -132,16 +131,8 @@ static void size_machine(struct plan *p)
 
 static int prepare_signals(struct plan *p, struct error *e)
 {
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    p->signals = signalfd(-1, &set, SFD_CLOEXEC);
-    return p->signals >= 0 ? 0 : error_errno(e, EXIT_ENVIRONMENT, "cannot watch for signals");
+    p->signals = signals_watch(e);
+    return p->signals >= 0 ? 0 : -1;
 }
 
 static int64_t deadline(const struct plan *p)

@@ -27,13 +27,7 @@
     .endm
 
     /* Leaves the stack at the words that IRETQ takes. */
-    .macro RESTORE_REGS
-    popq %r15
-    popq %r14
-    popq %r13
-    popq %r12
-    popq %rbp
-    popq %rbx
+    .macro RESTORE_CALLER_REGS
     popq %r11
     popq %r10
     popq %r9
@@ -46,20 +40,21 @@
     addq $16, %rsp
     .endm
 
+    .macro RESTORE_REGS
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbp
+    popq %rbx
+    RESTORE_CALLER_REGS
+    .endm
+
     /* The same after C functions that change none of the guest's rbx, rbp and r12 to r15: these are
      * what they were, as calls preserve them. */
     .macro RESTORE_REGS_AFTER_CALL
     addq $(6 * 8), %rsp
-    popq %r11
-    popq %r10
-    popq %r9
-    popq %r8
-    popq %rax
-    popq %rcx
-    popq %rdx
-    popq %rsi
-    popq %rdi
-    addq $16, %rsp
+    RESTORE_CALLER_REGS
     .endm
 
     .text

@@ -24,3 +24,20 @@ unpack_package() {
     dpkg-deb -x "$2"/deb/*.deb "$2" || die "cannot unpack package $1"
     rm -r "$2/deb"
 }
+
+# Take the one file $2 (a path in package $1) out of it, into directory $3; nothing to do if it is there.
+fetch_one_file() {
+    image=$(basename "$2")
+    [ ! -s "$3/$image" ] || return 0
+    know_package "$1"
+    mkdir -p "$(dirname "$3")"
+    tmp=$(mktemp -d "$3.XXXXXX")
+    trap 'rm -rf "$tmp"' EXIT
+    unpack_package "$1" "$tmp/root"
+    mkdir "$tmp/new"
+    cp "$tmp/root/$2" "$tmp/new/$image" || die "$1 holds no $2"
+    chmod 755 "$tmp/new"
+    rm -rf "$3"
+    mv "$tmp/new" "$3"
+    echo "$(basename "$0"): $3/$image, from package $1"
+}

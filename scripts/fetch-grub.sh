@@ -7,20 +7,4 @@ set -eu
 # shellcheck source=scripts/apt-fetch.sh
 . "$(dirname "$0")/apt-fetch.sh"
 
-out=${1:?usage: fetch-grub.sh DIRECTORY}
-image=grub-x86_64-xen.bin
-package=grub-xen-host
-[ ! -s "$out/$image" ] || exit 0
-
-know_package "$package"
-mkdir -p "$(dirname "$out")"
-tmp=$(mktemp -d "$out.XXXXXX")
-trap 'rm -rf "$tmp"' EXIT
-unpack_package "$package" "$tmp/root"
-
-mkdir "$tmp/new"
-cp "$tmp/root/usr/lib/grub-xen/$image" "$tmp/new/$image" || die "$package holds no $image"
-chmod 755 "$tmp/new"
-rm -rf "$out"
-mv "$tmp/new" "$out"
-echo "fetch-grub.sh: $out/$image, from package $package"
+fetch_one_file grub-xen-host usr/lib/grub-xen/grub-x86_64-xen.bin "${1:?usage: fetch-grub.sh DIRECTORY}"

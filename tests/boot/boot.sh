@@ -31,16 +31,8 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 out=$dir/out err=$dir/err json=$dir/json
 
-flunk() {
-    echo "FAILED: $*"
-    echo "--- console"
-    tail -n 60 "$out"
-    echo "--- verdict"
-    cat "$err"
-    echo "--- log of the hypervisor"
-    tail -n 40 "$dir/log"
-    exit 1
-}
+# shellcheck source=tests/boot/lib.sh
+. "$(dirname "$0")/lib.sh"
 
 # field NAME: a value of the JSON verdict, as Python prints it; a dotted name goes down.
 field() {
@@ -95,15 +87,6 @@ workload() {
     boot 0 poweroff "$@" </dev/null
     worked
     audited
-}
-
-# await REGEX: until the console shows it, for whoever types.
-await() {
-    tries=$((PATIENCE * 5))
-    until grep -Eq -- "$1" "$out" 2>/dev/null || [ "$tries" -eq 0 ]; do
-        sleep 0.2
-        tries=$((tries - 1))
-    done
 }
 
 # A person who waits for the prompt, types, reads the answer, and leaves.

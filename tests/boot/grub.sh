@@ -15,25 +15,8 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 out=$dir/out err=$dir/err
 
-flunk() {
-    echo "FAILED: $*"
-    echo "--- console"
-    tail -n 60 "$out"
-    echo "--- verdict"
-    cat "$err"
-    echo "--- log of the hypervisor"
-    tail -n 40 "$dir/log"
-    exit 1
-}
-
-# await REGEX: until the console shows it, for whoever types.
-await() {
-    tries=$((PATIENCE * 5))
-    until grep -Eq -- "$1" "$out" 2>/dev/null || [ "$tries" -eq 0 ]; do
-        sleep 0.2
-        tries=$((tries - 1))
-    done
-}
+# shellcheck source=tests/boot/lib.sh
+. "$(dirname "$0")/lib.sh"
 
 # Answers cannot be echoes of the questions.
 person() {
