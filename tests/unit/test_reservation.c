@@ -312,10 +312,28 @@ static void test_relinquish_while_another_maps_the_shared_frame(void **state)
     assert_false(w->free[shared.n]); /* the hypervisor's, as before */
 }
 
+/* Where no vCPU is left, relinquish works as a vCPU of its own, which was born with frame 0 for its
+ * locked table: a table there was put aside instead of released, and never freed. */
+static void test_relinquish_without_vcpus_frees_a_table_in_frame_0(void **state)
+{
+    (void)state;
+    mfn_t l2 = frame(), zero = mfn(0);
+    assert_int_equal(core_assign(c, d, zero), 0);
+    put(zero, 1, 0);
+    put(l2, 0, TABLE(zero));
+    assert_int_equal(pin(l2, 2), 0);
+    d->vcpus = NULL;
+    assert_int_equal(core_relinquish(c, d), 0);
+    assert_int_equal(d->frames, 0);
+    assert_frame(zero, TYPE_NONE, 0, 0);
+    assert_free(l2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_populate_enters_the_pfns),
+        TEST_DEAD(test_relinquish_without_vcpus_frees_a_table_in_frame_0),
         TEST(test_increase_knows_no_pfns),
         TEST(test_populate_stops_at_the_maximum),
         TEST(test_populate_without_free_frames),
