@@ -5,13 +5,10 @@
 #include "asm.h"
 #include "log.h"
 #include "machine.h"
-#include "serial.h"
 
 #define DESC_PAGE(offset) ((offset) / PAGE_BYTES)
 #define DESC_FLAGS        (PTE_PRESENT | PTE_ACCESSED | PTE_DIRTY | PTE_NX)
 #define LDT_TYPE          0x82ull /* present, DPL 0, LDT */
-#define ASKS_OF_A_LOOK    64u
-#define LOOKS_OF_SERIAL   64u
 
 int load_selector_gs(uint16_t selector);
 
@@ -200,29 +197,14 @@ void cpu_set_task_switched(struct vcpu *v, bool set)
 
 /* ---- interrupts: off in the hypervisor, taken on the way into the guest and when idle */
 
-/* The timer's due time tells without asking the hardware; the serial lines are looked at now and
- * then, since port I/O is slow. Who asks again after a "yes" hears it again: counters stand still.
- */
 bool cpu_interrupt_pending(void)
 {
-    struct cpu *c = this_cpu();
-
-    if (c->timer_due_ns && now_ns() >= c->timer_due_ns)
-        return true;
-    if ((c->looks + 1) % LOOKS_OF_SERIAL == 0 && serial_interrupt_waits())
-        return true;
-    c->looks++;
-    return false;
+    return interrupt_waits_for(this_cpu());
 }
 
 bool cpu_pause_due(void)
 {
-    struct cpu *c = this_cpu();
-
-    if ((c->asked + 1) % ASKS_OF_A_LOOK == 0 && cpu_interrupt_pending())
-        return true;
-    c->asked++;
-    return false;
+    return pause_due_for(this_cpu());
 }
 
 void cpu_idle(void)

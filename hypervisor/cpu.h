@@ -63,6 +63,10 @@ bool cpu_ldt_index(uint64_t address, unsigned *index);
 uint64_t cpu_gs_base_inactive(void);
 void cpu_load_null_selectors(void);
 
+/* pause.c: cpu_interrupt_pending() and cpu_pause_due() of that CPU. */
+bool interrupt_waits_for(struct cpu *c);
+bool pause_due_for(struct cpu *c);
+
 /* Sets the boot CPU up: descriptor tables, MSRs, FPU (cpu_init.c). */
 void cpu_init(void);
 
