@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The console: console_io for the initial domain, the ring of <xen/io/console.h> for any other.
+ * Works from pvg_start() on, through every change of the page tables.
+ */
+#ifndef PVGUEST_CONSOLE_H
+#define PVGUEST_CONSOLE_H
+
+#include <stdarg.h>
+
+#include <pvguest/types.h>
+
+void pvg_write(struct pvguest *g, const char *text, size_t bytes);
+void pvg_print(struct pvguest *g, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* What was typed, up to `room` bytes; 0: nothing. The initial domain has no input here. */
+size_t pvg_read(struct pvguest *g, char *to, size_t room);
+
+/*
+ * %s %c %d %u %x %p %% with l, ll, z, width, and zero or blank fill. Returns the length that the
+ * whole text has; writes at most `size` bytes with the NUL.
+ */
+size_t pvg_format(char *to, size_t size, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+size_t pvg_format_list(char *to, size_t size, const char *format, va_list list);
+
+#endif

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Hypercalls, through the hypercall page when the domain builder filled it, else a bare SYSCALL.
+ * What they return is the ABI's: negative errno of <xen/errno.h>, or a result.
+ */
+#ifndef PVGUEST_HYPERCALL_H
+#define PVGUEST_HYPERCALL_H
+
+#include <pvguest/types.h>
+
+/* __HYPERVISOR_* of <xen/xen.h> and its arguments, those not needed as 0. */
+int64_t pvg_hypercall(struct pvguest *g, unsigned number, uint64_t a, uint64_t b, uint64_t c,
+                      uint64_t d, uint64_t e);
+
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Page tables of a running guest: looking, mapping, the fixmap, early ioremap.
+ *
+ * The guest's address space, once pvg_boot() is done:
+ *
+ *   ffff800000000000  the hypervisor's: m2p, and what it needs (L4 slots 256..271)
+ *   ffff888000000000  PVG_DIRECT_BASE: every page of RAM, by pfn (slots 273..400)
+ *   ffffc90000000000  PVG_P2M_BASE: the linear p2m (slot 402)
+ *   ffffffff80000000  PVG_VIRT_BASE: the kernel's image, and nothing else
+ *   ffffffffffe00000  PVG_FIXMAP_BASE: 2 MiB of slots for single pages
+ *
+ * Tables are read-only wherever they are mapped (R2): the library sees to that for its own.
+ */
+#ifndef PVGUEST_PAGETABLE_H
+#define PVGUEST_PAGETABLE_H
+
+#include <pvguest/types.h>
+
+#define PVG_VIRT_BASE   0xffffffff80000000ull
+#define PVG_DIRECT_BASE 0xffff888000000000ull
+#define PVG_DIRECT_PFNS (1ull << 34) /* 64 TiB */
+#define PVG_FIXMAP_BASE 0xffffffffffe00000ull
+
+/* Bits of an entry (AMD64 APM vol. 2, 5.3). */
+#define PVG_PTE_PRESENT  0x001ull
+#define PVG_PTE_RW       0x002ull
+#define PVG_PTE_USER     0x004ull
+#define PVG_PTE_PWT      0x008ull
+#define PVG_PTE_PCD      0x010ull
+#define PVG_PTE_ACCESSED 0x020ull
+#define PVG_PTE_DIRTY    0x040ull
+#define PVG_PTE_NX       (1ull << 63)
+#define PVG_PTE_FRAME    0x000ffffffffff000ull
+
+#define PVG_PTE_RO_DATA (PVG_PTE_PRESENT | PVG_PTE_ACCESSED | PVG_PTE_DIRTY | PVG_PTE_NX)
+#define PVG_PTE_DATA    (PVG_PTE_RO_DATA | PVG_PTE_RW)
+#define PVG_PTE_IMAGE   (PVG_PTE_PRESENT | PVG_PTE_RW | PVG_PTE_ACCESSED | PVG_PTE_DIRTY)
+#define PVG_PTE_TABLE   (PVG_PTE_IMAGE | PVG_PTE_USER) /* an entry of L2..L4 */
+
+static inline uint64_t pvg_pte(pvg_mfn_t mfn, uint64_t flags)
+{
+    return (mfn.n << PVG_PAGE_SHIFT & PVG_PTE_FRAME) | flags;
+}
+
+/* ---- looking */
+
+struct pvg_walk {
+    unsigned level; /* the lowest level whose entry was read: 4..1; 0: not even the root could be */
+    bool mapped;    /* the L1 entry was read, and is present */
+    struct {
+        pvg_maddr_t at; /* where the entry lies */
+        uint64_t entry;
+    } at[5]; /* index: level 1..4 */
+};
+
+/* Walks from the root that CR3 names, or from another. Stops at the first entry that is not
+ * present, or whose table cannot be read. */
+void pvg_walk(struct pvguest *g, uint64_t va, struct pvg_walk *w);
+void pvg_walk_from(struct pvguest *g, pvg_mfn_t root, uint64_t va, struct pvg_walk *w);
+/* Prints a walk on the console: each level's table, slot, entry, and what the frames are. */
+void pvg_walk_print(struct pvguest *g, uint64_t va);
+
+/* The root in use: what CR3 says, never what the library believes. */
+pvg_mfn_t pvg_root(struct pvguest *g);
+
+/* Where a page of RAM is in the direct map; NULL: it is not mapped there. */
+void *pvg_page(struct pvguest *g, pvg_pfn_t pfn);
+/* The page that an address of the image or of the direct map lies in; PVG_NO_PFN: neither. */
+pvg_pfn_t pvg_page_of(struct pvguest *g, const void *va);
+
+/* ---- changing: entries of live tables, through the queue (batch.h) */
+
+/* The L1 entry that maps va. The tables must be there. */
+int pvg_set_va(struct pvguest *g, uint64_t va, uint64_t entry);
+/* Any entry of any table, by its machine address. */
+int pvg_set_entry(struct pvguest *g, pvg_maddr_t at, uint64_t entry);
+/* The direct map's view of a page, at once: read-only before it becomes a table, writable after. */
+int pvg_page_read_only(struct pvguest *g, pvg_pfn_t pfn);
+int pvg_page_writable(struct pvguest *g, pvg_pfn_t pfn);
+
+/* Maps `count` pages of RAM from va on; missing tables are made. All or nothing. */
+int pvg_map(struct pvguest *g, uint64_t va, pvg_pfn_t first, uint64_t count, uint64_t flags);
+/* Clears `count` entries from va on; tables stay. */
+int pvg_unmap(struct pvguest *g, uint64_t va, uint64_t count);
+
+/* ---- pages of RAM, once the direct map is there */
+
+/* `count` contiguous pages, the highest there are, first page a multiple of `align`; their content
+ * is undefined. -XEN_ENOMEM: none. */
+int pvg_pages_take(struct pvguest *g, uint64_t count, uint64_t align, pvg_pfn_t *first);
+int pvg_pages_give(struct pvguest *g, pvg_pfn_t first, uint64_t count);
+uint64_t pvg_pages_free(struct pvguest *g); /* how many are left */
+
+/*
+ * Maps RAM into the direct map. The page tables are taken from the top of the range itself:
+ *
+ *     range.from ...... | pgt_buf_start ...... pgt_buf_end ...... pgt_buf_top |
+ *        data, RW       | tables in use, RO   | estimated, unused |
+ *
+ * All of [start, top) is mapped read-only, as any of it may become a table; what was not needed is
+ * writable again, and free, on return. All or nothing.
+ */
+int pvg_direct_map(struct pvguest *g, struct pvg_range range);
+
+/* ---- fixmap and early ioremap: before and after the switch to the guest's own root */
+
+#define PVG_IOREMAP_PAGES_MAX 64u /* of one mapping */
+
+/* Maps machine memory [address, +bytes), which need not be the guest's RAM, with `flags` besides
+ * present. NULL: refused, see pvg_reason(). At most four mappings at a time. */
+void *pvg_early_ioremap(struct pvguest *g, pvg_maddr_t address, uint64_t bytes, uint64_t flags);
+/* Clears it. -XEN_EINVAL: not what pvg_early_ioremap() returned. */
+int pvg_early_iounmap(struct pvguest *g, void *va);
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libpvguest: the guest's half of the Xen paravirtual ABI.
+ *
+ *     void kernel_main(const start_info_t *si)       called by the library's entry point
+ *     {
+ *         struct pvg_options options;
+ *         struct pvguest *g = pvg_start(si);          console, traps, features
+ *         pvg_options_parse(g, &options);             words of the command line
+ *         if (pvg_boot(g, &options))                  memory map, tables, p2m: all of it
+ *             pvg_fatal(g, "boot");
+ *         ...
+ *         pvg_shutdown(g, SHUTDOWN_reboot);
+ *     }
+ *
+ * Functions that can fail return 0 or a negative errno of the ABI (<xen/errno.h>); pvg_reason()
+ * then has the chain of reasons. Nothing is half done: what fails leaves things as they were.
+ * There is one guest, on its first vCPU; nothing here may be called by two vCPUs at once.
+ */
+#ifndef PVGUEST_H
+#define PVGUEST_H
+
+#include <pvguest/batch.h>
+#include <pvguest/console.h>
+#include <pvguest/e820.h>
+#include <pvguest/hypercall.h>
+#include <pvguest/memblock.h>
+#include <pvguest/p2m.h>
+#include <pvguest/pagetable.h>
+#include <pvguest/trap.h>
+#include <pvguest/types.h>
+
+/* Mistakes that were really made, to see what comes of them (docs/libpvguest.md). Off by default. */
+enum pvg_fault {
+    PVG_FAULT_HIGH_TABLES_RW = 1u << 0,  /* high-tables-rw */
+    PVG_FAULT_HIGH_TAIL_RO = 1u << 1,    /* high-tail-ro */
+    PVG_FAULT_IOREMAP_SWAPPER = 1u << 2, /* ioremap-swapper */
+    PVG_FAULT_INITIAL_PINNED = 1u << 3,  /* initial-pinned */
+    PVG_FAULT_SHORT_MFN_LIST = 1u << 4,  /* short-mfn-list */
+};
+
+struct pvg_options {
+    enum pvg_p2m_layout p2m; /* PVG_P2M_LINEAR or PVG_P2M_TREE */
+    uint64_t memory_limit;   /* pages: none with a pfn from here on is used; 0: no limit */
+    unsigned faults;         /* enum pvg_fault, or-ed */
+};
+
+/* What is there before anything was done. */
+void pvg_options_default(struct pvg_options *o);
+/*
+ * Reads `p2m=linear|tree`, `mem=SIZE` (bytes, or with K, M, G) and `fault=NAME` out of the command
+ * line; other words are the kernel's. -XEN_EINVAL: a value that is none.
+ */
+int pvg_options_parse(struct pvguest *g, struct pvg_options *o);
+
+/*
+ * Begins: checks start_info, sets up console and traps, asks for features. Never
+ * returns NULL: without a start_info that can be trusted there is nothing to go on with, and the
+ * domain crashes with a message.
+ */
+struct pvguest *pvg_start(const start_info_t *si);
+
+/* From start_info to a running memory system; see docs/libpvguest.md for the steps. Once. */
+int pvg_boot(struct pvguest *g, const struct pvg_options *o);
+
+/* start_info where it is mapped now. Its page stays, the address moves in pvg_boot(). */
+const start_info_t *pvg_start_info(struct pvguest *g);
+shared_info_t *pvg_shared_info(struct pvguest *g);
+const char *pvg_command_line(struct pvguest *g);
+bool pvg_feature(struct pvguest *g, unsigned feature); /* XENFEAT_* of <xen/features.h> */
+bool pvg_is_initial_domain(struct pvguest *g);
+
+/* The chain of reasons of the last failure: "outer: inner: cause". Empty: none yet. */
+const char *pvg_reason(struct pvguest *g);
+
+/* ---- memory, as pvg_boot() found and arranged it */
+
+struct pvg_memory_info {
+    uint64_t nr_pages;  /* given by the builder */
+    uint64_t max_pages; /* that the domain may have (XENMEM_maximum_reservation) */
+    uint64_t pages;     /* in use as RAM */
+    uint64_t released;  /* given back: outside RAM, and no room above */
+    uint64_t remapped;  /* moved above nr_pages */
+    uint64_t identity;  /* pages that are the machine's own */
+    uint64_t extra;     /* RAM pages of the map that are not populated: room for a balloon */
+};
+void pvg_memory_info(struct pvguest *g, struct pvg_memory_info *info);
+const struct pvg_e820 *pvg_memory_map(struct pvguest *g); /* in order */
+const struct pvg_memblock *pvg_memblock_of(struct pvguest *g);
+
+/* ---- ending */
+
+_Noreturn void pvg_shutdown(struct pvguest *g, unsigned reason); /* SHUTDOWN_* of <xen/sched.h> */
+/* Says what, the reason of the last failure, and crashes the domain. */
+_Noreturn void pvg_fatal(struct pvguest *g, const char *what);
+
+#endif
