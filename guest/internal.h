@@ -25,6 +25,7 @@ struct batch {
     int first_error; /* of flushes since the last that was asked for */
     struct multicall_entry call[BATCH_CALLS];
     struct mmu_update update[BATCH_UPDATES];
+    unsigned done[BATCH_CALLS]; /* mmu_update's own count, of each call */
     struct pvg_batch_error error;
 };
 
@@ -69,6 +70,7 @@ struct mfn_list {
 
 struct pvguest {
     char reason[REASON_MAX];
+    unsigned undoing; /* depth: what fails now is not the reason */
     struct pvg_options options;
     uint64_t si_va; /* start_info, where it is mapped now */
     char command_line[MAX_GUEST_CMDLINE];
@@ -88,9 +90,12 @@ struct pvguest {
     uint64_t ioremap[IOREMAPS]; /* pages of each mapping; 0: free */
     struct pvg_range boot;    /* pfns mapped linearly from PVG_VIRT_BASE by the builder */
     struct pvg_range image;   /* pfns of the kernel's image */
+    struct pvg_range module;  /* pfns of the ramdisk; empty: none */
     struct pvg_range initial_tables; /* the builder's, at pt_base */
     struct pvg_regions direct; /* pfns in the direct map */
     struct pvg_regions tables; /* pfns that are, or may become, page tables: read-only everywhere */
+    struct pvg_regions todo, moved; /* room for pvg_direct_map() and pvg_boot(): large for a stack */
+    bool booted;
 
     struct pvg_e820 map;
     struct pvg_memblock memblock;
@@ -102,12 +107,20 @@ struct pvguest {
 
 /* ---- error.c: the chain of reasons */
 
-/* Sets the reason; returns `code`. */
+/* Sets the reason; returns `code`. Between undo_begin() and undo_end() the reason stays. */
 int fail(struct pvguest *g, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* Puts "text: " before it, on the way up; returns `code`. 0 stays 0, and nothing is said. */
 int fail_in(struct pvguest *g, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+static inline void undo_begin(struct pvguest *g)
+{
+    g->undoing++;
+}
+static inline void undo_end(struct pvguest *g)
+{
+    g->undoing--;
+}
 const char *error_name(int code); /* "EINVAL"; "E?" */
 
 /* ---- batch.c */
@@ -116,7 +129,8 @@ void batch_init(struct pvguest *g);
 /* Each is made now, or in lazy mode later. `ptr` carries the command (MMU_*) in its low bits. */
 int batch_update(struct pvguest *g, uint64_t ptr, uint64_t value);
 int batch_set_va(struct pvguest *g, uint64_t va, uint64_t entry, unsigned long flags);
-/* One mmuext_op, now: flushes first. */
+/* An L1 entry with INVLPG, now, in lazy mode too; so is one mmuext_op. What was queued goes first. */
+int set_va_now(struct pvguest *g, uint64_t va, uint64_t entry);
 int mmuext(struct pvguest *g, unsigned command, uint64_t arg1, uint64_t arg2);
 
 /* ---- walk.c */
@@ -149,9 +163,53 @@ static inline uint64_t fixmap_va(unsigned slot)
     return PVG_FIXMAP_BASE + (uint64_t)slot * PVG_PAGE_BYTES;
 }
 int fixmap_set(struct pvguest *g, unsigned slot, uint64_t entry); /* 0: clears */
+/* What the slot's entry is now. */
+uint64_t fixmap_entry(struct pvguest *g, unsigned slot);
+/* The image's own tables. The store is a plain one: before the table is validated. */
+pvg_pfn_t image_table_pfn(enum image_table t);
+pvg_mfn_t image_table_mfn(struct pvguest *g, enum image_table t);
+void image_table_store(struct pvguest *g, enum image_table t, unsigned slot, enum image_table to);
 /* A page that is mapped nowhere, to be filled by plain stores; one window for each level 1..4. */
 int window_open(struct pvguest *g, unsigned level, pvg_pfn_t pfn, uint64_t *va);
 int window_close(struct pvguest *g, unsigned level);
+
+/* ---- pages.c */
+
+/* Sets both views of a page, direct map and image or boot region. Both or none. */
+int page_protect(struct pvguest *g, pvg_pfn_t pfn, bool writable);
+/* Every page of the range; those done already go back when one is refused. */
+int pages_protect(struct pvguest *g, struct pvg_range pages, bool writable);
+
+/* ---- mapper.c: building tables for a range of addresses */
+
+/* Contiguous pages, taken as tables from start upwards. */
+struct pgt_buf {
+    uint64_t start, end, top; /* pfns */
+};
+
+struct mapper {
+    struct pvguest *g;
+    struct pgt_buf buf;
+    /* The entry for the page at va; 0: nothing is to be mapped there. */
+    uint64_t (*leaf)(const struct mapper *m, uint64_t va);
+    /* Whether anything is in [va, last]. */
+    bool (*any)(const struct mapper *m, uint64_t va, uint64_t last);
+    uint64_t from, last; /* virtual addresses, whole pages */
+    uint64_t first_pfn, flags; /* for leaf() */
+};
+
+/* How many tables are missing. -XEN_EEXIST: something is mapped there already. */
+int mapper_count(struct mapper *m, uint64_t *tables);
+/* Builds them, and hooks each complete new subtree into the live tables. All or nothing. */
+int mapper_build(struct mapper *m);
+/* Takes everything out again that a build put in. */
+void mapper_undo(struct mapper *m);
+
+/* A buffer of `pages`, reserved and read-only from here on: top-down from `within`, or, when there
+ * is no such place, from anywhere. */
+int pgt_buf_take(struct pvguest *g, struct pgt_buf *b, uint64_t pages, struct pvg_range within);
+/* Gives [end, top) back, writable. With end = start: all of it. */
+int pgt_buf_trim(struct pvguest *g, struct pgt_buf *b);
 
 /* ---- table.c: tables out of the direct map's pages */
 
@@ -167,8 +225,10 @@ int table_hook(struct pvguest *g, uint64_t va, unsigned level, pvg_pfn_t table);
 
 /* ---- root.c */
 
-/* Makes the own root, pins it, switches, unpins the initial one, and frees what only that used. */
+/* Makes the own root, pins it, switches, and unpins the initial one. */
 int root_switch(struct pvguest *g);
+/* Frees the initial tables, and the boot region but for what is still needed of it. */
+int boot_region_free(struct pvguest *g);
 
 /* ---- memory.c */
 
