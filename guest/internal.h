@@ -263,6 +263,15 @@ void console_moved(struct pvguest *g); /* the boot region is gone: find the ring
 int traps_init(struct pvguest *g);
 void trap_print(struct pvguest *g, const struct pvg_trap *t);
 
+/* ---- start.c: pvg_start() in parts, none of which ends the guest */
+
+/* Checks a start_info, and takes over what the guest needs of it: command line, ranges. */
+int start_check(struct pvguest *g, const start_info_t *si);
+int start_features(struct pvguest *g);
+int start_m2p(struct pvguest *g);
+/* All of them, with g->si_va set: traps, the builder's p2m, m2p, console, features. */
+int start_init(struct pvguest *g);
+
 /* ---- string.c */
 
 void *memset(void *to, int c, size_t bytes);

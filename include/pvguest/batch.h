@@ -12,6 +12,8 @@
 
 #include <pvguest/types.h>
 
+#pragma GCC visibility push(default)
+
 /* The first element of a batch that was refused. The elements before it stand (R10), those behind
  * it in the same batch were not made, or, in other calls of the multicall, were tried regardless. */
 struct pvg_batch_error {
@@ -29,5 +31,7 @@ int pvg_lazy_flush(struct pvguest *g);
 int pvg_lazy_leave(struct pvguest *g);
 /* About the last flush that failed. */
 const struct pvg_batch_error *pvg_batch_error(struct pvguest *g);
+
+#pragma GCC visibility pop
 
 #endif

@@ -10,6 +10,8 @@
 
 #include <pvguest/types.h>
 
+#pragma GCC visibility push(default)
+
 void pvg_write(struct pvguest *g, const char *text, size_t bytes);
 void pvg_print(struct pvguest *g, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -23,5 +25,7 @@ size_t pvg_read(struct pvguest *g, char *to, size_t room);
 size_t pvg_format(char *to, size_t size, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 size_t pvg_format_list(char *to, size_t size, const char *format, va_list list);
+
+#pragma GCC visibility pop
 
 #endif

@@ -5,6 +5,8 @@
 
 #include <pvguest/memblock.h>
 
+#pragma GCC visibility push(default)
+
 #define PVG_E820_MAX 1024u /* entries; Xen's own limit (E820MAX of 4.17) */
 
 /* The types of ACPI, table 15-374 ("Address Range Types"). */
@@ -40,5 +42,7 @@ int pvg_e820_sanitise(struct pvg_e820 *map, unsigned *bad);
  * none. -XEN_ENOSPC: they do not fit.
  */
 int pvg_e820_ram(const struct pvg_e820 *map, uint64_t limit, struct pvg_regions *ram);
+
+#pragma GCC visibility pop
 
 #endif

@@ -8,8 +8,12 @@
 
 #include <pvguest/types.h>
 
+#pragma GCC visibility push(default)
+
 /* __HYPERVISOR_* of <xen/xen.h> and its arguments, those not needed as 0. */
 int64_t pvg_hypercall(struct pvguest *g, unsigned number, uint64_t a, uint64_t b, uint64_t c,
                       uint64_t d, uint64_t e);
+
+#pragma GCC visibility pop
 
 #endif

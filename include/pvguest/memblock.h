@@ -10,6 +10,8 @@
 
 #include <pvguest/types.h>
 
+#pragma GCC visibility push(default)
+
 #define PVG_REGIONS_MAX 1280u /* of each list: an e820 of 1024 entries, and reservations */
 
 struct pvg_regions {
@@ -52,5 +54,7 @@ bool pvg_regions_holds(const struct pvg_regions *r, uint64_t page);
 /* The index of the first range that ends above `page`; r->count: none does. */
 unsigned pvg_regions_search(const struct pvg_regions *r, uint64_t page);
 uint64_t pvg_regions_pages(const struct pvg_regions *r);
+
+#pragma GCC visibility pop
 
 #endif

@@ -16,6 +16,8 @@
 
 #include <pvguest/types.h>
 
+#pragma GCC visibility push(default)
+
 #define PVG_P2M_BASE     0xffffc90000000000ull /* one L4 slot: 2^36 words */
 #define PVG_P2M_PFNS     (1ull << 36)          /* pages that a p2m can speak of */
 #define PVG_MFN_LIST_PFNS (1ull << 27)         /* pages that mfn_list_list can speak of */
@@ -68,5 +70,7 @@ struct pvg_p2m_info {
     uint64_t tables;    /* page tables or inner nodes, shared leaves, MFN tree */
 };
 void pvg_p2m_info(struct pvguest *g, struct pvg_p2m_info *info);
+
+#pragma GCC visibility pop
 
 #endif

@@ -17,6 +17,8 @@
 
 #include <pvguest/types.h>
 
+#pragma GCC visibility push(default)
+
 #define PVG_VIRT_BASE   0xffffffff80000000ull
 #define PVG_DIRECT_BASE 0xffff888000000000ull
 #define PVG_DIRECT_PFNS (1ull << 34) /* 64 TiB */
@@ -112,5 +114,7 @@ int pvg_direct_map(struct pvguest *g, struct pvg_range range);
 void *pvg_early_ioremap(struct pvguest *g, pvg_maddr_t address, uint64_t bytes, uint64_t flags);
 /* Clears it. -XEN_EINVAL: not what pvg_early_ioremap() returned. */
 int pvg_early_iounmap(struct pvguest *g, void *va);
+
+#pragma GCC visibility pop
 
 #endif

@@ -30,6 +30,8 @@
 #include <pvguest/trap.h>
 #include <pvguest/types.h>
 
+#pragma GCC visibility push(default)
+
 /* Mistakes that were really made, to see what comes of them (docs/libpvguest.md). Off by default. */
 enum pvg_fault {
     PVG_FAULT_HIGH_TABLES_RW = 1u << 0,  /* high-tables-rw */
@@ -93,5 +95,7 @@ const struct pvg_memblock *pvg_memblock_of(struct pvguest *g);
 _Noreturn void pvg_shutdown(struct pvguest *g, unsigned reason); /* SHUTDOWN_* of <xen/sched.h> */
 /* Says what, the reason of the last failure, and crashes the domain. */
 _Noreturn void pvg_fatal(struct pvguest *g, const char *what);
+
+#pragma GCC visibility pop
 
 #endif

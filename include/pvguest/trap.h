@@ -10,6 +10,8 @@
 
 #include <pvguest/types.h>
 
+#pragma GCC visibility push(default)
+
 #define PVG_TRAP_EVENT 32u /* an event channel's upcall, as a vector of ours */
 #define PVG_TRAPS      33u
 
@@ -32,5 +34,7 @@ uint64_t pvg_fault_address(struct pvguest *g);
  * the result false. Not nested.
  */
 bool pvg_guarded(struct pvguest *g, void (*f)(void *), void *arg, struct pvg_trap *t);
+
+#pragma GCC visibility pop
 
 #endif

@@ -12,7 +12,7 @@ allowed() { # folder name -> 0 if DEPENDS lists it
 }
 
 resolve() { # folder header -> folder that holds it, empty if none of ours
-    for dir in "$1" core hypervisor hypervisor/glue store cli image; do
+    for dir in "$1" core hypervisor hypervisor/glue store cli guest guest/port kernel; do
         if [ -e "$dir/$2" ]; then
             echo "${dir%%/*}"
             return
@@ -42,6 +42,11 @@ check_angled() { # folder file header
     core:stdint.h | core:stddef.h | core:stdbool.h) return ;;
     hypervisor:stdint.h | hypervisor:stddef.h | hypervisor:stdbool.h | hypervisor:stdarg.h) return ;;
     hypervisor:xen/*) return ;;
+    include:pvguest/* | guest:pvguest/* | kernel:pvguest/*) allowed "$1" include && return ;;
+    include:xen/* | guest:xen/* | kernel:xen/*) allowed "$1" xen && return ;;
+    include:stdint.h | include:stddef.h | include:stdbool.h | include:stdarg.h) return ;;
+    guest:stdint.h | guest:stddef.h | guest:stdbool.h | guest:stdarg.h) return ;;
+    kernel:stdint.h | kernel:stddef.h | kernel:stdbool.h | kernel:stdarg.h) return ;;
     store:xen/io/xs_wire.h | store:errno.h | store:std*.h | store:string.h) return ;;
     cli:* | bench:*) return ;;
     esac
@@ -49,7 +54,7 @@ check_angled() { # folder file header
     bad=1
 }
 
-for folder in abi core hypervisor store cli bench; do
+for folder in abi core hypervisor store cli bench include guest kernel; do
     [ -e "$folder/DEPENDS" ] || { echo "$folder/DEPENDS is missing"; bad=1; continue; }
     for file in $(find "$folder" -name '*.[chS]' | sort); do
         for header in $(sed -n 's/^ *# *include *"\([^"]*\)".*/\1/p' "$file"); do

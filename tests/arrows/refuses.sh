@@ -1,18 +1,38 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The arrow check must refuse a tree in which one include points the wrong way.
+# The arrow check must refuse a tree in which includes point the wrong way, and name each of them.
 # Usage: refuses.sh CHECK SOURCE-ROOT
 set -eu
+check=$1 root=$2
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT INT TERM
-for line in '#include "vcpu.h"' '#include <stdio.h>' '#include "nowhere.h"'; do
-    rm -rf "$dir/tree"
-    mkdir "$dir/tree"
-    (cd "$2" && cp -r abi core hypervisor store cli bench "$dir/tree")
-    echo "$line" >> "$dir/tree/core/frame.c"
-    if "$1" "$dir/tree" > "$dir/out"; then
-        echo "the check let core/frame.c have $line"
+mkdir "$dir/tree"
+(cd "$root" && cp -r abi core hypervisor store cli bench include guest kernel "$dir/tree")
+
+cat > "$dir/wrong" <<'END'
+core/frame.c "vcpu.h"
+core/frame.c <stdio.h>
+core/frame.c "nowhere.h"
+core/frame.c <pvguest/types.h>
+guest/error.c "core.h"
+guest/error.c "tap.h"
+guest/error.c <string.h>
+kernel/tap.c "port.h"
+kernel/tap.c "internal.h"
+kernel/tap.c <pvmm/boot.h>
+include/pvguest/types.h "internal.h"
+END
+while read -r file header; do
+    echo "#include $header" >> "$dir/tree/$file"
+done < "$dir/wrong"
+
+if "$check" "$dir/tree" > "$dir/out"; then
+    echo "the check let all of it pass"
+    exit 1
+fi
+while read -r file header; do
+    grep -qF "$file: includes $header" "$dir/out" || {
+        echo "the check let $file have $header"
         exit 1
-    fi
-    grep -q 'core/frame.c' "$dir/out"
-done
+    }
+done < "$dir/wrong"

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/* Exceptions and events: who takes them, and what becomes of those that nobody takes. */
+#include "internal.h"
+
+#include <xen/callback.h>
+
+#include "trap.h"
+
+_Static_assert(TRAP_VECTORS == PVG_TRAPS, "as many stubs as vectors");
+_Static_assert(HYPERCALL_IRET == __HYPERVISOR_iret, "<xen/xen.h>");
+
+#define TRAP_BP 3u
+#define TRAP_OF 4u
+#define TRAP_PF 14u
+
+#define RFLAGS_FIXED  0x002ull /* AMD64 APM vol. 2, 3.1.6 */
+#define RFLAGS_IF     0x200ull /* in a frame: events are not masked */
+#define PRIVILEGE_ANY 3u       /* of a trap_info: INT n may be used by everyone */
+
+/* trap_entry.S */
+extern const char trap_stubs[], guarded_out[], safe_load_missed[];
+extern uint64_t guard_rsp; /* 0: nothing is guarded */
+bool guarded_call(void (*f)(void *), void *arg);
+void trap_entry(struct pvg_trap *t);
+
+static struct pvguest *trapped; /* there is one */
+static struct pvg_trap *guard_trap;
+
+/* Back out of what is guarded: the frame returns to guarded_call()'s end. */
+static void leave_guarded(struct pvg_trap *t)
+{
+    *guard_trap = *t;
+    t->rip = (uint64_t)guarded_out;
+    t->cs = FLAT_KERNEL_CS;
+    t->ss = FLAT_KERNEL_SS;
+    t->rflags = (t->rflags & RFLAGS_IF) | RFLAGS_FIXED;
+    t->rsp = guard_rsp;
+}
+
+static bool missed_load(struct pvg_trap *t)
+{
+    if (t->vector != TRAP_PF || t->rip != (uint64_t)pvg_safe_load)
+        return false;
+    t->rip = (uint64_t)safe_load_missed;
+    return true;
+}
+
+void trap_entry(struct pvg_trap *t)
+{
+    struct pvguest *g = trapped;
+    if (missed_load(t))
+        return;
+    pvg_trap_handler *handler = g->handler[t->vector];
+    if (handler && handler(g, t))
+        return;
+    if (guard_rsp) {
+        leave_guarded(t);
+        return;
+    }
+    trap_print(g, t);
+    fail(g, -XEN_EFAULT, "vector %lu, error %lx, at %lx", t->vector, t->error, t->rip);
+    pvg_fatal(g, "a trap that nobody handles");
+}
+
+/* Entries with address 0 end the table (<xen/arch-x86/xen.h>). */
+static int set_table(struct pvguest *g)
+{
+    static trap_info_t table[PVG_TRAP_EVENT + 1];
+    for (unsigned i = 0; i < PVG_TRAP_EVENT; i++)
+        table[i] = (trap_info_t){
+            .vector = (uint8_t)i,
+            .flags = i == TRAP_BP || i == TRAP_OF ? PRIVILEGE_ANY : 0,
+            .cs = FLAT_KERNEL_CS,
+            .address = (uint64_t)trap_stubs + i * TRAP_STUB_BYTES,
+        };
+    int64_t rc = pvg_hypercall(g, __HYPERVISOR_set_trap_table, (uintptr_t)table, 0, 0, 0, 0);
+    return rc ? fail(g, (int)rc, "set_trap_table: %s", error_name((int)rc)) : 0;
+}
+
+static int set_callback(struct pvguest *g)
+{
+    struct callback_register event = {
+        .type = CALLBACKTYPE_event,
+        .address = (uint64_t)trap_stubs + PVG_TRAP_EVENT * TRAP_STUB_BYTES,
+    };
+    int64_t rc =
+        pvg_hypercall(g, __HYPERVISOR_callback_op, CALLBACKOP_register, (uintptr_t)&event, 0, 0, 0);
+    return rc ? fail(g, (int)rc, "callback_op, of events: %s", error_name((int)rc)) : 0;
+}
+
+int traps_init(struct pvguest *g)
+{
+    trapped = g;
+    int rc = set_table(g);
+    if (rc == 0)
+        rc = set_callback(g);
+    return fail_in(g, rc, "traps");
+}
+
+pvg_trap_handler *pvg_trap_set(struct pvguest *g, unsigned vector, pvg_trap_handler *handler)
+{
+    if (vector >= PVG_TRAPS)
+        return NULL;
+    pvg_trap_handler *before = g->handler[vector];
+    g->handler[vector] = handler;
+    return before;
+}
+
+uint64_t pvg_fault_address(struct pvguest *g)
+{
+    if (!g->shared_va)
+        return port_cr2();
+    return load(g, g->shared_va + offsetof(shared_info_t, vcpu_info[0].arch.cr2));
+}
+
+bool pvg_guarded(struct pvguest *g, void (*f)(void *), void *arg, struct pvg_trap *t)
+{
+    if (guard_rsp) {
+        fail(g, -XEN_EBUSY, "pvg_guarded() inside pvg_guarded()");
+        pvg_fatal(g, "a mistake of the caller's");
+    }
+    guard_trap = t;
+    return guarded_call(f, arg);
+}

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+/* Numbers that trap.c and trap_entry.S share. */
+#ifndef PVGUEST_GUEST_TRAP_H
+#define PVGUEST_GUEST_TRAP_H
+
+#define TRAP_VECTORS    33 /* PVG_TRAPS */
+#define TRAP_STUB_BYTES 16
+#define HYPERCALL_IRET  23 /* __HYPERVISOR_iret */
+
+#endif

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/* Ways in from the hypervisor, and back; calls that may trap. */
+#include "trap.h"
+
+/*
+ * RCX and R11 lie lowest in the frame, as SYSRET may have brought us here; then the error code, of
+ * those exceptions that have one (AMD64 APM vol. 2, 8.2), and what IRETQ would take.
+ */
+    .text
+    .globl trap_stubs
+    .hidden trap_stubs
+    .balign 16
+trap_stubs:
+    .set vector, 0
+    .rept TRAP_VECTORS
+    .balign TRAP_STUB_BYTES
+    popq %rcx
+    popq %r11
+    .if !(vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21)
+    pushq $0
+    .endif
+    pushq $vector
+    jmp enter
+    .set vector, vector + 1
+    .endr
+
+enter:
+    cld
+    pushq %rdi
+    pushq %rsi
+    pushq %rdx
+    pushq %rcx
+    pushq %rax
+    pushq %r8
+    pushq %r9
+    pushq %r10
+    pushq %r11
+    pushq %rbx
+    pushq %rbp
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    movq %rsp, %rdi
+    call trap_entry
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbp
+    popq %rbx
+    popq %r11
+    popq %r10
+    popq %r9
+    popq %r8
+    popq %rax
+    popq %rcx
+    popq %rdx
+    popq %rsi
+    popq %rdi
+
+/*
+ * HYPERVISOR_iret (struct iret_context of <xen/arch-x86/xen-x86_64.h>): RFLAGS.IF becomes the event
+ * mask in the same step, so that no event comes between unmasking and returning. Privilege 3 in CS
+ * would mean user mode. The error's word takes the flags, none, and the vector's takes RCX.
+ */
+    movq $0, 8(%rsp)
+    movq %rcx, (%rsp)
+    movzwl 24(%rsp), %ecx
+    andl $~3, %ecx
+    movq %rcx, 24(%rsp)
+    pushq %r11
+    pushq %rax
+    movl $HYPERCALL_IRET, %eax
+    syscall
+    ud2
+
+/* bool guarded_call(void (*f)(void *), void *arg): true when f came back. */
+    .globl guarded_call, guarded_out
+    .hidden guarded_call, guarded_out
+guarded_call:
+    pushq %rbx
+    pushq %rbp
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    movq %rsp, guard_rsp(%rip)
+    movq %rdi, %rax
+    movq %rsi, %rdi
+    call *%rax
+    movl $1, %eax
+    jmp 1f
+/* Where trap_entry() lets an exception return to instead, with guard_rsp in RSP. */
+guarded_out:
+    xorl %eax, %eax
+1:  movq $0, guard_rsp(%rip)
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbp
+    popq %rbx
+    ret
+
+/* uint64_t pvg_safe_load(uint64_t va, uint64_t otherwise): a page fault goes to the second half. */
+    .globl pvg_safe_load, safe_load_missed
+    .hidden pvg_safe_load, safe_load_missed
+pvg_safe_load:
+    movq (%rdi), %rax
+    ret
+safe_load_missed:
+    movq %rsi, %rax
+    ret
+
+    .section .bss
+    .balign 8
+    .globl guard_rsp
+    .hidden guard_rsp
+guard_rsp:
+    .skip 8
+
+    .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,4 @@
+/* SPDX-License-Identifier: MIT */
+#include "count.h"
+
+uint64_t texts_said;

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/* A kernel that boots by libpvguest, tests what has become of it, and reboots. */
+#include "tap.h"
+
+#include <xen/sched.h>
+
+#define GLOB_MAX 80u
+
+void kernel_main(const start_info_t *si);
+
+struct words {
+    char glob[GLOB_MAX];
+};
+
+/* What is the library's or another's: pvmm puts the last two before the rest. */
+static const char *const others[] = {"p2m=", "mem=", "fault=", "console=", "earlyprintk="};
+
+/* The text behind `key` where the word starts so; NULL: it does not. */
+static const char *value_of(const char *word, const char *key)
+{
+    for (; *key; key++, word++)
+        if (*key != *word)
+            return NULL;
+    return word;
+}
+
+static bool others_word(const char *word)
+{
+    for (unsigned i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        if (value_of(word, others[i]))
+            return true;
+    return false;
+}
+
+static void take_word(struct pvguest *g, struct words *w, const char *word)
+{
+    const char *value = value_of(word, "test=");
+    if (value)
+        pvg_format(w->glob, sizeof(w->glob), "%s", value);
+    else if (!others_word(word))
+        say(g, "error: unknown word \"%s\"\n", word);
+}
+
+static void take_words(struct pvguest *g, struct words *w)
+{
+    static char word[MAX_GUEST_CMDLINE];
+    const char *at = pvg_command_line(g);
+    size_t n = 0;
+    do {
+        if (*at && *at != ' ') {
+            word[n++] = *at;
+            continue;
+        }
+        word[n] = 0;
+        if (n > 0)
+            take_word(g, w, word);
+        n = 0;
+    } while (*at++);
+}
+
+static _Noreturn void bail_out(struct pvguest *g, const char *what)
+{
+    say(g, "Bail out! %s: %s\n", what, pvg_reason(g));
+    pvg_fatal(g, what);
+}
+
+void kernel_main(const start_info_t *si)
+{
+    struct pvg_options options;
+    struct words words = {"*"};
+    struct pvguest *g = pvg_start(si);
+    say(g, "TAP version 13\n");
+    if (pvg_options_parse(g, &options))
+        bail_out(g, "options");
+    take_words(g, &words);
+    if (pvg_boot(g, &options))
+        bail_out(g, "boot");
+    struct tap_result r = tap_run(g, words.glob);
+    if (r.planned == 0)
+        say(g, "Bail out! no test fits \"%s\"\n", words.glob);
+    say(g, "PVKERNEL-DONE passed=%u failed=%u skipped=%u\n", r.passed, r.failed, r.skipped);
+    pvg_shutdown(g, SHUTDOWN_reboot);
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+/* Exceptions, guarded and handled; the address of a page fault; registers across a trap. */
+#include "themes.h"
+
+#define VECTOR_DE 0u
+#define VECTOR_BP 3u
+#define VECTOR_UD 6u
+#define VECTOR_GP 13u
+#define VECTOR_PF 14u
+
+#define NOWHERE 0x123456789000ull /* the lower half is empty */
+#define ERROR_W 2u                /* of #PF: AMD64 APM vol. 2, 8.4.2 */
+#define ERROR_U 4u
+
+extern const char pvg_image_start[];
+
+static void do_nothing(void *arg)
+{
+    *(unsigned *)arg += 1;
+}
+
+static void do_read(void *arg)
+{
+    (void)*(const volatile uint8_t *)arg;
+}
+
+static void do_write(void *arg)
+{
+    *(volatile uint8_t *)arg = 1;
+}
+
+/* The selector's entry is outside every table. */
+static void do_gp(void *arg)
+{
+    (void)arg;
+    __asm__ volatile("movl $0xfff8, %%eax; movw %%ax, %%ds" : : : "rax", "memory");
+}
+
+static void do_ud(void *arg)
+{
+    (void)arg;
+    __asm__ volatile("ud2");
+}
+
+static void do_de(void *arg)
+{
+    uint32_t low = 1, high = 0, zero = 0;
+    (void)arg;
+    __asm__ volatile("divl %2" : "+a"(low), "+d"(high) : "r"(zero) : "cc");
+}
+
+static void do_bp(void *arg)
+{
+    (void)arg;
+    __asm__ volatile("int3");
+}
+
+static void comes_back(struct tap *t)
+{
+    struct pvg_trap met;
+    unsigned calls = 0;
+    CHECK(t, pvg_guarded(t->g, do_nothing, &calls, &met));
+    CHECK_SAME(t, calls, 1);
+}
+
+static void page_fault_read(struct tap *t)
+{
+    struct pvg_trap met;
+    CHECK(t, !pvg_guarded(t->g, do_read, (void *)(NOWHERE + 0x123), &met));
+    CHECK_SAME(t, met.vector, VECTOR_PF);
+    CHECK_SAME(t, met.error & ERROR_W, 0);
+    CHECK_SAME(t, pvg_fault_address(t->g), NOWHERE + 0x123);
+    CHECK_SAY(t, met.rip >= (uint64_t)do_read && met.rip < (uint64_t)do_read + 64, "rip is %lx",
+              met.rip);
+}
+
+/* The second of two addresses, so that it is not the first's that is told again. */
+static void page_fault_write(struct tap *t)
+{
+    struct pvg_trap met;
+    CHECK(t, !pvg_guarded(t->g, do_read, (void *)NOWHERE, &met));
+    CHECK(t, !pvg_guarded(t->g, do_write, (void *)(NOWHERE + 0x2468), &met));
+    CHECK_SAME(t, met.vector, VECTOR_PF);
+    CHECK_SAME(t, met.error & ERROR_W, ERROR_W);
+    CHECK_SAME(t, pvg_fault_address(t->g), NOWHERE + 0x2468);
+}
+
+static void general_protection(struct tap *t)
+{
+    struct pvg_trap met;
+    CHECK(t, !pvg_guarded(t->g, do_gp, NULL, &met));
+    CHECK_SAME(t, met.vector, VECTOR_GP);
+    CHECK_SAME(t, met.error, 0xfff8);
+}
+
+static void not_canonical(struct tap *t)
+{
+    struct pvg_trap met;
+    CHECK(t, !pvg_guarded(t->g, do_read, (void *)0x8000000000000000ull, &met));
+    CHECK_SAME(t, met.vector, VECTOR_GP);
+    CHECK_SAME(t, met.error, 0);
+}
+
+static void invalid_opcode(struct tap *t)
+{
+    struct pvg_trap met;
+    CHECK(t, !pvg_guarded(t->g, do_ud, NULL, &met));
+    CHECK_SAME(t, met.vector, VECTOR_UD);
+    CHECK_SAME(t, met.error, 0);
+}
+
+static void divide(struct tap *t)
+{
+    struct pvg_trap met;
+    CHECK(t, !pvg_guarded(t->g, do_de, NULL, &met));
+    CHECK_SAME(t, met.vector, VECTOR_DE);
+}
+
+static void breakpoint(struct tap *t)
+{
+    struct pvg_trap met;
+    CHECK(t, !pvg_guarded(t->g, do_bp, NULL, &met));
+    CHECK_SAME(t, met.vector, VECTOR_BP);
+    CHECK_SAME(t, *((const uint8_t *)met.rip - 1), 0xcc); /* behind the instruction */
+}
+
+static unsigned handled;
+
+static bool count_it(struct pvguest *g, struct pvg_trap *p)
+{
+    (void)g, (void)p;
+    handled++;
+    return true;
+}
+
+static bool refuse_it(struct pvguest *g, struct pvg_trap *p)
+{
+    (void)g, (void)p;
+    handled++;
+    return false;
+}
+
+/* Handled, the program goes on behind the breakpoint. */
+static void handler_takes(struct tap *t)
+{
+    struct pvg_trap met;
+    handled = 0;
+    pvg_trap_handler *before = pvg_trap_set(t->g, VECTOR_BP, count_it);
+    bool came_back = pvg_guarded(t->g, do_bp, NULL, &met);
+    do_bp(NULL);
+    pvg_trap_handler *ours = pvg_trap_set(t->g, VECTOR_BP, before);
+    CHECK(t, came_back);
+    CHECK_SAME(t, handled, 2);
+    CHECK(t, ours == count_it);
+    CHECK(t, before == NULL);
+}
+
+static void handler_refuses(struct tap *t)
+{
+    struct pvg_trap met;
+    handled = 0;
+    pvg_trap_set(t->g, VECTOR_BP, refuse_it);
+    bool came_back = pvg_guarded(t->g, do_bp, NULL, &met);
+    pvg_trap_set(t->g, VECTOR_BP, NULL);
+    CHECK(t, !came_back);
+    CHECK_SAME(t, handled, 1);
+}
+
+static bool skip_ud(struct pvguest *g, struct pvg_trap *p)
+{
+    (void)g;
+    p->rip += 2;
+    p->rbx ^= 0xff;
+    return true;
+}
+
+struct registers {
+    uint64_t rax, rbx, rcx, rdx, rsi, rdi, r8, r9, r10, r11;
+};
+
+static void cross(struct registers *r)
+{
+    register uint64_t r8 __asm__("r8") = r->r8;
+    register uint64_t r9 __asm__("r9") = r->r9;
+    register uint64_t r10 __asm__("r10") = r->r10;
+    register uint64_t r11 __asm__("r11") = r->r11;
+    __asm__ volatile("ud2"
+                     : "+a"(r->rax), "+b"(r->rbx), "+c"(r->rcx), "+d"(r->rdx), "+S"(r->rsi),
+                       "+D"(r->rdi), "+r"(r8), "+r"(r9), "+r"(r10), "+r"(r11)
+                     :
+                     : "memory");
+    r->r8 = r8;
+    r->r9 = r9;
+    r->r10 = r10;
+    r->r11 = r11;
+}
+
+/* Every one as it was, but for the one that the handler changes. RCX and R11 have a way of their
+ * own. */
+static void registers(struct tap *t)
+{
+    struct registers r = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
+    pvg_trap_set(t->g, VECTOR_UD, skip_ud);
+    cross(&r);
+    pvg_trap_set(t->g, VECTOR_UD, NULL);
+    CHECK_SAME(t, r.rax, 1);
+    CHECK_SAME(t, r.rbx, 2 ^ 0xff);
+    CHECK_SAME(t, r.rcx, 3);
+    CHECK_SAME(t, r.rdx, 4);
+    CHECK_SAME(t, r.rsi, 5);
+    CHECK_SAME(t, r.rdi, 6);
+    CHECK_SAME(t, r.r8, 7);
+    CHECK_SAME(t, r.r9, 8);
+    CHECK_SAME(t, r.r10, 9);
+    CHECK_SAME(t, r.r11, 10);
+}
+
+static void no_such_vector(struct tap *t)
+{
+    CHECK(t, pvg_trap_set(t->g, PVG_TRAPS, count_it) == NULL);
+    CHECK(t, pvg_trap_set(t->g, ~0u, count_it) == NULL);
+}
+
+static const struct test tests[] = {
+    {"comes_back", comes_back},
+    {"page_fault_read", page_fault_read},
+    {"page_fault_write", page_fault_write},
+    {"general_protection", general_protection},
+    {"not_canonical", not_canonical},
+    {"invalid_opcode", invalid_opcode},
+    {"divide", divide},
+    {"breakpoint", breakpoint},
+    {"handler_takes", handler_takes},
+    {"handler_refuses", handler_refuses},
+    {"registers", registers},
+    {"no_such_vector", no_such_vector},
+};
+
+const struct theme trap_theme = THEME("trap", tests);
