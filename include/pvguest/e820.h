@@ -31,7 +31,8 @@ struct pvg_e820 {
 
 /*
  * Puts a map in order, in place: sorted by address, empty entries dropped, neighbours of one type
- * joined, and where entries overlap the higher type wins (what is anything but RAM stays so).
+ * joined, and where entries overlap the higher type wins (what is anything but RAM stays so, even of
+ * type 0, which ACPI does not know). An entry may end at 2^64.
  * 0; -XEN_EINVAL with *bad set when entry *bad wraps past 2^64; -XEN_ENOSPC when the ordered map
  * does not fit. On failure the map is as it was.
  */

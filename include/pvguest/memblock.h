@@ -46,7 +46,8 @@ uint64_t pvg_memblock_find(const struct pvg_memblock *m, uint64_t pages, uint64_
 /* Memory that is not reserved, in pages. */
 uint64_t pvg_memblock_free_pages(const struct pvg_memblock *m);
 
-/* ---- lists of ranges, for whoever keeps one of his own */
+/* ---- lists of ranges, for whoever keeps one of his own: [from, to), where an empty one changes
+ * nothing; -XEN_EINVAL when `to` is below `from` */
 
 int pvg_regions_add(struct pvg_regions *r, uint64_t from, uint64_t to);
 int pvg_regions_remove(struct pvg_regions *r, uint64_t from, uint64_t to);
