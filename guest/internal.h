@@ -47,13 +47,17 @@ struct p2m_shared {
     pvg_pfn_t table[4]; /* index: level 1..3; the tree's inner nodes likewise */
 };
 
+struct p2m_shape;
+
 struct p2m {
     enum pvg_p2m_layout layout;
+    const struct p2m_shape *shape; /* what nodes are: p2m_nodes.h */
     uint64_t max_pfn;
     uint64_t populated, leaves, tables;
+    uint64_t lost; /* pages that the hypervisor refused to let go when they were given back */
     struct p2m_shared missing, identity;
-    pvg_pfn_t top;             /* the tree's root */
-    uint64_t initial_va;       /* the builder's list; moves into the direct map with the root */
+    pvg_pfn_t top;             /* the tree's root; the L3 of the linear layout */
+    uint64_t initial_va;       /* the builder's list, until the root is switched; then by pfn */
     uint64_t initial_pages;    /* entries in it */
     struct pvg_range initial;  /* the pfns that it and its tables take */
 };
@@ -242,6 +246,7 @@ int memory_arrange(struct pvguest *g, struct pvg_regions *moved);
 
 /* The builder's list, as start_info has it. */
 int p2m_init(struct pvguest *g);
+uint64_t p2m_initial_entry(struct pvguest *g, uint64_t pfn);
 /* Builds the layout asked for, out of the builder's list, which is free afterwards. */
 int p2m_build(struct pvguest *g, enum pvg_p2m_layout layout);
 /* The leaf that holds pfn's entry: a page of our own, or a shared one. */
@@ -249,6 +254,8 @@ pvg_pfn_t p2m_leaf(struct pvguest *g, uint64_t pfn);
 int mfn_list_build(struct pvguest *g);
 /* A leaf changed place: before the old one is given up. Takes a mid page if it has to. */
 int mfn_list_set(struct pvguest *g, uint64_t pfn, pvg_pfn_t leaf);
+/* The leaf is about to be given up: the missing one takes its place. Cannot fail. */
+void mfn_list_clear(struct pvguest *g, uint64_t pfn);
 /* shared_info's arch part: mfn_list_list, max_pfn, p2m_cr3, p2m_vaddr, p2m_generation. */
 void publish(struct pvguest *g);
 void publish_max_pfn(struct pvguest *g);

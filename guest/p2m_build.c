@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The builder's list, and the p2m that is made of it.
+ *
+ * Where the list lies is said in <xen/xen.h>, "Start-of-day memory layout": in the region from
+ * VIRT_BASE on, where page i is pfn i, or, with XEN_ELFNOTE_INIT_P2M, at an address of its own, in
+ * the pfns that start_info names: the list first, the tables that map it after it.
+ */
+#include "p2m_nodes.h"
+
+static uint64_t list_pages(const struct pvguest *g)
+{
+    return (g->p2m.initial_pages + ENTRIES - 1) / ENTRIES;
+}
+
+static int find_list(struct pvguest *g, const start_info_t *si)
+{
+    uint64_t pages = list_pages(g);
+    if (si->mfn_list >= PVG_VIRT_BASE) {
+        g->p2m.initial.from = (si->mfn_list - PVG_VIRT_BASE) >> PVG_PAGE_SHIFT;
+        g->p2m.initial.to = g->p2m.initial.from + pages;
+    } else {
+        if (si->nr_p2m_frames < pages)
+            return fail(g, -XEN_EINVAL, "start_info: %lu p2m frames, the list has %lu",
+                        si->nr_p2m_frames, pages);
+        g->p2m.initial.from = si->first_p2m_pfn;
+        g->p2m.initial.to = si->first_p2m_pfn + si->nr_p2m_frames;
+    }
+    if (g->p2m.initial.to < g->p2m.initial.from || g->p2m.initial.to > si->nr_pages)
+        return fail(g, -XEN_EINVAL, "start_info: the p2m's frames %lx to %lx are not ours",
+                    g->p2m.initial.from, g->p2m.initial.to);
+    return 0;
+}
+
+int p2m_init(struct pvguest *g)
+{
+    const start_info_t *si = pvg_start_info(g);
+    g->p2m = (struct p2m){.layout = PVG_P2M_INITIAL, .top = PVG_NO_PFN};
+    if (si->nr_pages == 0 || si->nr_pages > PVG_P2M_PFNS)
+        return fail(g, -XEN_EINVAL, "start_info: %lu pages", si->nr_pages);
+    if (si->mfn_list % PVG_PAGE_BYTES)
+        return fail(g, -XEN_EINVAL, "start_info: mfn_list %lx is not aligned", si->mfn_list);
+    g->p2m.initial_va = si->mfn_list;
+    g->p2m.initial_pages = si->nr_pages;
+    return find_list(g, si);
+}
+
+/* Where the list's page lies now. Its own mapping goes with the builder's root. 0: nowhere. */
+static uint64_t list_va(struct pvguest *g, uint64_t page)
+{
+    if (!g->own_root)
+        return g->p2m.initial_va + page * PVG_PAGE_BYTES;
+    return page_va(g, pvg_pfn(g->p2m.initial.from + page));
+}
+
+/* What is no mfn is no frame. */
+static uint64_t list_entry(uint64_t word)
+{
+    return word >> MFN_BITS ? PVG_P2M_MISSING : word;
+}
+
+uint64_t p2m_initial_entry(struct pvguest *g, uint64_t pfn)
+{
+    if (pfn >= g->p2m.initial_pages)
+        return PVG_P2M_MISSING;
+    uint64_t va = list_va(g, pfn / ENTRIES);
+    return va ? list_entry(load(g, va + pfn % ENTRIES * sizeof(uint64_t))) : PVG_P2M_MISSING;
+}
+
+/* ---- out of the list */
+
+static void count_leaf(struct pvguest *g, uint64_t base, const uint64_t *word)
+{
+    for (unsigned i = 0; i < ENTRIES; i++) {
+        if (!entry_populated(word[i]))
+            continue;
+        g->p2m.populated++;
+        g->p2m.max_pfn = base + i + 1;
+    }
+}
+
+/* The list's words for the leaf at `base`; the last page of the list may go on behind its end. */
+static bool copy_list(struct pvguest *g, uint64_t base, uint64_t *to)
+{
+    const uint64_t *list = port_at(g, list_va(g, base / ENTRIES), PORT_READ);
+    uint64_t left = g->p2m.initial_pages - base;
+    bool any = false;
+    for (unsigned i = 0; i < ENTRIES; i++) {
+        uint64_t entry = i < left ? list_entry(list[i]) : PVG_P2M_MISSING;
+        any |= entry != PVG_P2M_MISSING;
+        if (to)
+            to[i] = entry;
+    }
+    return any;
+}
+
+static int make_leaf(struct pvguest *g, uint64_t base, pvg_pfn_t *leaf)
+{
+    uint64_t va;
+    *leaf = g->p2m.missing.leaf;
+    if (list_va(g, base / ENTRIES) == 0)
+        return fail(g, -XEN_EFAULT, "the builder's p2m list is not mapped for page %lx", base);
+    if (!copy_list(g, base, NULL))
+        return 0;
+    int rc = node_take(g, 0, leaf, &va);
+    if (rc)
+        return rc;
+    uint64_t *word = port_at(g, va, PORT_WRITE);
+    copy_list(g, base, word);
+    count_leaf(g, base, word);
+    return 0;
+}
+
+static void fill(struct pvguest *g, uint64_t va, unsigned level, pvg_pfn_t child)
+{
+    uint64_t *word = port_at(g, va, PORT_WRITE);
+    uint64_t value = g->p2m.shape->word(g, level, child);
+    for (unsigned i = 0; i < ENTRIES; i++)
+        word[i] = value;
+}
+
+static int make(struct pvguest *g, unsigned level, uint64_t base, pvg_pfn_t *out);
+
+static int make_children(struct pvguest *g, unsigned level, uint64_t base, uint64_t va)
+{
+    for (unsigned i = 0; i < ENTRIES; i++) {
+        uint64_t below = base + i * node_pfns(level - 1);
+        pvg_pfn_t child;
+        if (below >= g->p2m.initial_pages)
+            break;
+        int rc = make(g, level - 1, below, &child);
+        if (rc)
+            return rc;
+        store(g, va + i * sizeof(uint64_t), g->p2m.shape->word(g, level, child));
+    }
+    return 0;
+}
+
+/* The node for what the list says of the pages from `base` on. */
+static int make(struct pvguest *g, unsigned level, uint64_t base, pvg_pfn_t *out)
+{
+    uint64_t va;
+    if (level == 0)
+        return make_leaf(g, base, out);
+    int rc = node_take(g, level, out, &va);
+    if (rc)
+        return rc;
+    fill(g, va, level, shared_node(&g->p2m.missing, level - 1));
+    rc = make_children(g, level, base, va);
+    if (rc == 0)
+        rc = g->p2m.shape->seal(g, *out);
+    if (rc)
+        node_drop(g, level, base, *out);
+    return rc;
+}
+
+/* ---- the shared ones */
+
+static int make_shared_leaf(struct pvguest *g, struct p2m_shared *s)
+{
+    uint64_t va;
+    int rc = node_take(g, 1, &s->leaf, &va); /* counted as a table: it is nobody's own leaf */
+    if (rc)
+        return rc;
+    memset(port_at(g, va, PORT_WRITE), 0xff, PVG_PAGE_BYTES);
+    return g->p2m.shape->seal(g, s->leaf);
+}
+
+static int make_shared(struct pvguest *g, struct p2m_shared *s)
+{
+    int rc = make_shared_leaf(g, s);
+    for (unsigned level = 1; level < TOP_LEVEL && rc == 0; level++) {
+        uint64_t va;
+        rc = node_take(g, level, &s->table[level], &va);
+        if (rc)
+            return rc;
+        fill(g, va, level, shared_node(s, level - 1));
+        rc = g->p2m.shape->seal(g, s->table[level]);
+    }
+    return rc;
+}
+
+static void drop_shared(struct pvguest *g, const struct p2m_shared *s)
+{
+    for (unsigned level = TOP_LEVEL; level-- > 0;)
+        if (!same_pfn(shared_node(s, level), PVG_NO_PFN))
+            node_give(g, 1, shared_node(s, level));
+}
+
+/* ---- the list's frames */
+
+static int tables_writable(struct pvguest *g, uint64_t *done)
+{
+    struct pvg_range r = {g->p2m.initial.from + list_pages(g), g->p2m.initial.to};
+    int rc = 0;
+    for (*done = r.from; *done < r.to && rc == 0; ++*done)
+        rc = pvg_page_writable(g, pvg_pfn(*done));
+    if (rc)
+        --*done;
+    return fail_in(g, rc, "page %lx, a table of the builder's p2m list", *done);
+}
+
+static void tables_read_only(struct pvguest *g, uint64_t done)
+{
+    for (uint64_t pfn = g->p2m.initial.from + list_pages(g); pfn < done; pfn++)
+        if (pvg_page_read_only(g, pvg_pfn(pfn)))
+            g->p2m.lost++;
+}
+
+/* From here on pages of it may be taken again. */
+static int give_list(struct pvguest *g)
+{
+    struct pvg_range r = g->p2m.initial;
+    uint64_t tables = r.from + list_pages(g);
+    int rc = tables < r.to ? pvg_regions_remove(&g->tables, tables, r.to) : 0;
+    if (rc)
+        return fail(g, rc, "the builder's p2m list: too many ranges of tables");
+    rc = pvg_pages_give(g, pvg_pfn(r.from), r.to - r.from);
+    if (rc && tables < r.to)
+        pvg_regions_add(&g->tables, tables, r.to); /* there is room: it was there */
+    return fail_in(g, rc, "the builder's p2m list");
+}
+
+/* ---- all of it */
+
+static int build_nodes(struct pvguest *g)
+{
+    int rc = make_shared(g, &g->p2m.missing);
+    if (rc == 0)
+        rc = make_shared(g, &g->p2m.identity);
+    if (rc == 0)
+        rc = make(g, TOP_LEVEL, 0, &g->p2m.top);
+    if (rc)
+        g->p2m.top = PVG_NO_PFN;
+    return rc;
+}
+
+static void drop_nodes(struct pvguest *g)
+{
+    if (!same_pfn(g->p2m.top, PVG_NO_PFN))
+        node_drop(g, TOP_LEVEL, 0, g->p2m.top);
+    drop_shared(g, &g->p2m.missing);
+    drop_shared(g, &g->p2m.identity);
+}
+
+static int hook_top(struct pvguest *g, pvg_pfn_t was, pvg_pfn_t top)
+{
+    struct p2m_place at = {PVG_NO_PFN, TOP_LEVEL, 0, was};
+    return g->p2m.shape->hook(g, &at, top, (struct pvg_range){0, PVG_P2M_PFNS});
+}
+
+/* The list is last: its frames cannot be had back. */
+static int change_over(struct pvguest *g)
+{
+    int rc = hook_top(g, PVG_NO_PFN, g->p2m.top);
+    if (rc)
+        return rc;
+    rc = give_list(g);
+    if (rc && hook_top(g, g->p2m.top, PVG_NO_PFN))
+        pvg_fatal(g, "p2m: cannot be unhooked");
+    return rc;
+}
+
+int p2m_build(struct pvguest *g, enum pvg_p2m_layout layout)
+{
+    const struct p2m_shared none = {PVG_NO_PFN, {PVG_NO_PFN, PVG_NO_PFN, PVG_NO_PFN, PVG_NO_PFN}};
+    uint64_t writable = 0;
+    if (g->p2m.layout != PVG_P2M_INITIAL || layout == PVG_P2M_INITIAL)
+        return fail(g, -XEN_EINVAL, "p2m: from layout %d to %d", g->p2m.layout, layout);
+    g->p2m.shape = layout == PVG_P2M_LINEAR ? &p2m_linear : &p2m_tree;
+    g->p2m.missing = g->p2m.identity = none;
+    int rc = build_nodes(g);
+    if (rc == 0)
+        rc = tables_writable(g, &writable);
+    if (rc == 0)
+        rc = change_over(g);
+    if (rc == 0) {
+        g->p2m.layout = layout;
+        return 0;
+    }
+    tables_read_only(g, writable);
+    drop_nodes(g);
+    g->p2m.max_pfn = 0;
+    return fail_in(g, rc, "p2m");
+}
