@@ -45,18 +45,18 @@ static void put_words(FILE *out, const char *text)
 }
 
 /* What reaches a real Xen other than it was given. */
-static int check_words(const char *text, struct error *e)
+static int check_words(const char *option, const char *text, struct error *e)
 {
     for (; *text != '\0'; text++) {
         if (strchr("\\'\"", *text) != NULL)
             return error_set(e, EXIT_USAGE,
-                             "-a: GRUB puts a backslash before %c, which a real Xen does not take "
+                             "%s: GRUB puts a backslash before %c, which a real Xen does not take "
                              "off; use --loader qemu",
-                             *text);
+                             option, *text);
         if (iscntrl((unsigned char)*text))
             return error_set(e, EXIT_USAGE,
-                             "-a: GRUB cannot pass byte 0x%02x to a real Xen; use --loader qemu",
-                             (unsigned char)*text);
+                             "%s: GRUB cannot pass byte 0x%02x to a real Xen; use --loader qemu",
+                             option, (unsigned char)*text);
     }
     return 0;
 }
@@ -82,7 +82,8 @@ char *grubcfg_make(const struct grubcfg *g, struct error *e)
     size_t size;
     FILE *out;
 
-    if (g->real_xen && check_words(g->guest_arguments, e) != 0)
+    if (g->real_xen && (check_words("-a", g->guest_arguments, e) != 0 ||
+                        check_words("--xen-args", g->hypervisor_arguments, e) != 0))
         return NULL;
     out = open_memstream(&text, &size);
     if (out != NULL)

@@ -29,6 +29,8 @@ enum long_option {
     OPT_LOADER,
     OPT_CPU,
     OPT_MACHINE,
+    OPT_MACHINE_MEMORY,
+    OPT_XEN_ARGS,
     OPT_QEMU,
     OPT_LOG,
     OPT_ALL_KEYS,
@@ -54,6 +56,8 @@ static const struct option long_options[] = {
     {"loader", required_argument, NULL, OPT_LOADER},
     {"cpu", required_argument, NULL, OPT_CPU},
     {"machine", required_argument, NULL, OPT_MACHINE},
+    {"machine-memory", required_argument, NULL, OPT_MACHINE_MEMORY},
+    {"xen-args", required_argument, NULL, OPT_XEN_ARGS},
     {"qemu", required_argument, NULL, OPT_QEMU},
     {"log", required_argument, NULL, OPT_LOG},
     {"all-keys", no_argument, NULL, OPT_ALL_KEYS},
@@ -172,6 +176,16 @@ static int parse_machine(struct options *o, const char *text, struct error *e)
     return 0;
 }
 
+static int parse_machine_memory(struct options *o, const char *text, struct error *e)
+{
+    if (!parse_size(text, &o->machine_memory) || o->machine_memory == 0 ||
+        o->machine_memory > MEMORY_MAX)
+        return error_set(e, EXIT_USAGE,
+                         "--machine-memory %s: not a size up to 256 GiB (a number with K, M or G)",
+                         text);
+    return 0;
+}
+
 static int parse_long(struct options *o, int opt, char *arg, struct error *e)
 {
     switch (opt) {
@@ -219,6 +233,11 @@ static int parse_long(struct options *o, int opt, char *arg, struct error *e)
         return plain_word("--cpu", arg, e);
     case OPT_MACHINE:
         return parse_machine(o, arg, e);
+    case OPT_MACHINE_MEMORY:
+        return parse_machine_memory(o, arg, e);
+    case OPT_XEN_ARGS:
+        o->xen_arguments = arg;
+        return 0;
     case OPT_QEMU:
         o->qemu = arg;
         return 0;
@@ -293,6 +312,8 @@ int options_parse(struct options *o, int argc, char **argv, struct error *e)
         return error_set(e, EXIT_USAGE, "one kernel is wanted, but \"%s\" follows it",
                          argv[optind + 1]);
     o->kernel = argv[optind];
+    if (o->xen_arguments != NULL && strcmp(o->hypervisor, "pvmm") == 0)
+        return error_set(e, EXIT_USAGE, "--xen-args wants a Xen image as --hypervisor");
     if (o->detach && o->name == NULL)
         return error_set(e, EXIT_USAGE,
                          "--detach wants a --name, by which the guest can be reached");

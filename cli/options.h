@@ -13,20 +13,22 @@ enum loader { LOADER_QEMU, LOADER_GRUB };
 
 struct options {
     const char *kernel;
-    const char *name;       /* NULL: none */
-    const char *initrd;     /* NULL: none */
-    const char *arguments;  /* of the guest's command line */
-    const char *hypervisor; /* "pvmm", or the path of a Xen image */
-    const char *expect;     /* NULL: none */
-    const char *json;       /* NULL: none */
-    const char *log;        /* NULL: none */
+    const char *name;          /* NULL: none */
+    const char *initrd;        /* NULL: none */
+    const char *arguments;     /* of the guest's command line */
+    const char *hypervisor;    /* "pvmm", or the path of a Xen image */
+    const char *xen_arguments; /* words more for the latter; NULL: none */
+    const char *expect;        /* NULL: none */
+    const char *json;          /* NULL: none */
+    const char *log;           /* NULL: none */
     const char *qemu;
     const char *cpu;
     const char *machine;
     enum accel accel;
     enum loader loader;
-    uint64_t memory; /* bytes, a multiple of 4096 */
-    double timeout;  /* seconds; 0: none */
+    uint64_t memory;         /* bytes, a multiple of 4096 */
+    uint64_t machine_memory; /* bytes; 0: as much as is needed */
+    double timeout;          /* seconds; 0: none */
     uint64_t seed;
     bool has_seed;
     bool icount;

@@ -36,7 +36,7 @@ struct plan {
     int iso_fd; /* -1: QEMU loads the files itself */
     bool real_xen;
     char *guest_arguments;
-    char hypervisor_arguments[256];
+    char hypervisor_arguments[1024];
     uint64_t megabytes; /* of the machine */
     bool has_expect;
     regex_t expect;
@@ -98,27 +98,34 @@ static int prepare_guest(struct plan *p, struct error *e)
     return 0;
 }
 
-static void hypervisor_arguments(struct plan *p)
+static int hypervisor_arguments(struct plan *p, struct error *e)
 {
     char *line = p->hypervisor_arguments;
     const size_t size = sizeof(p->hypervisor_arguments);
     const unsigned long long bytes = p->o->memory;
+    const char *more = p->o->xen_arguments != NULL ? p->o->xen_arguments : "";
     char seed[40];
+    int n;
 
     snprintf(seed, sizeof(seed), " " PVMM_OPT_SEED "0x%llx", (unsigned long long)p->o->seed);
     if (p->real_xen)
-        snprintf(line, size,
-                 "console=com1 com1=115200 serial_tx_buffer=256K loglvl=all guest_loglvl=all "
-                 "bootscrub=0 "
-                 "dom0_mem=%lluK,max:%lluK dom0_max_vcpus=1",
-                 bytes / 1024, bytes / 1024);
+        n = snprintf(line, size,
+                     "console=com1 com1=115200 serial_tx_buffer=256K loglvl=all guest_loglvl=all "
+                     "bootscrub=0 "
+                     "dom0_mem=%lluK,max:%lluK dom0_max_vcpus=1%s%s",
+                     bytes / 1024, bytes / 1024, more[0] != '\0' ? " " : "", more);
     else
-        snprintf(line, size, PVMM_OPT_MEM "%llu " PVMM_OPT_STORE "%d " PVMM_OPT_BLANK "0x%llx%s",
-                 bytes, p->o->store, BLANK_FROM, p->o->has_seed ? seed : "");
+        n = snprintf(line, size,
+                     PVMM_OPT_MEM "%llu " PVMM_OPT_STORE "%d " PVMM_OPT_BLANK "0x%llx%s", bytes,
+                     p->o->store, BLANK_FROM, p->o->has_seed ? seed : "");
+    if ((size_t)n >= size)
+        return error_set(e, EXIT_USAGE, "--xen-args: %zu bytes are more than Xen's command line",
+                         strlen(more));
+    return 0;
 }
 
 /* The guest's memory, the modules that lie beside it for a while, and the hypervisor's own. */
-static void size_machine(struct plan *p)
+static int size_machine(struct plan *p, struct error *e)
 {
     uint64_t bytes = p->o->memory + p->initrd_size;
 
@@ -126,7 +133,13 @@ static void size_machine(struct plan *p)
         bytes += XEN_OVERHEAD + p->kernel.original_size;
     else
         bytes += OWN_OVERHEAD + p->o->memory / 32 + p->kernel.elf_size;
+    if (p->o->machine_memory != 0 && p->o->machine_memory < bytes)
+        return error_set(e, EXIT_USAGE, "--machine-memory: less than the %llu MiB that are needed",
+                         (unsigned long long)((bytes + MIB - 1) / MIB));
+    if (p->o->machine_memory != 0)
+        bytes = p->o->machine_memory;
     p->megabytes = (bytes + MIB - 1) / MIB;
+    return 0;
 }
 
 static int prepare_signals(struct plan *p, struct error *e)
@@ -185,8 +198,8 @@ static int prepare(struct plan *p, struct error *e)
     p->hypervisor_fd = hv_image_load(p->o->hypervisor, &p->real_xen, e);
     if (p->hypervisor_fd < 0)
         return -1;
-    hypervisor_arguments(p);
-    size_machine(p);
+    if (hypervisor_arguments(p, e) != 0 || size_machine(p, e) != 0)
+        return -1;
     if (prepare_signals(p, e) != 0 || prepare_disc(p, e) != 0)
         return -1;
     return prepare_control(p, e);

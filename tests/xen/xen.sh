@@ -1,0 +1,130 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The test kernel, on pvmm and on real Xen: xen.sh PVMM BUILD KERNEL CASE. CASE is one of cases.txt, for
+# the real Xen out of BUILD/xen with xen- before it.
+set -u
+PVMM=$1 BUILD=$2 KERNEL=$3 CASE=$4
+PATIENCE=${PVMM_TEST_PATIENCE:-240}
+XEN=$BUILD/xen/xen-4.17-amd64.gz
+here=$(dirname "$0")
+
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+
+flunk() {
+    echo "FAILED: $*"
+    echo "--- the kernel's last words"
+    tail -n 40 "$dir/out"
+    echo "--- verdict"
+    cat "$dir/err"
+    echo "--- log of the hypervisor"
+    tail -n 20 "$dir/log" 2>/dev/null
+    exit 1
+}
+
+# field NAME: a value of the JSON verdict, as Python prints it; a dotted name goes down.
+field() {
+    python3 -c '
+import functools, json, sys
+verdict = json.load(open(sys.argv[1]))
+print(functools.reduce(lambda o, k: o.get(k) if o else None, sys.argv[2].split("."), verdict))
+' "$dir/json" "$1"
+}
+
+# run WORDS OPTION...: DIR/out is what the kernel said, without the hypervisor's own lines.
+run() {
+    words=$1
+    shift
+    rc=0
+    timeout $((PATIENCE + 30)) "$PVMM" run --accel tcg --timeout "$PATIENCE" --json "$dir/json" \
+        --log "$dir/log" -a "$words" "$@" "$KERNEL" </dev/null >"$dir/raw" 2>"$dir/err" || rc=$?
+    tr -d '\r' <"$dir/raw" | grep -av '^(XEN)' >"$dir/out"
+}
+
+ended() { # exit code, outcome
+    [ "$rc" -eq "$1" ] || flunk "exit code $rc instead of $1"
+    [ "$(field outcome)" = "$2" ] || flunk "outcome $(field outcome) instead of $2"
+}
+
+audited() {
+    [ "$real_xen" = 1 ] && return
+    [ "$(field audit.taken)" = True ] || flunk "no audit was taken"
+    [ "$(field audit.clean)" = True ] || flunk "the audit is not clean"
+}
+
+# The plan is there and kept: each test once, in order, none failed; and the last line agrees.
+tap_passed() {
+    awk '
+        /^TAP version 13$/ { versions++ }
+        /^1\.\.[0-9]+$/ { plans++; planned = substr($0, 4) + 0 }
+        /^error:/ || /^Bail out!/ || /^not ok/ { print "bad line: " $0; bad = 1 }
+        /^ok / && $2 != ++count { print "out of order: " $0; bad = 1 }
+        /^ok .* # SKIP/ { skipped++ }
+        /^PVKERNEL-DONE / { done++; last = $0 }
+        END {
+            wanted = sprintf("PVKERNEL-DONE passed=%d failed=0 skipped=%d", count - skipped, skipped)
+            if (versions != 1 || plans != 1 || done != 1 || planned < 1 || count != planned) {
+                printf "%d versions, %d plans of %d tests, %d results, %d ends\n", versions, plans,
+                    planned, count, done
+                bad = 1
+            }
+            if (last != wanted) {
+                print "\"" last "\" instead of \"" wanted "\""
+                bad = 1
+            }
+            exit bad
+        }' "$dir/out" >"$dir/tap" || flunk "$(cat "$dir/tap")"
+}
+
+# What the console's tests wrote must have arrived, all of it and in order.
+long_texts() {
+    grep -aq '^ok .* console\.long_text' "$dir/out" || return 0
+    for tag in long once; do
+        awk -v n=100 -v tag="$tag" 'BEGIN {
+            for (i = 0; i < n; i++)
+                printf "# %s %04d %051d\n", tag, i, i
+        }' >"$dir/wanted"
+        grep -a "^# $tag " "$dir/out" | cmp - "$dir/wanted" || flunk "the long text ($tag) differs"
+    done
+    grep -aq '^# 0*\.\.\.$' "$dir/out" || flunk "a line that was cut does not say so"
+}
+
+real_xen=0
+name=$CASE
+case $CASE in
+    xen-*)
+        [ -s "$XEN" ] || { echo "no $XEN: run scripts/fetch-xen.sh $BUILD/xen"; exit 77; }
+        real_xen=1 name=${CASE#xen-}
+        ;;
+esac
+line=$(grep "^$name " "$here/cases.txt") || { echo "no case $name"; exit 2; }
+# Columns of the table: splitting is what is wanted, matching files is not.
+set -f
+# shellcheck disable=SC2086
+set -- $line
+memory=$4 machine=$5 expect=$6
+shift 6
+words=$*
+set -- -m "$memory"
+[ "$machine" = - ] || set -- "$@" --machine-memory "$machine"
+[ "$real_xen" = 0 ] || set -- "$@" --hypervisor "$XEN"
+
+run "$words" "$@"
+case $expect in
+    ok)
+        ended 0 reboot
+        tap_passed
+        long_texts
+        ;;
+    dies=*)
+        ended 1 crash
+        grep -aEq -- "${expect#dies=}" "$dir/out" || flunk "the console does not show ${expect#dies=}"
+        ;;
+    *)
+        echo "$name: \"$expect\" is nothing to expect"
+        exit 2
+        ;;
+esac
+audited
+grep -a '^PVKERNEL-DONE' "$dir/out"
+head -n 1 "$dir/err"
