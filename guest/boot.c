@@ -16,6 +16,8 @@ static int map_shared_info(struct pvguest *g)
 static int mark_tables(struct pvguest *g)
 {
     int rc = pvg_regions_add(&g->tables, g->initial_tables.from, g->initial_tables.to);
+    if (rc == 0 && p2m_initial_apart(g))
+        rc = pvg_regions_add(&g->tables, g->p2m.initial.from, g->p2m.initial.to);
     for (enum image_table t = 0; rc == 0 && t < IMAGE_TABLES; t++) {
         uint64_t pfn = image_table_pfn(t).n;
         rc = pvg_regions_add(&g->tables, pfn, pfn + 1);
@@ -71,7 +73,7 @@ static const struct {
     {"tables", mark_tables},
     {"fixmap", fixmap_init},
     {"shared_info", map_shared_info},
-    {"direct map", map_ram},
+    {"RAM", map_ram},
     {"own root", root_switch},
     {"boot region", boot_region_free},
     {"p2m", build_p2m},

@@ -57,7 +57,7 @@ struct p2m {
     uint64_t lost; /* pages that the hypervisor refused to let go when they were given back */
     struct p2m_shared missing, identity;
     pvg_pfn_t top;             /* the tree's root; the L3 of the linear layout */
-    uint64_t initial_va;       /* the builder's list, until the root is switched; then by pfn */
+    uint64_t initial_va;       /* the builder's list */
     uint64_t initial_pages;    /* entries in it */
     struct pvg_range initial;  /* the pfns that it and its tables take */
 };
@@ -247,8 +247,15 @@ int memory_arrange(struct pvguest *g, struct pvg_regions *moved);
 /* The builder's list, as start_info has it. */
 int p2m_init(struct pvguest *g);
 uint64_t p2m_initial_entry(struct pvguest *g, uint64_t pfn);
+/* The builder's list has a mapping of its own: XEN_ELFNOTE_INIT_P2M. */
+static inline bool p2m_initial_apart(const struct pvguest *g)
+{
+    return g->p2m.initial_va < PVG_VIRT_BASE;
+}
 /* Builds the layout asked for, out of the builder's list, which is free afterwards. */
 int p2m_build(struct pvguest *g, enum pvg_p2m_layout layout);
+/* Marks every page of the range missing, as pvg_p2m_set_identity() does with identity. */
+int p2m_set_missing(struct pvguest *g, struct pvg_range range);
 /* The leaf that holds pfn's entry: a page of our own, or a shared one. */
 pvg_pfn_t p2m_leaf(struct pvguest *g, uint64_t pfn);
 int mfn_list_build(struct pvguest *g);

@@ -148,6 +148,8 @@ static int hook_new(struct mapper *m, unsigned level, pvg_maddr_t at, const stru
     if (rc)
         return rc;
     rc = batch_update(m->g, at.a, pvg_pte(pvg_p2m_mfn(m->g, table), PVG_PTE_TABLE));
+    if (rc == 0)
+        rc = pvg_lazy_flush(m->g);
     return fail_in(m->g, rc, "hooking the L%u table pfn %lx for %lx", level - 1, table.n, s->from);
 }
 

@@ -124,3 +124,11 @@ int pvg_p2m_set_identity(struct pvguest *g, struct pvg_range range)
     settle_max_pfn(g, range, false);
     return 0;
 }
+
+int p2m_set_missing(struct pvguest *g, struct pvg_range range)
+{
+    int rc = 0;
+    for (uint64_t p = range.from; rc == 0 && p < range.to; p++)
+        rc = pvg_p2m_set(g, pvg_pfn(p), PVG_P2M_MISSING);
+    return rc;
+}

@@ -3,8 +3,10 @@
  * The builder's list, and the p2m that is made of it.
  *
  * Where the list lies is said in <xen/xen.h>, "Start-of-day memory layout": in the region from
- * VIRT_BASE on, where page i is pfn i, or, with XEN_ELFNOTE_INIT_P2M, at an address of its own, in
- * the pfns that start_info names: the list first, the tables that map it after it.
+ * VIRT_BASE on, where page i is pfn i, or, with XEN_ELFNOTE_INIT_P2M, apart: at an address of its
+ * own, in the pfns that start_info names, the tables that map it among them. In which order they lie
+ * there is the builder's affair (Xen's own, for the initial domain, mixes list and tables): so the
+ * list is read at its address, whose slot of the root stays until the list is given up.
  */
 #include "p2m_nodes.h"
 
@@ -45,10 +47,10 @@ int p2m_init(struct pvguest *g)
     return find_list(g, si);
 }
 
-/* Where the list's page lies now. Its own mapping goes with the builder's root. 0: nowhere. */
+/* Where the list's page lies now. The region goes with the builder's root. 0: nowhere. */
 static uint64_t list_va(struct pvguest *g, uint64_t page)
 {
-    if (!g->own_root)
+    if (!g->own_root || p2m_initial_apart(g))
         return g->p2m.initial_va + page * PVG_PAGE_BYTES;
     return page_va(g, pvg_pfn(g->p2m.initial.from + page));
 }
@@ -189,36 +191,33 @@ static void drop_shared(struct pvguest *g, const struct p2m_shared *s)
 
 /* ---- the list's frames */
 
-static int tables_writable(struct pvguest *g, uint64_t *done)
+/* The slot of the root that only maps the list; PVG_NO_PFN: there is none. */
+static pvg_pfn_t list_l3(struct pvguest *g)
 {
-    struct pvg_range r = {g->p2m.initial.from + list_pages(g), g->p2m.initial.to};
-    int rc = 0;
-    for (*done = r.from; *done < r.to && rc == 0; ++*done)
-        rc = pvg_page_writable(g, pvg_pfn(*done));
-    if (rc)
-        --*done;
-    return fail_in(g, rc, "page %lx, a table of the builder's p2m list", *done);
+    struct pvg_walk w;
+    if (!p2m_initial_apart(g))
+        return PVG_NO_PFN;
+    pvg_walk(g, g->p2m.initial_va, &w);
+    return w.level > 0 ? m2p(g, pte_mfn(w.at[4].entry)) : PVG_NO_PFN;
 }
 
-static void tables_read_only(struct pvguest *g, uint64_t done)
+static int hook_list(struct pvguest *g, pvg_pfn_t l3)
 {
-    for (uint64_t pfn = g->p2m.initial.from + list_pages(g); pfn < done; pfn++)
-        if (pvg_page_read_only(g, pvg_pfn(pfn)))
-            g->p2m.lost++;
+    int rc = p2m_initial_apart(g) ? table_hook(g, g->p2m.initial_va, 4, l3) : 0;
+    return fail_in(g, rc ? rc : pvg_lazy_flush(g), "the mapping of the builder's p2m list");
 }
 
 /* From here on pages of it may be taken again. */
 static int give_list(struct pvguest *g)
 {
     struct pvg_range r = g->p2m.initial;
-    uint64_t tables = r.from + list_pages(g);
-    int rc = tables < r.to ? pvg_regions_remove(&g->tables, tables, r.to) : 0;
+    bool apart = p2m_initial_apart(g);
+    int rc = apart ? pages_protect(g, r, true) : 0;
     if (rc)
-        return fail(g, rc, "the builder's p2m list: too many ranges of tables");
-    rc = pvg_pages_give(g, pvg_pfn(r.from), r.to - r.from);
-    if (rc && tables < r.to)
-        pvg_regions_add(&g->tables, tables, r.to); /* there is room: it was there */
-    return fail_in(g, rc, "the builder's p2m list");
+        return rc;
+    if (apart)
+        pvg_regions_remove(&g->tables, r.from, r.to); /* it is a range of its own there */
+    return pvg_pages_give(g, pvg_pfn(r.from), r.to - r.from);
 }
 
 /* ---- all of it */
@@ -250,36 +249,54 @@ static int hook_top(struct pvguest *g, pvg_pfn_t was, pvg_pfn_t top)
 }
 
 /* The list is last: its frames cannot be had back. */
-static int change_over(struct pvguest *g)
+static int drop_list(struct pvguest *g)
+{
+    pvg_pfn_t l3 = list_l3(g);
+    int rc = hook_list(g, PVG_NO_PFN);
+    if (rc)
+        return rc;
+    rc = fail_in(g, give_list(g), "the builder's p2m list");
+    if (rc) {
+        undo_begin(g);
+        if (hook_list(g, l3))
+            pvg_fatal(g, "p2m: the builder's list cannot be mapped again");
+        undo_end(g);
+    }
+    return rc;
+}
+
+static int change_over(struct pvguest *g, enum pvg_p2m_layout layout)
 {
     int rc = hook_top(g, PVG_NO_PFN, g->p2m.top);
     if (rc)
         return rc;
-    rc = give_list(g);
-    if (rc && hook_top(g, g->p2m.top, PVG_NO_PFN))
-        pvg_fatal(g, "p2m: cannot be unhooked");
+    g->p2m.layout = layout;
+    rc = drop_list(g);
+    if (rc) {
+        g->p2m.layout = PVG_P2M_INITIAL;
+        undo_begin(g);
+        if (hook_top(g, g->p2m.top, PVG_NO_PFN))
+            pvg_fatal(g, "p2m: cannot be unhooked");
+        undo_end(g);
+    }
     return rc;
 }
 
 int p2m_build(struct pvguest *g, enum pvg_p2m_layout layout)
 {
     const struct p2m_shared none = {PVG_NO_PFN, {PVG_NO_PFN, PVG_NO_PFN, PVG_NO_PFN, PVG_NO_PFN}};
-    uint64_t writable = 0;
     if (g->p2m.layout != PVG_P2M_INITIAL || layout == PVG_P2M_INITIAL)
         return fail(g, -XEN_EINVAL, "p2m: from layout %d to %d", g->p2m.layout, layout);
     g->p2m.shape = layout == PVG_P2M_LINEAR ? &p2m_linear : &p2m_tree;
     g->p2m.missing = g->p2m.identity = none;
     int rc = build_nodes(g);
     if (rc == 0)
-        rc = tables_writable(g, &writable);
+        rc = change_over(g, layout);
     if (rc == 0)
-        rc = change_over(g);
-    if (rc == 0) {
-        g->p2m.layout = layout;
         return 0;
-    }
-    tables_read_only(g, writable);
+    undo_begin(g);
     drop_nodes(g);
+    undo_end(g);
     g->p2m.max_pfn = 0;
     return fail_in(g, rc, "p2m");
 }

@@ -64,16 +64,27 @@ static void drop_image(struct pvguest *g)
 
 /* ---- the rest of it */
 
-static int fill_upper(struct pvguest *g)
+static int copy_slots(struct pvguest *g, uint64_t va, unsigned count)
 {
-    unsigned first = slot_of(PVG_DIRECT_BASE, 4);
+    unsigned first = slot_of(va, 4);
     pvg_mfn_t root = pvg_root(g);
-    for (unsigned slot = first; slot < first + DIRECT_SLOTS; slot++) {
+    for (unsigned slot = first; slot < first + count; slot++) {
         uint64_t e;
         if (!read_entry(g, root, slot, &e))
             return fail(g, -XEN_EINVAL, "the root mfn %lx cannot be read", root.n);
         own_store(g, OWN_L4, slot, e & PVG_PTE_PRESENT ? pvg_pte(pte_mfn(e), PVG_PTE_TABLE) : 0);
     }
+    return 0;
+}
+
+/* The builder's p2m list stays where it is for a while. */
+static int fill_upper(struct pvguest *g)
+{
+    int rc = copy_slots(g, PVG_DIRECT_BASE, DIRECT_SLOTS);
+    if (rc == 0 && p2m_initial_apart(g))
+        rc = copy_slots(g, g->p2m.initial_va, 1);
+    if (rc)
+        return rc;
     image_table_store(g, OWN_L4, slot_of(PVG_VIRT_BASE, 4), OWN_L3);
     image_table_store(g, OWN_L3, slot_of(PVG_VIRT_BASE, 3), OWN_L2);
     image_table_store(g, OWN_L3, slot_of(PVG_FIXMAP_BASE, 3), FIX_L2);
