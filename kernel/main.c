@@ -8,8 +8,11 @@
 
 void kernel_main(const start_info_t *si);
 
+#define NOWHERE 0x123456789000ull /* the lower half is empty */
+
 struct words {
     char glob[GLOB_MAX];
+    bool die; /* after the boot, at a store that nobody expects */
 };
 
 /* What is the library's or another's: pvmm puts the last two before the rest. */
@@ -22,6 +25,12 @@ static const char *value_of(const char *word, const char *key)
         if (*key != *word)
             return NULL;
     return word;
+}
+
+static bool is_word(const char *word, const char *wanted)
+{
+    const char *rest = value_of(word, wanted);
+    return rest && *rest == 0;
 }
 
 static bool others_word(const char *word)
@@ -37,6 +46,8 @@ static void take_word(struct pvguest *g, struct words *w, const char *word)
     const char *value = value_of(word, "test=");
     if (value)
         pvg_format(w->glob, sizeof(w->glob), "%s", value);
+    else if (is_word(word, "die"))
+        w->die = true;
     else if (!others_word(word))
         say(g, "error: unknown word \"%s\"\n", word);
 }
@@ -58,26 +69,28 @@ static void take_words(struct pvguest *g, struct words *w)
     } while (*at++);
 }
 
-static _Noreturn void bail_out(struct pvguest *g, const char *what)
+static _Noreturn void bail_out(struct pvguest *g, const char *what, const char *why)
 {
-    say(g, "Bail out! %s: %s\n", what, pvg_reason(g));
+    say(g, "Bail out! %s: %s\n", what, why);
     pvg_fatal(g, what);
 }
 
 void kernel_main(const start_info_t *si)
 {
     struct pvg_options options;
-    struct words words = {"*"};
+    struct words words = {.glob = "*"};
     struct pvguest *g = pvg_start(si);
     say(g, "TAP version 13\n");
     if (pvg_options_parse(g, &options))
-        bail_out(g, "options");
+        bail_out(g, "options", pvg_reason(g));
     take_words(g, &words);
     if (pvg_boot(g, &options))
-        bail_out(g, "boot");
+        bail_out(g, "boot", pvg_reason(g));
+    if (words.die)
+        *(volatile uint64_t *)NOWHERE = 1;
     struct tap_result r = tap_run(g, words.glob);
     if (r.planned == 0)
-        say(g, "Bail out! no test fits \"%s\"\n", words.glob);
+        bail_out(g, "no test fits", words.glob);
     say(g, "PVKERNEL-DONE passed=%u failed=%u skipped=%u\n", r.passed, r.failed, r.skipped);
     pvg_shutdown(g, SHUTDOWN_reboot);
 }

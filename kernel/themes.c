@@ -3,5 +3,6 @@
 #include "themes.h"
 
 const struct theme *const themes[] = {
-    &format_theme, &hypercall_theme, &trap_theme, &console_theme, NULL,
+    &checks_theme, &format_theme, &names_theme,   &hypercall_theme,
+    &trap_theme,   &event_theme,  &console_theme, NULL,
 };

@@ -5,9 +5,12 @@
 
 #include "tap.h"
 
+extern const struct theme checks_theme;
 extern const struct theme console_theme;
+extern const struct theme event_theme;
 extern const struct theme format_theme;
 extern const struct theme hypercall_theme;
+extern const struct theme names_theme;
 extern const struct theme trap_theme;
 
 #endif

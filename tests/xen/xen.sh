@@ -54,26 +54,7 @@ audited() {
 
 # The plan is there and kept: each test once, in order, none failed; and the last line agrees.
 tap_passed() {
-    awk '
-        /^TAP version 13$/ { versions++ }
-        /^1\.\.[0-9]+$/ { plans++; planned = substr($0, 4) + 0 }
-        /^error:/ || /^Bail out!/ || /^not ok/ { print "bad line: " $0; bad = 1 }
-        /^ok / && $2 != ++count { print "out of order: " $0; bad = 1 }
-        /^ok .* # SKIP/ { skipped++ }
-        /^PVKERNEL-DONE / { done++; last = $0 }
-        END {
-            wanted = sprintf("PVKERNEL-DONE passed=%d failed=0 skipped=%d", count - skipped, skipped)
-            if (versions != 1 || plans != 1 || done != 1 || planned < 1 || count != planned) {
-                printf "%d versions, %d plans of %d tests, %d results, %d ends\n", versions, plans,
-                    planned, count, done
-                bad = 1
-            }
-            if (last != wanted) {
-                print "\"" last "\" instead of \"" wanted "\""
-                bad = 1
-            }
-            exit bad
-        }' "$dir/out" >"$dir/tap" || flunk "$(cat "$dir/tap")"
+    awk -f "$here/tap.awk" "$dir/out" >"$dir/tap" || flunk "$(cat "$dir/tap")"
 }
 
 # What the console's tests wrote must have arrived, all of it and in order.
