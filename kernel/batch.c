@@ -27,10 +27,10 @@ static void room_begin(struct tap *t, struct room *r)
     r->bad = pvg_pte(pvg_root(t->g), FLAGS | PVG_PTE_RW);
 }
 
-static void room_end(struct tap *t, struct room *r)
+static int room_end(struct pvguest *g, struct room *r)
 {
-    CHECK_OK(t, pvg_unmap(t->g, VA, WORDS));
-    CHECK_OK(t, pvg_pages_give(t->g, r->page, 1));
+    int rc = pvg_unmap(g, VA, WORDS);
+    return rc ? rc : pvg_pages_give(g, r->page, 1);
 }
 
 /* What the table holds, whatever is queued. */
@@ -240,8 +240,9 @@ static void with_room(struct tap *t, void (*f)(struct tap *, struct room *))
     if (t->failed)
         return;
     f(t, &r);
+    int rc = room_end(t->g, &r);
     if (!t->failed)
-        room_end(t, &r);
+        CHECK_OK(t, rc);
 }
 
 #define WITH_ROOM(f)                                                                               \

@@ -4,6 +4,7 @@
 #include "themes.h"
 
 #define FAR           (1ull << 35)
+#define FOLLOW        (3ull << 33)
 #define SPARSE_FROM   (1ull << 34)
 #define SPARSE_STEP   (1ull << 20)
 #define SPARSE        32u
@@ -206,6 +207,26 @@ static void growth_far(struct tap *t)
     grow_to(t, missing_page(t->g, FAR + 77), 3);
 }
 
+/* The words of the list itself: no mapping that is gone may be seen any more. */
+static void words_follow(struct tap *t)
+{
+    const volatile uint64_t *word = (const volatile uint64_t *)PVG_P2M_BASE + FOLLOW;
+    uint64_t entry = PVG_P2M_FOREIGN | 0x4321;
+    if (!is_linear(t->g)) {
+        tap_skip(t, "the layout is the tree");
+        return;
+    }
+    uint64_t before = *word;
+    CHECK_OK(t, pvg_p2m_set(t->g, pvg_pfn(FOLLOW), entry));
+    uint64_t set = *word;
+    CHECK_OK(t, pvg_p2m_set_identity(t->g, (struct pvg_range){FOLLOW, FOLLOW + WORDS}));
+    uint64_t after = *word;
+    CHECK_SAME(t, before, ~0ull);
+    CHECK_SAME(t, set, entry);
+    CHECK_SAME(t, after, ~0ull);
+    CHECK_SAME(t, pvg_p2m_entry(t->g, pvg_pfn(FOLLOW)), PVG_P2M_IDENTITY | FOLLOW);
+}
+
 /* ---- refused */
 
 static void bad_entries(struct tap *t)
@@ -288,6 +309,7 @@ static const struct test tests[] = {
     {"identity", identity},
     {"growth", growth},
     {"growth_far", growth_far},
+    {"words_follow", words_follow},
     {"bad_entries", bad_entries},
     {"bad_ranges", bad_ranges},
     {"identity_range", identity_range},
