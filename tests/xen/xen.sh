@@ -58,8 +58,15 @@ tap_passed() {
     awk -v failing="${1:-}" -f "$here/tap.awk" "$dir/out" >"$dir/tap" || flunk "$(cat "$dir/tap")"
 }
 
+# said A[&B]: for each, a line that it matches.
 said() {
-    grep -aEq -- "$1" "$dir/out" || flunk "the console does not show $1"
+    rest=$1
+    while [ -n "$rest" ]; do
+        regex=${rest%%&*}
+        grep -aEq -- "$regex" "$dir/out" || flunk "the console does not show $regex"
+        [ "$regex" = "$rest" ] && break
+        rest=${rest#*&}
+    done
 }
 
 # The options of a machine larger than its domain, for whom Xen's words are those that people write.
