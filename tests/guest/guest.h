@@ -165,6 +165,7 @@ void entry_text(char *to, size_t size, uint64_t entry);
 void conform(void);
 /* Lines of the console are said again, and some are obeyed (echo.c). */
 void echo(void);
+void memory_map(void);
 void chaos(uint64_t seed, uint64_t count);
 void attack(void);
 
