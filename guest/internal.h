@@ -85,6 +85,7 @@ struct pvguest {
     uint32_t console_port;
 
     pvg_trap_handler *handler[PVG_TRAPS];
+    unsigned ends; /* how often a fatal end was begun: saying why may trap in its turn */
     uint64_t shared_va; /* shared_info; 0: not mapped yet */
 
     struct batch batch;
@@ -276,6 +277,7 @@ int console_init(struct pvguest *g);
 void console_moved(struct pvguest *g); /* the boot region is gone: find the ring again */
 int traps_init(struct pvguest *g);
 void trap_print(struct pvguest *g, const struct pvg_trap *t);
+_Noreturn void trap_fatal(struct pvguest *g, const struct pvg_trap *t); /* prints it, and crashes */
 
 /* ---- start.c: pvg_start() in parts, none of which ends the guest */
 
