@@ -184,6 +184,8 @@ int memory_arrange(struct pvguest *g, struct pvg_regions *moved);
 int p2m_init(struct pvguest *g);
 /* Builds the layout asked for, out of the builder's list, which is free afterwards. */
 int p2m_build(struct pvguest *g, enum pvg_p2m_layout layout);
+/* Marks every page of the range missing, as pvg_p2m_set_identity() does with identity. */
+int p2m_set_missing(struct pvguest *g, struct pvg_range range);
 /* The leaf that holds pfn's entry: a page of our own, or a shared one. */
 pvg_pfn_t p2m_leaf(struct pvguest *g, uint64_t pfn);
 int mfn_list_build(struct pvguest *g);

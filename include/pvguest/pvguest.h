@@ -82,7 +82,8 @@ struct pvg_memory_info {
     uint64_t released;  /* given back: outside RAM, and no room above */
     uint64_t remapped;  /* moved above nr_pages */
     uint64_t identity;  /* pages that are the machine's own */
-    uint64_t extra;     /* RAM pages of the map that are not populated: room for a balloon */
+    uint64_t extra;     /* RAM pages of the map that are not populated: room for a balloon, as far
+                         * as max_pages allows */
 };
 void pvg_memory_info(struct pvguest *g, struct pvg_memory_info *info);
 const struct pvg_e820 *pvg_memory_map(struct pvguest *g); /* in order */
