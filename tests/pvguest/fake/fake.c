@@ -38,7 +38,7 @@ void fake_reset(uint64_t pages)
     fake.g = &the_guest;
     fake.next_frame = FAKE_PAGES;
     fake.populates = true;
-    fake.stuck_frame = PVG_NONE;
+    fake.stuck_frame = fake.no_frame_for = PVG_NONE;
     fake.maximum = (int64_t)pages;
     fake.si.nr_pages = pages;
     for (uint64_t page = 0; page < pages; page++) {
@@ -258,7 +258,8 @@ static bool give_one(xen_pfn_t mfn)
 
 static bool populate_one(xen_pfn_t *number)
 {
-    if (fails() || !fake.populates || fake.frames >= (uint64_t)fake.maximum)
+    if (fails() || !fake.populates || *number == fake.no_frame_for ||
+        fake.frames >= (uint64_t)fake.maximum)
         return false;
     if (fake.next_frame == FAKE_FRAMES)
         abort();

@@ -34,6 +34,7 @@ struct fake {
     uint64_t extents_at_a_time; /* 0: all */
     uint64_t stuck_frame;       /* never given back; PVG_NONE: none */
     bool populates;
+    uint64_t no_frame_for; /* a page that is not populated; PVG_NONE: none */
 
     uint64_t calls, fail_at; /* 0: none */
     bool failed;
