@@ -223,7 +223,8 @@ static int find_boot_region(struct pvguest *g)
 
 static int reserve_all(struct pvguest *g)
 {
-    const struct pvg_range range[] = {g->boot, module_pages(g), g->p2m.initial};
+    g->module = module_pages(g);
+    const struct pvg_range range[] = {g->boot, g->module, g->p2m.initial};
     int rc = 0;
     for (unsigned i = 0; i < sizeof(range) / sizeof(range[0]) && rc == 0; i++)
         rc = pvg_regions_add(&g->memblock.reserved, range[i].from, range[i].to);

@@ -32,6 +32,7 @@
 #define PVG_PTE_PCD      0x010ull
 #define PVG_PTE_ACCESSED 0x020ull
 #define PVG_PTE_DIRTY    0x040ull
+#define PVG_PTE_PSE      0x080ull /* of L2 and L3: a large page; Xen may map its p2m list so */
 #define PVG_PTE_NX       (1ull << 63)
 #define PVG_PTE_FRAME    0x000ffffffffff000ull
 
@@ -49,7 +50,7 @@ static inline uint64_t pvg_pte(pvg_mfn_t mfn, uint64_t flags)
 
 struct pvg_walk {
     unsigned level; /* the lowest level whose entry was read: 4..1; 0: not even the root could be */
-    bool mapped;    /* the L1 entry was read, and is present */
+    bool mapped;    /* the last entry read maps a page: of L1, or a large one */
     struct {
         pvg_maddr_t at; /* where the entry lies */
         uint64_t entry;

@@ -6,8 +6,6 @@
 
 #include <pvguest/types.h>
 
-enum port_access { PORT_READ, PORT_WRITE };
-
 extern uint64_t fake_image_start, fake_image_end;
 
 void *port_at(struct pvguest *g, uint64_t va, enum port_access access);

@@ -6,8 +6,6 @@
 
 #include <pvguest/types.h>
 
-enum port_access { PORT_READ, PORT_WRITE };
-
 #define FAKE_IMAGE_END (0xffffffff80000000ull + 0x140000)
 
 int64_t fake_hypercall(unsigned number, uint64_t a, uint64_t b, uint64_t c);
