@@ -7,6 +7,7 @@
 
     .macro TABLE name
     .globl \name
+    .hidden \name
     .type \name, @object
 \name:
     .skip 4096
