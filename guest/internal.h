@@ -4,6 +4,7 @@
 #define PVGUEST_INTERNAL_H
 
 #include <pvguest/pvguest.h>
+#include <pvguest/string.h>
 
 #include <xen/features.h>
 #include <xen/io/console.h>
@@ -292,15 +293,7 @@ int start_m2p(struct pvguest *g);
 /* All of them, with g->si_va set: traps, the builder's p2m, m2p, console, features. */
 int start_init(struct pvguest *g);
 
-/* ---- string.c */
-
-void *memset(void *to, int c, size_t bytes);
-void *memcpy(void *to, const void *from, size_t bytes);
-void *memmove(void *to, const void *from, size_t bytes);
-int memcmp(const void *a, const void *b, size_t bytes);
-size_t strlen(const char *text);
-int strcmp(const char *a, const char *b);
-int strncmp(const char *a, const char *b, size_t bytes);
+/* ---- words and numbers */
 
 static inline bool same_pfn(pvg_pfn_t a, pvg_pfn_t b)
 {

@@ -2,8 +2,8 @@
 /*
  * Exceptions and events (<xen/arch-x86/xen.h>, trap_info; <xen/callback.h>).
  *
- * Without a handler an exception is fatal: registers and a walk of the faulting address are printed,
- * and the domain crashes.
+ * Without a handler an exception is fatal: registers and a walk of the faulting address are
+ * printed, and the domain crashes.
  */
 #ifndef PVGUEST_TRAP_H
 #define PVGUEST_TRAP_H
@@ -24,14 +24,17 @@ struct pvg_trap {
 /* true: handled, the registers are as they shall be. */
 typedef bool pvg_trap_handler(struct pvguest *g, struct pvg_trap *t);
 
-/* Sets a handler (NULL: none), returns the one before. */
+/* Sets a handler (NULL: none), returns the one before. Vectors are 0..31 of the processor, and
+ * PVG_TRAP_EVENT; for others nothing is set, and NULL returned. */
 pvg_trap_handler *pvg_trap_set(struct pvguest *g, unsigned vector, pvg_trap_handler *handler);
-/* The address of the last page fault. */
+/* The address of the last page fault, as the hypervisor reports it (<xen/arch-x86/xen.h>,
+ * arch_vcpu_info).
+ */
 uint64_t pvg_fault_address(struct pvguest *g);
 
 /*
  * Calls f(arg). An exception in it that no handler takes comes back here: *t is what was met, and
- * the result false. Not nested.
+ * the result false; otherwise true, and *t is as it was. Not nested: that is fatal.
  */
 bool pvg_guarded(struct pvguest *g, void (*f)(void *), void *arg, struct pvg_trap *t);
 
