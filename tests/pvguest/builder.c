@@ -16,6 +16,7 @@
 #include "inside.h"
 
 #define VIRT_BASE    0xffffffff80000000ull
+#define IMAGE_FIRST  0x100ull /* as pvguest.lds links it: above a PC's first hole */
 #define SLACK_PAGES  128u
 #define REGION_ALIGN 1024u /* pages: 4 MiB */
 #define CONSOLE_PORT 2u
@@ -105,7 +106,7 @@ static void lay_out(struct machine *m)
                                  .image_pages = p->image_pages,
                                  .module_pages = p->module_pages,
                                  .p2m_pages = (p->nr_pages + 511) / 512};
-    take(&cursor, p->image_pages);
+    take(&cursor, IMAGE_FIRST + p->image_pages);
     if (!p->module_by_pfn)
         l->module = take(&cursor, p->module_pages);
     if (!p->init_p2m)
@@ -256,12 +257,12 @@ void builder_build(struct machine *m)
 
 uint64_t machine_image_start(void)
 {
-    return VIRT_BASE;
+    return VIRT_BASE + IMAGE_FIRST * PAGE_BYTES;
 }
 
 uint64_t machine_image_end(void)
 {
-    return VIRT_BASE + the_machine.layout.image_pages * PAGE_BYTES;
+    return machine_image_start() + the_machine.layout.image_pages * PAGE_BYTES;
 }
 
 uint64_t machine_image_table(unsigned t)

@@ -145,11 +145,11 @@ static void test_init_p2m_has_its_own_tables(void **state)
     machine_end(m);
     m = machine_make(&(struct machine_params){.seed = 8,
                                               .nr_pages = NR_PAGES,
-                                              .init_p2m = 0xffffc90000000000,
+                                              .init_p2m = 0xffffc98000000000,
                                               .module_pages = 10,
                                               .module_by_pfn = true});
     const start_info_t *si = machine_at(machine_start_info(m), false);
-    assert_int_equal(si->mfn_list, 0xffffc90000000000);
+    assert_int_equal(si->mfn_list, 0xffffc98000000000);
     assert_int_equal(si->nr_p2m_frames, NR_PAGES / 512 + 3);
     assert_int_equal(*(uint64_t *)machine_at(si->mfn_list + 5 * 8, true), machine_built_p2m(m, 5));
     assert_int_equal(si->mod_start, machine_layout(m)->module);
