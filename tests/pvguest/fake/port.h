@@ -7,6 +7,7 @@
 #include <pvguest/types.h>
 
 enum port_access { PORT_READ, PORT_WRITE };
+enum image_table { OWN_L4, OWN_L3, OWN_L2, FIX_L2, FIX_L1, IMAGE_TABLES };
 
 extern uint64_t fake_image_start, fake_image_end;
 
