@@ -9,10 +9,6 @@
 #include <xen/features.h>
 #include <xen/io/console.h>
 
-enum port_access { PORT_READ, PORT_WRITE };
-/* Tables in the image's .bss..page_aligned, zero at first. */
-enum image_table { OWN_L4, OWN_L3, OWN_L2, FIX_L2, FIX_L1, IMAGE_TABLES };
-
 #include "port.h"
 
 #define ENTRIES    512u

@@ -8,6 +8,8 @@
 
 #include <pvguest/link.h>
 
+#include "seam.h"
+
 /* tables.S */
 extern uint64_t pvg_own_l4[512], pvg_own_l3[512], pvg_own_l2[512], pvg_fix_l2[512], pvg_fix_l1[512];
 

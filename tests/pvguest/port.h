@@ -9,6 +9,7 @@
 #include <pvguest/types.h>
 
 #include "machine.h"
+#include "seam.h"
 
 _Static_assert(IMAGE_TABLES == MACHINE_IMAGE_TABLES, "the builder makes room for all of them");
 

@@ -6,6 +6,8 @@
 
 #include <pvguest/types.h>
 
+#include "seam.h"
+
 extern uint64_t fake_image_start, fake_image_end;
 
 void *port_at(struct pvguest *g, uint64_t va, enum port_access access);

@@ -6,6 +6,8 @@
 
 #include <pvguest/types.h>
 
+#include "seam.h"
+
 #define FAKE_IMAGE_END (0xffffffff80000000ull + 0x140000)
 
 int64_t fake_hypercall(unsigned number, uint64_t a, uint64_t b, uint64_t c);

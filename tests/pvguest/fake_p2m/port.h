@@ -5,6 +5,8 @@
 
 #include <pvguest/types.h>
 
+#include "seam.h"
+
 void *port_at(struct pvguest *g, uint64_t va, enum port_access access);
 
 #endif
