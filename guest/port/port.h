@@ -67,15 +67,16 @@ static inline uint64_t port_cr2(void)
     return cr2;
 }
 
-/* The builder fills the hypercall page: 128 stubs of 32 bytes. Unfilled, it is zero. */
+#define PORT_STUBS 128u
+/* The builder fills the hypercall page with stubs of 32 bytes. Unfilled, it is zero. */
 static inline int64_t port_hypercall(unsigned number, uint64_t a, uint64_t b, uint64_t c,
                                      uint64_t d, uint64_t e)
 {
     register uint64_t r10 __asm__("r10") = d;
     register uint64_t r8 __asm__("r8") = e;
     uint64_t rax = number;
-    const uint8_t *stub = pvg_hypercall_page + number * 32;
-    if (__builtin_expect(*(const volatile uint8_t *)stub != 0, 1))
+    const uint8_t *stub = pvg_hypercall_page + number % PORT_STUBS * 32;
+    if (__builtin_expect(number < PORT_STUBS && *(const volatile uint8_t *)stub != 0, 1))
         __asm__ volatile("call *%[stub]"
                          : "=a"(rax), "+D"(a), "+S"(b), "+d"(c), "+r"(r10), "+r"(r8)
                          : [stub] "r"(stub)
