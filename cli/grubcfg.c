@@ -72,7 +72,9 @@ static void put_script(FILE *out, const struct grubcfg *g)
         put_encoded(out, g->guest_arguments);
     if (g->ramdisk)
         fputs("; then\nif module2 --nounzip " GRUBCFG_RAMDISK, out);
-    fprintf(out, "; then\nboot\n%sfi\nfi\n", g->ramdisk ? "fi\n" : "");
+    if (g->e820)
+        fputs("; then\nif module2 --nounzip " GRUBCFG_E820, out);
+    fprintf(out, "; then\nboot\n%s%sfi\nfi\n", g->ramdisk ? "fi\n" : "", g->e820 ? "fi\n" : "");
     fputs("halt\n", out); /* it did not work: nobody is there to press a key */
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The script by which GRUB boots a hypervisor, a kernel and a ramdisk. */
+/* The script by which GRUB boots a hypervisor, a kernel and what belongs to it. */
 #ifndef PVMM_CLI_GRUBCFG_H
 #define PVMM_CLI_GRUBCFG_H
 
@@ -11,10 +11,12 @@
 #define GRUBCFG_HYPERVISOR "/hypervisor"
 #define GRUBCFG_KERNEL     "/kernel"
 #define GRUBCFG_RAMDISK    "/ramdisk"
+#define GRUBCFG_E820       "/e820"
 
 struct grubcfg {
     bool real_xen;
     bool ramdisk; /* there is one */
+    bool e820;    /* a memory map: the last module */
     const char *hypervisor_arguments;
     const char *guest_arguments;
 };

@@ -130,9 +130,10 @@ static int fill_folder(const char *dir, const struct iso_files *f, const char *s
 
     if (make_folders(dir, e) != 0 || put_file(dir, "/boot/grub/grub.cfg", cfg, e) != 0 ||
         put_memfd(dir, GRUBCFG_HYPERVISOR, f->hypervisor_fd, e) != 0 ||
-        put_memfd(dir, GRUBCFG_KERNEL, f->kernel_fd, e) != 0)
+        put_memfd(dir, GRUBCFG_KERNEL, f->kernel_fd, e) != 0 ||
+        put_memfd(dir, GRUBCFG_RAMDISK, f->initrd_fd, e) != 0)
         return -1;
-    return put_memfd(dir, GRUBCFG_RAMDISK, f->initrd_fd, e);
+    return put_memfd(dir, GRUBCFG_E820, f->e820_fd, e);
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)

@@ -14,6 +14,7 @@
 struct iso_files {
     int hypervisor_fd, kernel_fd;
     int initrd_fd; /* -1: none */
+    int e820_fd;   /* -1: none */
 };
 
 /*

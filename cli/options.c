@@ -193,7 +193,8 @@ static int parse_long(struct options *o, int opt, char *arg, struct error *e)
         o->name = arg;
         return guest_name_check(arg, e) == 0 ? 0 : error_context(e, "--name");
     case OPT_E820:
-        return error_set(e, EXIT_NOT_YET, "--e820: memory maps of your own are not there yet");
+        o->e820 = arg;
+        return 0;
     case OPT_STRICT:
         return error_set(e, EXIT_NOT_YET, "--strict: not there yet");
     case OPT_HYPERVISOR:

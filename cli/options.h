@@ -15,6 +15,7 @@ struct options {
     const char *kernel;
     const char *name;          /* NULL: none */
     const char *initrd;        /* NULL: none */
+    const char *e820;          /* NULL: no memory map of one's own */
     const char *arguments;     /* of the guest's command line */
     const char *hypervisor;    /* "pvmm", or the path of a Xen image */
     const char *xen_arguments; /* words more for the latter; NULL: none */

@@ -70,7 +70,9 @@ static char *module_list(const struct machine *m)
     }
     list[n] = '\0';
     if (m->initrd_fd >= 0)
-        snprintf(list + n, room - n, ",/proc/self/fd/%d", m->initrd_fd);
+        n += (size_t)snprintf(list + n, room - n, ",/proc/self/fd/%d", m->initrd_fd);
+    if (m->e820_fd >= 0)
+        snprintf(list + n, room - n, ",/proc/self/fd/%d", m->e820_fd);
     return list;
 }
 
@@ -171,6 +173,7 @@ static void become_qemu(const struct command *c, const struct machine *m, const 
     keep_open(m->hypervisor_fd);
     keep_open(m->kernel_fd);
     keep_open(m->initrd_fd);
+    keep_open(m->e820_fd);
     keep_open(ends->com1);
     keep_open(ends->com2);
     execvp(c->argv[0], c->argv);

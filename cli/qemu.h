@@ -25,6 +25,7 @@ struct machine {
     int hypervisor_fd;  /* memory files of what is booted */
     int kernel_fd;
     int initrd_fd; /* -1: none */
+    int e820_fd;   /* -1: none */
     const char *hypervisor_arguments;
     const char *guest_arguments;
 };

@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "control.h"
 #include "detach.h"
+#include "e820.h"
 #include "exitcodes.h"
 #include "hvimage.h"
 #include "initrd.h"
@@ -32,6 +33,7 @@ struct plan {
     struct kernel kernel;
     int initrd_fd; /* -1: none */
     uint64_t initrd_size;
+    int e820_fd; /* -1: none */
     int hypervisor_fd;
     int iso_fd; /* -1: QEMU loads the files itself */
     bool real_xen;
@@ -98,29 +100,50 @@ static int prepare_guest(struct plan *p, struct error *e)
     return 0;
 }
 
+static int prepare_memory_map(struct plan *p, struct error *e)
+{
+    if (p->o->e820 == NULL)
+        return 0;
+    if (p->real_xen)
+        return error_set(e, EXIT_USAGE,
+                         "--e820: the initial domain of a real Xen is told of the machine's own "
+                         "memory map, and of no other");
+    p->e820_fd = memory_map_load(p->o->e820, e);
+    return p->e820_fd >= 0 ? 0 : -1;
+}
+
+static int xen_words(struct plan *p)
+{
+    const unsigned long long kib = p->o->memory / 1024;
+    const char *more = p->o->xen_arguments != NULL ? p->o->xen_arguments : "";
+
+    return snprintf(p->hypervisor_arguments, sizeof(p->hypervisor_arguments),
+                    "console=com1 com1=115200 serial_tx_buffer=256K loglvl=all guest_loglvl=all "
+                    "bootscrub=0 "
+                    "dom0_mem=%lluK,max:%lluK dom0_max_vcpus=1%s%s",
+                    kib, kib, more[0] != '\0' ? " " : "", more);
+}
+
+static int pvmm_words(struct plan *p)
+{
+    char seed[40] = "", e820[40] = "";
+
+    if (p->o->has_seed)
+        snprintf(seed, sizeof(seed), " " PVMM_OPT_SEED "0x%llx", (unsigned long long)p->o->seed);
+    if (p->e820_fd >= 0) /* the last module */
+        snprintf(e820, sizeof(e820), " " PVMM_OPT_E820 "%d", p->initrd_fd >= 0 ? 2 : 1);
+    return snprintf(p->hypervisor_arguments, sizeof(p->hypervisor_arguments),
+                    PVMM_OPT_MEM "%llu " PVMM_OPT_STORE "%d " PVMM_OPT_BLANK "0x%llx%s%s",
+                    (unsigned long long)p->o->memory, p->o->store, BLANK_FROM, seed, e820);
+}
+
 static int hypervisor_arguments(struct plan *p, struct error *e)
 {
-    char *line = p->hypervisor_arguments;
-    const size_t size = sizeof(p->hypervisor_arguments);
-    const unsigned long long bytes = p->o->memory;
-    const char *more = p->o->xen_arguments != NULL ? p->o->xen_arguments : "";
-    char seed[40];
-    int n;
+    const int n = p->real_xen ? xen_words(p) : pvmm_words(p);
 
-    snprintf(seed, sizeof(seed), " " PVMM_OPT_SEED "0x%llx", (unsigned long long)p->o->seed);
-    if (p->real_xen)
-        n = snprintf(line, size,
-                     "console=com1 com1=115200 serial_tx_buffer=256K loglvl=all guest_loglvl=all "
-                     "bootscrub=0 "
-                     "dom0_mem=%lluK,max:%lluK dom0_max_vcpus=1%s%s",
-                     bytes / 1024, bytes / 1024, more[0] != '\0' ? " " : "", more);
-    else
-        n = snprintf(line, size,
-                     PVMM_OPT_MEM "%llu " PVMM_OPT_STORE "%d " PVMM_OPT_BLANK "0x%llx%s", bytes,
-                     p->o->store, BLANK_FROM, p->o->has_seed ? seed : "");
-    if ((size_t)n >= size)
+    if ((size_t)n >= sizeof(p->hypervisor_arguments))
         return error_set(e, EXIT_USAGE, "--xen-args: %zu bytes are more than Xen's command line",
-                         strlen(more));
+                         strlen(p->o->xen_arguments));
     return 0;
 }
 
@@ -161,9 +184,9 @@ static int module_fd(const struct plan *p)
 
 static int prepare_disc(struct plan *p, struct error *e)
 {
-    const struct iso_files files = {p->hypervisor_fd, module_fd(p), p->initrd_fd};
-    const struct grubcfg script = {p->real_xen, p->initrd_fd >= 0, p->hypervisor_arguments,
-                                   p->guest_arguments};
+    const struct iso_files files = {p->hypervisor_fd, module_fd(p), p->initrd_fd, p->e820_fd};
+    const struct grubcfg script = {p->real_xen, p->initrd_fd >= 0, p->e820_fd >= 0,
+                                   p->hypervisor_arguments, p->guest_arguments};
 
     if (p->o->loader != LOADER_GRUB)
         return 0;
@@ -196,7 +219,7 @@ static int prepare(struct plan *p, struct error *e)
         prepare_expect(p, e) != 0 || prepare_arguments(p, e) != 0 || prepare_guest(p, e) != 0)
         return -1;
     p->hypervisor_fd = hv_image_load(p->o->hypervisor, &p->real_xen, e);
-    if (p->hypervisor_fd < 0)
+    if (p->hypervisor_fd < 0 || prepare_memory_map(p, e) != 0)
         return -1;
     if (hypervisor_arguments(p, e) != 0 || size_machine(p, e) != 0)
         return -1;
@@ -221,6 +244,7 @@ static int attempt(struct plan *p, const char *accel, bool on_trial, struct cons
         .iso_fd = p->iso_fd,
         .kernel_fd = module_fd(p),
         .initrd_fd = p->initrd_fd,
+        .e820_fd = p->e820_fd,
         .hypervisor_arguments = p->hypervisor_arguments,
         .guest_arguments = p->guest_arguments,
     };
@@ -324,6 +348,7 @@ int run(const struct options *o)
     struct plan p = {
         .o = o,
         .initrd_fd = -1,
+        .e820_fd = -1,
         .hypervisor_fd = -1,
         .iso_fd = -1,
         .detach = DETACH_NONE,

@@ -56,13 +56,9 @@ void trap_entry(struct pvg_trap *t)
     pvg_trap_handler *handler = g->handler[t->vector];
     if (handler && handler(g, t))
         return;
-    if (guard_rsp) {
-        leave_guarded(t);
-        return;
-    }
-    trap_print(g, t);
-    fail(g, -XEN_EFAULT, "vector %lu, error %lx, at %lx", t->vector, t->error, t->rip);
-    pvg_fatal(g, "a trap that nobody handles");
+    if (!guard_rsp || g->ends > 0)
+        trap_fatal(g, t);
+    leave_guarded(t);
 }
 
 /* Entries with address 0 end the table (<xen/arch-x86/xen.h>). */

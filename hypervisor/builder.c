@@ -180,7 +180,8 @@ static void check_options(void)
     const char *bad = option_bad(boot_info.command_line, &length);
     if (bad)
         BAD_GUEST("the boot loader's command line has a bad option: %.*s (known: " PVMM_OPT_MEM
-                  "BYTES " PVMM_OPT_SEED "NUMBER " PVMM_OPT_BLANK "ADDRESS " PVMM_OPT_STORE "0|1)",
+                  "BYTES " PVMM_OPT_SEED "NUMBER " PVMM_OPT_BLANK "ADDRESS " PVMM_OPT_STORE
+                  "0|1 " PVMM_OPT_E820 "MODULE)",
                   length, bad);
 }
 
@@ -204,6 +205,50 @@ static bool wanted_store(void)
     if (option_number(boot_info.command_line, PVMM_OPT_STORE, &store) && store > 1)
         BAD_GUEST("the option " PVMM_OPT_STORE "%lu is neither 0 nor 1", store);
     return store;
+}
+
+/* The boot modules by what they are for. */
+struct modules {
+    const struct module *kernel;
+    const struct module *ramdisk; /* empty: none */
+    const struct module *e820;    /* NULL: none */
+};
+
+static void sort_modules(struct modules *m)
+{
+    static const struct module none = {.size = 0};
+    uint64_t e820 = 0, n = boot_info.nr_modules;
+    if (n == 0)
+        BAD_GUEST("no kernel: the boot loader passed no module");
+    *m = (struct modules){&boot_info.module[0], &none, NULL};
+    if (option_number(boot_info.command_line, PVMM_OPT_E820, &e820)) {
+        if (e820 == 0 || e820 >= n)
+            BAD_GUEST("the option " PVMM_OPT_E820 "%lu names no module for a memory map: the boot "
+                      "loader passed %lu, and 0 is the kernel",
+                      e820, n);
+        m->e820 = &boot_info.module[e820];
+    }
+    for (uint64_t i = n - 1; i > 0; i--) {
+        if (i != e820)
+            m->ramdisk = &boot_info.module[i];
+    }
+}
+
+/* The pages are numbered from 0 on without a gap in any case: what lies in a hole of the map is for
+ * the guest to move, as under a real Xen. */
+static void take_memory_map(struct domain *d, const struct module *m)
+{
+    struct e820_error why;
+    e820_flat(&d->e820, d->build_frames * PAGE_BYTES);
+    if (!m)
+        return;
+    if (!e820_read(&d->e820, m->data, m->size, &why)) {
+        char text[PVMM_MESSAGE_CHARS / 2];
+        format(text, sizeof(text), why.text, why.value[0], why.value[1]);
+        BAD_GUEST("the guest's memory map is none: %s", text);
+    }
+    log_line("guest: a memory map of its own, %u entries, %lu KiB of RAM", d->e820.count,
+             e820_ram(&d->e820) / 1024);
 }
 
 static const char *command_line_of(const struct module *m)
@@ -236,21 +281,20 @@ void domain_build(void)
 {
     static struct guest_image g;
     struct layout l;
+    struct modules m;
     struct domain *d = &the_domain;
     check_options();
-    if (boot_info.nr_modules == 0)
-        BAD_GUEST("no kernel: the boot loader passed no module");
-    const struct module *kernel = &boot_info.module[0], none = {.size = 0};
-    const struct module *ramdisk = boot_info.nr_modules > 1 ? &boot_info.module[1] : &none;
-    const char *command_line = command_line_of(kernel);
+    sort_modules(&m);
+    const char *command_line = command_line_of(m.kernel);
     bool with_store = wanted_store();
-    read_image(&g, kernel);
-    layout_make(&l, &g, wanted_pages(), ramdisk->size);
+    read_image(&g, m.kernel);
+    layout_make(&l, &g, wanted_pages(), m.ramdisk->size);
     log_layout(&l, &g);
     domain_init(d, l.total);
+    take_memory_map(d, m.e820);
     populate(d, l.total);
-    load_image(&l, &g, kernel->data);
-    put_bytes(l.module.first * PAGE_BYTES, ramdisk->data, ramdisk->size);
+    load_image(&l, &g, m.kernel->data);
+    put_bytes(l.module.first * PAGE_BYTES, m.ramdisk->data, m.ramdisk->size);
     write_p2m(&l);
     make_tables(&l, &g);
     start_state_make(d, &l, &g, command_line, with_store);

@@ -7,7 +7,6 @@
 #define COMMAND_BITS    6u /* of memory_op's first argument; above: extents done before this turn */
 #define COMMAND_MASK    ((1u << COMMAND_BITS) - 1)
 #define MAX_ORDER       9u /* of an extent, for a domain without devices */
-#define E820_RAM        1u
 #define M2P_PIECE_BYTES (2u << 20) /* machphys_mfn_list tells one frame in each */
 
 static bool order_allowed(uint32_t order)
@@ -281,16 +280,13 @@ static int64_t about_domain(struct call *c, uint32_t command)
 
 static int64_t memory_map(struct call *c)
 {
-    struct {
-        uint64_t address, bytes;
-        uint32_t type;
-    } __attribute__((packed)) entry = {0, c->v->domain->build_frames << PAGE_SHIFT_4K, E820_RAM};
+    const struct e820_map *own = &c->v->domain->e820;
     struct xen_memory_map map;
     if (!copy_from_guest(&map, gva(c->arg[1]), sizeof(map)))
         return -XEN_EFAULT;
-    if (map.nr_entries > 1)
-        map.nr_entries = 1;
-    if (!copy_to_guest(gva((uint64_t)map.buffer.p), &entry, map.nr_entries * sizeof(entry)) ||
+    if (map.nr_entries > own->count)
+        map.nr_entries = own->count;
+    if (!copy_to_guest(gva((uint64_t)map.buffer.p), own->at, map.nr_entries * sizeof(own->at[0])) ||
         !copy_to_guest(gva(c->arg[1]), &map, sizeof(map)))
         return -XEN_EFAULT;
     return 0;

@@ -65,7 +65,8 @@ static bool is_bad(const char *word, int length)
         if (word[i] != '=')
             continue;
         return !(starts_with(word, PVMM_OPT_MEM) || starts_with(word, PVMM_OPT_SEED) ||
-                 starts_with(word, PVMM_OPT_BLANK) || starts_with(word, PVMM_OPT_STORE)) ||
+                 starts_with(word, PVMM_OPT_BLANK) || starts_with(word, PVMM_OPT_STORE) ||
+                 starts_with(word, PVMM_OPT_E820)) ||
                !parse_number(word + i + 1, &ignored);
     }
     return false;

@@ -17,6 +17,7 @@
 #include <xen/event_channel.h>
 
 #include "core.h"
+#include "e820.h"
 #include "grant.h"
 #include "regs.h"
 #include "store.h"
@@ -108,6 +109,7 @@ struct domain {
     uint64_t own_frames;    /* RAM that was the hypervisor's own then */
 
     struct grant_table grants;
+    struct e820_map e820;   /* answered, not followed */
 };
 
 /* The one domain, for now, and the vCPU that this CPU runs. */

@@ -6,17 +6,12 @@
 #ifndef PVGUEST_PORT_H
 #define PVGUEST_PORT_H
 
-#include <pvguest/types.h>
+#include <pvguest/link.h>
 
-/* head.S, tables.S, and the linker script */
-extern uint8_t pvg_hypercall_page[PVG_PAGE_BYTES];
+#include "seam.h"
+
+/* tables.S */
 extern uint64_t pvg_own_l4[512], pvg_own_l3[512], pvg_own_l2[512], pvg_fix_l2[512], pvg_fix_l1[512];
-extern const uint8_t pvg_image_start[], pvg_image_end[];
-
-enum port_access { PORT_READ, PORT_WRITE };
-
-/* Tables in the image's .bss..page_aligned, zero at first. */
-enum image_table { OWN_L4, OWN_L3, OWN_L2, FIX_L2, FIX_L1, IMAGE_TABLES };
 
 /* A page of guest memory, or a part of one, at its virtual address. */
 static inline void *port_at(struct pvguest *g, uint64_t va, enum port_access access)
@@ -67,16 +62,15 @@ static inline uint64_t port_cr2(void)
     return cr2;
 }
 
-#define PORT_STUBS 128u
-/* The builder fills the hypercall page with stubs of 32 bytes. Unfilled, it is zero. */
+/* The builder fills the hypercall page: 128 stubs of 32 bytes. Unfilled, it is zero. */
 static inline int64_t port_hypercall(unsigned number, uint64_t a, uint64_t b, uint64_t c,
                                      uint64_t d, uint64_t e)
 {
     register uint64_t r10 __asm__("r10") = d;
     register uint64_t r8 __asm__("r8") = e;
     uint64_t rax = number;
-    const uint8_t *stub = pvg_hypercall_page + number % PORT_STUBS * 32;
-    if (__builtin_expect(number < PORT_STUBS && *(const volatile uint8_t *)stub != 0, 1))
+    const uint8_t *stub = pvg_hypercall_page + number * 32;
+    if (__builtin_expect(*(const volatile uint8_t *)stub != 0, 1))
         __asm__ volatile("call *%[stub]"
                          : "=a"(rax), "+D"(a), "+S"(b), "+d"(c), "+r"(r10), "+r"(r8)
                          : [stub] "r"(stub)

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * For assembly: what the domain builder is told (<xen/elfnote.h>), one note each. A kernel that wants
- * others than the library's defines pvg_notes itself, in a section .note.Xen.
+ * For assembly: macros for ELF notes (<xen/elfnote.h>), of a kernel that defines pvg_notes itself
+ * (link.h). In C there is nothing here.
  */
 #ifndef PVGUEST_NOTES_H
 #define PVGUEST_NOTES_H
 
-#ifndef __ASSEMBLY__
+#ifdef __ASSEMBLER__
+
 #define __ASSEMBLY__
-#endif
 #include <xen/elfnote.h>
 #include <xen/features.h>
 
@@ -28,5 +28,7 @@
 9:
     .balign 4
     .endm
+
+#endif
 
 #endif

@@ -28,7 +28,8 @@ struct pvg_trap {
 /* true: handled, the registers are as they shall be. */
 typedef bool pvg_trap_handler(struct pvguest *g, struct pvg_trap *t);
 
-/* Sets a handler (NULL: none), returns the one before. */
+/* Sets a handler (NULL: none), returns the one before. Vectors are below PVG_TRAPS; for others nothing
+ * is set, and NULL returned. */
 pvg_trap_handler *pvg_trap_set(struct pvguest *g, unsigned vector, pvg_trap_handler *handler);
 /*
  * Tells the hypervisor the library's trap table and callbacks, as pvg_start() does: for whoever told it
@@ -38,12 +39,14 @@ int pvg_trap_table(struct pvguest *g);
 /* Where the hypervisor is to enter for a vector, in tables of one's own (INT n for user mode, another
  * vCPU's context). 0: there is no such vector. */
 uint64_t pvg_trap_stub(unsigned vector);
-/* The address of the last page fault. */
+/* The address of the last page fault, as the hypervisor reports it (<xen/arch-x86/xen.h>,
+ * arch_vcpu_info).
+ */
 uint64_t pvg_fault_address(struct pvguest *g);
 
 /*
  * Calls f(arg). An exception in it that no handler takes comes back here: *t is what was met, and
- * the result false. Not nested.
+ * the result false; otherwise true, and *t is as it was. Not nested: that is fatal.
  */
 bool pvg_guarded(struct pvguest *g, void (*f)(void *), void *arg, struct pvg_trap *t);
 

@@ -89,6 +89,15 @@ workload() {
     audited
 }
 
+# holes RANGE OPTION...: a guest of 256M whose map has a hole of 32M, with RAM of that range behind it.
+holes() {
+    printf '%s\n' '0-0x5ffffff ram' '0x6000000-0x7ffffff reserved' "$1 ram" > "$dir/map"
+    shift
+    workload -m 256M --e820 "$dir/map" -a "pvmm.forks=20" "$@"
+    shows 'Xen: \[mem 0x0000000006000000-0x0000000007ffffff\] reserved'
+    shows 'Remapped [0-9]+ page'
+}
+
 # A person who waits for the prompt, types, reads the answer, and leaves.
 person() {
     await '^/ # '
@@ -126,6 +135,21 @@ case $CASE in
             flunk "the kernel got other words"
         head -n 1 "$out" | grep -q 'Linux version' || flunk "something else is on the console"
         ;;
+    holes)
+        # Linux moves what lies in a hole behind all that it has.
+        holes 0x8000000-0x13ffffff "$@"
+        shows 'Released 0 page\(s\)'
+        shows 'Remapped 8192 page\(s\)'
+        [ "$(field hypercalls.memory_op.count)" -lt 100 ] || flunk "memory was given back"
+        ;;
+    holes-full)
+        # It gives back what finds no place there, page by page.
+        holes 0x8000000-0x107fffff "$@"
+        shows 'Released 6144 page\(s\)'
+        shows 'Remapped 2048 page\(s\)'
+        [ "$(field hypercalls.memory_op.count)" -gt 6144 ] || flunk "no memory was given back"
+        ;;
+    holes-grub) holes 0x8000000-0x13ffffff --loader grub "$@" ;;
     pc) workload -m 256M --machine pc -a "pvmm.forks=20" "$@" ;;
     seed)
         workload -m 256M --seed 12345 -a "pvmm.forks=20" "$@"

@@ -10,6 +10,7 @@
 
 #include "bzimage.h"
 #include "decompress.h"
+#include "e820.h"
 #include "initrd.h"
 #include "pvimage.h"
 
@@ -22,6 +23,15 @@ static void try_payload(struct view v, struct error *e)
 
     if (format_is_compressed(format_of(v)) && decompress(format_of(v), v, &out, &used, e) == 0 &&
         used > v.size)
+        abort();
+}
+
+static void try_memory_map(struct view v, struct error *e)
+{
+    static struct memory_map map;
+
+    if (memory_map_parse(v, &map, e) == 0 &&
+        (map.head.count == 0 || map.head.count > PVMM_E820_MAX))
         abort();
 }
 
@@ -38,6 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         try_payload(b.payload, &e);
     try_payload(v, &e);
     initrd_check(v, &e);
+    try_memory_map(v, &e);
     return 0;
 }
 

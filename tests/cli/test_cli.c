@@ -75,6 +75,21 @@ static void scripts_without_arguments_or_ramdisk(void **state)
                       "if module2 --nounzip /kernel; then\nboot\nfi\nfi\nhalt\n");
 }
 
+static void scripts_end_with_the_memory_map(void **state)
+{
+    struct grubcfg g = {.e820 = true, .hypervisor_arguments = "e820=1", .guest_arguments = ""};
+
+    (void)state;
+    expect_script(&g, "if multiboot2 /hypervisor 'e820=1'; then\n"
+                      "if module2 --nounzip /kernel; then\n"
+                      "if module2 --nounzip /e820; then\nboot\nfi\nfi\nfi\nhalt\n");
+    g.ramdisk = true;
+    expect_script(&g, "if multiboot2 /hypervisor 'e820=1'; then\n"
+                      "if module2 --nounzip /kernel; then\n"
+                      "if module2 --nounzip /ramdisk; then\n"
+                      "if module2 --nounzip /e820; then\nboot\nfi\nfi\nfi\nfi\nhalt\n");
+}
+
 static void scripts_for_xen_are_word_by_word(void **state)
 {
     const struct grubcfg g = {
@@ -466,6 +481,7 @@ int main(void)
         cmocka_unit_test(errors_longer_than_the_buffer_are_cut),
         cmocka_unit_test(scripts_hide_what_means_something_to_grub),
         cmocka_unit_test(scripts_without_arguments_or_ramdisk),
+        cmocka_unit_test(scripts_end_with_the_memory_map),
         cmocka_unit_test(scripts_for_xen_are_word_by_word),
         cmocka_unit_test(scripts_for_xen_refuse_what_grub_would_change),
         cmocka_unit_test(lines_do_not_depend_on_the_pieces),

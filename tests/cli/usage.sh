@@ -28,7 +28,6 @@ check "-c 2" 132 "not there yet" run -c 2 "$k"
 check "--strict" 132 "not there yet" run --strict "$k"
 check "--name, bad" 129 "--name: .*name" run --name a/b "$k"
 check "--detach without a name" 129 "wants a --name" run --detach "$k"
-check "--e820" 132 "yet" run --e820 /dev/null "$k"
 check "--timeout x" 129 "not a number of seconds" run --timeout x "$k"
 check "--timeout nan" 129 "not a number of seconds" run --timeout nan "$k"
 check "--timeout 0" 129 "not a number of seconds" run --timeout 0 "$k"
@@ -62,6 +61,24 @@ check "Xen missing" 128 "hypervisor /none: cannot open" run --hypervisor /none "
 check "Xen is no image" 128 "hypervisor $0: neither" run --hypervisor "$0" "$k"
 check "Xen is 64-bit" 128 "not a 32-bit multiboot ELF" run --hypervisor "$k" "$k"
 
+# Memory maps (test_e820.c has what their lines may be). They do not depend on the kernel: no code that
+# would make a bisection skip.
+check "map missing" 129 "--e820 $dir/none: cannot open it: No such file" run --e820 "$dir/none" "$k"
+check "map a directory" 129 "--e820 $dir: not a regular file" run --e820 "$dir" "$k"
+: > "$dir/map"
+check "map empty" 129 "--e820 .*/map: the file is empty" run --e820 "$dir/map" "$k"
+echo '# none yet' > "$dir/map"
+check "map without entries" 129 "--e820 .*/map: no entry in it" run --e820 "$dir/map" "$k"
+printf '0+64M ram\n64M-60M reserved\n' > "$dir/map"
+check "map with a bad line" 129 "--e820 .*/map: line 2: the end 0x3c00000 lies before" \
+    run --e820 "$dir/map" "$k"
+check "map that is a kernel" 129 "--e820 .*/good: line 1: byte 0x7f is no text" run --e820 "$k" "$k"
+seq -f '%g+1 ram' 0 1024 > "$dir/map"
+check "map too long" 129 "--e820 .*/map: line 1025: more than 1024 entries" run --e820 "$dir/map" "$k"
+echo '0+64M ram' > "$dir/map"
+check "map for a real Xen" 129 "--e820: the initial domain of a real Xen" \
+    run --hypervisor "$dir/hypervisor" --e820 "$dir/map" "$k"
+
 # A QEMU that is missing, is no program, fails, or is killed. The verdict has a second line then.
 qemu() {
     printf '#!/bin/sh\n%s\n' "$2" > "$dir/qemu"
@@ -81,6 +98,22 @@ qemu "that fails" 'echo "cannot set up guest memory" >&2; exit 1' 128 \
     "QEMU ended with status 1: cannot set up guest memory"
 qemu "that is killed" 'kill -9 $$' 128 "QEMU was killed by signal 9"
 qemu "that ends at once" 'exit 0' 131 "without a verdict or a hello"
+
+# Which module the hypervisor is told to take for the map: the last.
+module() { # NUMBER OPTION...
+    wanted=$1
+    shift
+    printf '#!/bin/sh\necho "$*" > "%s"\nexit 1\n' "$dir/words" > "$dir/qemu"
+    chmod +x "$dir/qemu"
+    rm -f "$dir/words"
+    timeout 60 "$PVMM" run --qemu "$dir/qemu" --accel tcg "$@" "$k" </dev/null >"$dir/out" 2>"$dir/err"
+    echo "map with '$*': $(grep -o 'e820=[^ ]*' "$dir/words")"
+    [ "$(grep -o 'e820=[^ ]*' "$dir/words")" = "$wanted" ] || flunk "map with '$*': not $wanted"
+}
+echo /dev/null | cpio --quiet -o -H newc > "$dir/cpio"
+module ""
+module e820=1 --e820 "$dir/map"
+module e820=2 --e820 "$dir/map" -i "$dir/cpio"
 
 # What the hypervisor is told of the store. With --icount there is none: it answers in the host's time.
 store() { # WANTED OPTION...

@@ -12,7 +12,9 @@
 #ifndef PVMM_TEST_GUEST_H
 #define PVMM_TEST_GUEST_H
 
+#include <pvguest/link.h>
 #include <pvguest/pvguest.h>
+#include <pvguest/string.h>
 
 #define PAGE      4096ull
 #define ENTRIES   512u
@@ -43,7 +45,6 @@
 extern struct pvguest *guest;
 extern const start_info_t *start_info;
 extern shared_info_t *shared_info;
-extern const char pvg_image_start[], pvg_image_end[];
 
 /* "name=VALUE" of the command line as a number; `otherwise` if it is not there. */
 uint64_t option(const char *name, uint64_t otherwise);
@@ -79,12 +80,6 @@ static inline size_t append(char *text, size_t size, size_t n, const char *fmt, 
     n += pvg_format_list(text + n, size - n, fmt, args);
     return n < size ? n : size - 1;
 }
-
-/* In libpvguest. */
-void *memset(void *to, int c, size_t n);
-void *memcpy(void *to, const void *from, size_t n);
-int memcmp(const void *a, const void *b, size_t n);
-size_t strlen(const char *s);
 
 /* ---- traps.c */
 
@@ -156,6 +151,7 @@ void entry_text(char *to, size_t size, uint64_t entry);
 void conform(void);
 /* Lines of the console are said again, and some are obeyed (echo.c). */
 void echo(void);
+void memory_map(void);
 void chaos(uint64_t seed, uint64_t count);
 void attack(void);
 

@@ -59,6 +59,8 @@ void kernel_main(const start_info_t *si)
         attack();
     else if (option_word("echo"))
         echo();
+    else if (option_word("map"))
+        memory_map();
     else
         say("nothing to do\n");
     say("TEST-END\n");

@@ -536,7 +536,8 @@ static void test_bad_words(void **state)
     expect_bad("", NULL);
     expect_bad("  ", NULL);
     expect_bad("/a/path/pvmm.elf32 mem=4096 seed=0x12", NULL);
-    expect_bad("quiet mem=1 store=1", NULL);
+    expect_bad("quiet mem=1 store=1 e820=2", NULL);
+    expect_bad("e820=here", "e820=here");
     expect_bad("store=yes", "store=yes");
     expect_bad("mem=1 color=red seed=2", "color=red");
     expect_bad("pvmm mem=1 memory=2", "memory=2");

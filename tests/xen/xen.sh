@@ -97,6 +97,10 @@ case $expect in
         tap_passed
         long_texts
         ;;
+    says=*)
+        ended 0 reboot
+        grep -aEq -- "${expect#says=}" "$dir/out" || flunk "the console does not show ${expect#says=}"
+        ;;
     dies=*)
         ended 1 crash
         grep -aEq -- "${expect#dies=}" "$dir/out" || flunk "the console does not show ${expect#dies=}"
