@@ -28,16 +28,16 @@ struct pvg_trap {
 /* true: handled, the registers are as they shall be. */
 typedef bool pvg_trap_handler(struct pvguest *g, struct pvg_trap *t);
 
-/* Sets a handler (NULL: none), returns the one before. Vectors are below PVG_TRAPS; for others nothing
- * is set, and NULL returned. */
+/* Sets a handler (NULL: none), returns the one before. Vectors are below PVG_TRAPS; for others
+ * nothing is set, and NULL returned. */
 pvg_trap_handler *pvg_trap_set(struct pvguest *g, unsigned vector, pvg_trap_handler *handler);
 /*
- * Tells the hypervisor the library's trap table and callbacks, as pvg_start() does: for whoever told it
- * others. All entries are for the kernel alone, but #BP and #OF.
+ * Tells the hypervisor the library's trap table and callbacks, as pvg_start() does: for whoever
+ * told it others. All entries are for the kernel alone, but #BP and #OF.
  */
 int pvg_trap_table(struct pvguest *g);
-/* Where the hypervisor is to enter for a vector, in tables of one's own (INT n for user mode, another
- * vCPU's context). 0: there is no such vector. */
+/* Where the hypervisor is to enter for a vector, in tables of one's own (INT n for user mode,
+ * another vCPU's context). 0: there is no such vector. */
 uint64_t pvg_trap_stub(unsigned vector);
 /* The address of the last page fault, as the hypervisor reports it (<xen/arch-x86/xen.h>,
  * arch_vcpu_info).
