@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * For assembly: macros for ELF notes (<xen/elfnote.h>), of a kernel that defines pvg_notes itself
- * (link.h). In C there is nothing here.
+ * (link.h, which is all that this is in C).
  */
 #ifndef PVGUEST_NOTES_H
 #define PVGUEST_NOTES_H
@@ -29,6 +29,8 @@
     .balign 4
     .endm
 
+#else
+#include <pvguest/link.h>
 #endif
 
 #endif
