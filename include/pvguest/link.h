@@ -16,6 +16,11 @@
  * is mapped readable, writable and executable, but for the page tables in it. */
 extern const uint8_t pvg_image_start[], pvg_image_end[];
 
+/* ---- the library's page tables in it, in .bss..page_aligned: read-only, for debuggers and tests */
+
+extern uint64_t pvg_own_l4[512], pvg_own_l3[512], pvg_own_l2[512]; /* root, image; from the switch on */
+extern uint64_t pvg_fix_l2[512], pvg_fix_l1[512];                  /* fixmap */
+
 /* ---- the library's: whoever writes notes of his own (<xen/elfnote.h>) names them there */
 
 /* XEN_ELFNOTE_ENTRY, and the ELF entry point. Not to be called. */
