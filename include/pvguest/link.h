@@ -30,9 +30,9 @@ void pvg_entry(void);
 /* XEN_ELFNOTE_HYPERCALL_PAGE: the builder fills it. Zero throughout: nobody did. */
 extern uint8_t pvg_hypercall_page[PVG_PAGE_BYTES];
 /*
- * The ELF notes, in section .note.Xen. A kernel that defines this symbol itself, in assembler or as
- * a struct of its own making, has the notes that it defines there, and none of the library's. The
- * library relies on these of them:
+ * The ELF notes, in section .note.Xen. A kernel that defines this symbol itself, in assembler
+ * (notes.h) or as a struct of its own making, has the notes that it defines there, and none of the
+ * library's. The library relies on these of them:
  *
  *     ENTRY, HYPERCALL_PAGE   as above; without a hypercall page SYSCALL is used
  *     VIRT_BASE, PADDR_OFFSET   PVG_VIRT_BASE and 0
