@@ -112,32 +112,38 @@ static int prepare_memory_map(struct plan *p, struct error *e)
     return p->e820_fd >= 0 ? 0 : -1;
 }
 
-static int hypervisor_arguments(struct plan *p, struct error *e)
+static int xen_words(struct plan *p)
 {
-    char *line = p->hypervisor_arguments;
-    const size_t size = sizeof(p->hypervisor_arguments);
-    const unsigned long long bytes = p->o->memory;
+    const unsigned long long kib = p->o->memory / 1024;
     const char *more = p->o->xen_arguments != NULL ? p->o->xen_arguments : "";
+
+    return snprintf(p->hypervisor_arguments, sizeof(p->hypervisor_arguments),
+                    "console=com1 com1=115200 serial_tx_buffer=256K loglvl=all guest_loglvl=all "
+                    "bootscrub=0 "
+                    "dom0_mem=%lluK,max:%lluK dom0_max_vcpus=1%s%s",
+                    kib, kib, more[0] != '\0' ? " " : "", more);
+}
+
+static int pvmm_words(struct plan *p)
+{
     char seed[40] = "", e820[40] = "";
-    int n;
 
     if (p->o->has_seed)
         snprintf(seed, sizeof(seed), " " PVMM_OPT_SEED "0x%llx", (unsigned long long)p->o->seed);
     if (p->e820_fd >= 0) /* the last module */
         snprintf(e820, sizeof(e820), " " PVMM_OPT_E820 "%d", p->initrd_fd >= 0 ? 2 : 1);
-    if (p->real_xen)
-        n = snprintf(line, size,
-                     "console=com1 com1=115200 serial_tx_buffer=256K loglvl=all guest_loglvl=all "
-                     "bootscrub=0 "
-                     "dom0_mem=%lluK,max:%lluK dom0_max_vcpus=1%s%s",
-                     bytes / 1024, bytes / 1024, more[0] != '\0' ? " " : "", more);
-    else
-        n = snprintf(line, size,
-                     PVMM_OPT_MEM "%llu " PVMM_OPT_STORE "%d " PVMM_OPT_BLANK "0x%llx%s%s",
-                     bytes, p->o->store, BLANK_FROM, seed, e820);
-    if ((size_t)n >= size)
+    return snprintf(p->hypervisor_arguments, sizeof(p->hypervisor_arguments),
+                    PVMM_OPT_MEM "%llu " PVMM_OPT_STORE "%d " PVMM_OPT_BLANK "0x%llx%s%s",
+                    (unsigned long long)p->o->memory, p->o->store, BLANK_FROM, seed, e820);
+}
+
+static int hypervisor_arguments(struct plan *p, struct error *e)
+{
+    const int n = p->real_xen ? xen_words(p) : pvmm_words(p);
+
+    if ((size_t)n >= sizeof(p->hypervisor_arguments))
         return error_set(e, EXIT_USAGE, "--xen-args: %zu bytes are more than Xen's command line",
-                         strlen(more));
+                         strlen(p->o->xen_arguments));
     return 0;
 }
 

@@ -12,6 +12,27 @@ static int map_shared_info(struct pvguest *g)
     return 0;
 }
 
+static bool slot_is_ours(unsigned slot)
+{
+    unsigned direct = slot_of(PVG_DIRECT_BASE, 4);
+    return slot == slot_of(PVG_VIRT_BASE, 4) || slot == slot_of(PVG_P2M_BASE, 4) ||
+           (slot >= direct && slot < direct + PVG_DIRECT_PFNS / (1ull << 27));
+}
+
+/* Where the builder put its list: by a note of the kernel's. */
+static int check_list(struct pvguest *g)
+{
+    uint64_t first = g->p2m.initial_va, last = first + g->p2m.initial_pages * sizeof(uint64_t) - 1;
+    if (!p2m_initial_apart(g))
+        return 0;
+    if (slot_of(first, 4) != slot_of(last, 4) || slot_is_ours(slot_of(first, 4)))
+        return fail(g, -XEN_EINVAL,
+                    "the builder's p2m list at %lx to %lx is in the way: INIT_P2M "
+                    "wants an L4 slot of its own",
+                    first, last);
+    return 0;
+}
+
 /* What must never be mapped writable: known before anything is mapped. */
 static int mark_tables(struct pvguest *g)
 {
@@ -69,16 +90,10 @@ static const struct {
     const char *name;
     int (*take)(struct pvguest *g);
 } step[] = {
-    {"memory map", memory_discover},
-    {"tables", mark_tables},
-    {"fixmap", fixmap_init},
-    {"shared_info", map_shared_info},
-    {"RAM", map_ram},
-    {"own root", root_switch},
-    {"boot region", boot_region_free},
-    {"p2m", build_p2m},
-    {"memory outside RAM", arrange},
-    {"mfn_list_list", tell},
+    {"memory map", memory_discover}, {"p2m list", check_list},          {"tables", mark_tables},
+    {"fixmap", fixmap_init},         {"shared_info", map_shared_info},  {"RAM", map_ram},
+    {"own root", root_switch},       {"boot region", boot_region_free}, {"p2m", build_p2m},
+    {"memory outside RAM", arrange}, {"mfn_list_list", tell},
 };
 
 static int check_options(struct pvguest *g, const struct pvg_options *o)

@@ -2,8 +2,6 @@
 /* The direct map: every page of RAM at PVG_DIRECT_BASE, by pfn. */
 #include "internal.h"
 
-#define EDGES 2u /* tables that a region may need beside its size: it begins and ends anywhere */
-
 static uint64_t address_of(uint64_t pfn)
 {
     return PVG_DIRECT_BASE + pfn * PVG_PAGE_BYTES;
@@ -56,17 +54,7 @@ static uint64_t page_entry(const struct mapper *m, uint64_t va)
                    is_table(m, pfn) ? PVG_PTE_RO_DATA : PVG_PTE_DATA);
 }
 
-/* ---- how many tables: never too few, whatever is there already */
-
-static uint64_t tables_for(uint64_t pages)
-{
-    uint64_t n = 0;
-    for (unsigned level = 1; level <= 3; level++) {
-        pages = pages / ENTRIES + EDGES;
-        n += pages;
-    }
-    return n;
-}
+/* ---- what is to be mapped, and with how many tables: never too few, whatever is there already */
 
 /* The RAM of the range that is not mapped yet, as regions of its own. */
 static int wanted(struct pvguest *g, struct pvg_range range, struct pvg_regions *todo)
@@ -85,11 +73,27 @@ static int wanted(struct pvguest *g, struct pvg_range range, struct pvg_regions 
     return rc ? fail(g, rc, "memblock: %s", error_name(rc)) : 0;
 }
 
+/* Tables of a level that the regions lie behind. A table of several of them counts once: maps of
+ * hundreds of small regions would want more pages in a row than there are. */
+static uint64_t tables_of_level(const struct pvg_regions *todo, unsigned level)
+{
+    uint64_t n = 0, next = 0;
+    for (unsigned i = 0; i < todo->count; i++) {
+        uint64_t first = todo->at[i].from >> 9 * level, last = (todo->at[i].to - 1) >> 9 * level;
+        if (first < next)
+            first = next;
+        next = last + 1;
+        n += next - first;
+    }
+    return n;
+}
+
+/* One of each level is to spare, so that there always is a tail to be given back (pgtbuf.c). */
 static uint64_t estimate(const struct pvg_regions *todo)
 {
-    uint64_t n = 0;
-    for (unsigned i = 0; i < todo->count; i++)
-        n += tables_for(todo->at[i].to - todo->at[i].from);
+    uint64_t n = 3;
+    for (unsigned level = 1; level <= 3; level++)
+        n += tables_of_level(todo, level);
     return n;
 }
 

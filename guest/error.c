@@ -7,6 +7,8 @@ int fail(struct pvguest *g, int code, const char *format, ...)
 {
     char text[REASON_MAX];
     va_list list;
+    if (g->undoing)
+        return code;
     va_start(list, format);
     pvg_format_list(text, sizeof(text), format, list);
     va_end(list);
@@ -29,8 +31,8 @@ int fail_in(struct pvguest *g, int code, const char *format, ...)
 {
     char text[REASON_MAX];
     va_list list;
-    if (code == 0)
-        return 0;
+    if (code == 0 || g->undoing)
+        return code;
     va_start(list, format);
     pvg_format_list(text, sizeof(text), format, list);
     va_end(list);

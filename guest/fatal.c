@@ -6,15 +6,33 @@
 
 #define TRAP_PF 14u
 
-/* Saying it may trap in its turn. */
-static bool dying;
+/* The second time by the other way, as the ring may be what is not there; a third time nothing. */
+_Noreturn static void end_again(struct pvguest *g, const char *what)
+{
+    if (g->ends == 2) {
+        g->console_va = 0;
+        pvg_print(g, "pvguest: FATAL, while saying so: %s\n", what);
+    }
+    pvg_shutdown(g, SHUTDOWN_crash);
+}
 
 _Noreturn void pvg_fatal(struct pvguest *g, const char *what)
 {
-    if (!dying) {
-        dying = true;
-        pvg_print(g, "pvguest: FATAL: %s%s%s\n", what, g->reason[0] ? ": " : "", g->reason);
-    }
+    if (g->ends++ > 0)
+        end_again(g, what);
+    pvg_print(g, "pvguest: FATAL: %s%s%s\n", what, g->reason[0] ? ": " : "", g->reason);
+    pvg_shutdown(g, SHUTDOWN_crash);
+}
+
+_Noreturn void trap_fatal(struct pvguest *g, const struct pvg_trap *t)
+{
+    char what[80];
+    pvg_format(what, sizeof(what), "trap %lu, error %lx, at %lx, which nobody handles", t->vector,
+               t->error, t->rip);
+    if (g->ends++ > 0)
+        end_again(g, what);
+    trap_print(g, t);
+    pvg_print(g, "pvguest: FATAL: %s\n", what);
     pvg_shutdown(g, SHUTDOWN_crash);
 }
 

@@ -4,6 +4,7 @@
 #define PVGUEST_INTERNAL_H
 
 #include <pvguest/pvguest.h>
+#include <pvguest/string.h>
 
 #include <xen/features.h>
 #include <xen/io/console.h>
@@ -85,6 +86,7 @@ struct pvguest {
     uint32_t console_port;
 
     pvg_trap_handler *handler[PVG_TRAPS];
+    unsigned ends; /* how often a fatal end was begun: saying why may trap in its turn */
     uint64_t shared_va; /* shared_info; 0: not mapped yet */
 
     struct batch batch;
@@ -276,6 +278,7 @@ int console_init(struct pvguest *g);
 void console_moved(struct pvguest *g); /* the boot region is gone: find the ring again */
 int traps_init(struct pvguest *g);
 void trap_print(struct pvguest *g, const struct pvg_trap *t);
+_Noreturn void trap_fatal(struct pvguest *g, const struct pvg_trap *t); /* prints it, and crashes */
 
 /* ---- start.c: pvg_start() in parts, none of which ends the guest */
 
@@ -286,15 +289,7 @@ int start_m2p(struct pvguest *g);
 /* All of them, with g->si_va set: traps, the builder's p2m, m2p, console, features. */
 int start_init(struct pvguest *g);
 
-/* ---- string.c */
-
-void *memset(void *to, int c, size_t bytes);
-void *memcpy(void *to, const void *from, size_t bytes);
-void *memmove(void *to, const void *from, size_t bytes);
-int memcmp(const void *a, const void *b, size_t bytes);
-size_t strlen(const char *text);
-int strcmp(const char *a, const char *b);
-int strncmp(const char *a, const char *b, size_t bytes);
+/* ---- words and numbers */
 
 static inline bool same_pfn(pvg_pfn_t a, pvg_pfn_t b)
 {

@@ -43,7 +43,10 @@ static int map(struct mapper *m)
 {
     struct pvguest *g = m->g;
     uint64_t tables;
-    int rc = mapper_count(m, &tables);
+    int rc = pvg_lazy_flush(g);
+    if (rc)
+        return fail_in(g, rc, "updates from before");
+    rc = mapper_count(m, &tables);
     if (rc == 0)
         rc = pgt_buf_take(g, &m->buf, tables, (struct pvg_range){0, PVG_NONE});
     if (rc)

@@ -224,10 +224,19 @@ static void undo_live(struct mapper *m, unsigned level, pvg_mfn_t table, uint64_
     }
 }
 
+/* One that was refused to be closed still holds its page. */
+static void close_windows(struct pvguest *g)
+{
+    for (unsigned level = 1; level <= 4; level++)
+        if (fixmap_entry(g, FIX_WINDOW + level))
+            window_close(g, level);
+}
+
 void mapper_undo(struct mapper *m)
 {
     struct pvguest *g = m->g;
     undo_begin(g);
+    close_windows(g);
     pvg_lazy_enter(g);
     undo_live(m, 4, pvg_root(g), m->from, m->last);
     pvg_lazy_flush(g);

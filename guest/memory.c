@@ -223,7 +223,8 @@ static int find_boot_region(struct pvguest *g)
 
 static int reserve_all(struct pvguest *g)
 {
-    const struct pvg_range range[] = {g->boot, module_pages(g), g->p2m.initial};
+    g->module = module_pages(g);
+    const struct pvg_range range[] = {g->boot, g->module, g->p2m.initial};
     int rc = 0;
     for (unsigned i = 0; i < sizeof(range) / sizeof(range[0]) && rc == 0; i++)
         rc = pvg_regions_add(&g->memblock.reserved, range[i].from, range[i].to);
@@ -461,6 +462,16 @@ static void put_entry(struct pvguest *g, struct plan *p, uint64_t page, uint64_t
         p->lost++;
 }
 
+/* A frame that cannot be put back is not kept either. */
+static void put_frame(struct pvguest *g, struct plan *p, uint64_t page, xen_pfn_t frame)
+{
+    int rc = pvg_p2m_set(g, pvg_pfn(page), frame);
+    if (rc == 0)
+        return;
+    p->lost++;
+    change_reservation(g, XENMEM_decrease_reservation, &frame, 1, &rc);
+}
+
 static int give_chunk(struct pvguest *g, struct plan *p, struct pvg_range chunk, bool hole)
 {
     uint64_t count = chunk.to - chunk.from;
@@ -473,11 +484,10 @@ static int give_chunk(struct pvguest *g, struct plan *p, struct pvg_range chunk,
     p->given += done;
     if (done == count)
         return 0;
-    fail(g, rc, "frame %lx of page %lx is not taken back: %s", (uint64_t)p->frame[done],
-         chunk.from + done, error_name(rc));
     for (uint64_t i = done; i < count; i++)
-        put_entry(g, p, chunk.from + i, p->frame[i]);
-    return rc;
+        put_frame(g, p, chunk.from + i, p->frame[i]);
+    return fail(g, rc, "frame %lx of page %lx is not taken back: %s", (uint64_t)p->frame[done],
+                chunk.from + done, error_name(rc));
 }
 
 static int give_back(struct pvguest *g, struct plan *p)
@@ -495,16 +505,6 @@ static int give_back(struct pvguest *g, struct plan *p)
 }
 
 /* ---- arranging: undoing it */
-
-/* A frame that cannot be put back is not kept either. */
-static void put_frame(struct pvguest *g, struct plan *p, uint64_t page, xen_pfn_t frame)
-{
-    int rc = pvg_p2m_set(g, pvg_pfn(page), frame);
-    if (rc == 0)
-        return;
-    p->lost++;
-    change_reservation(g, XENMEM_decrease_reservation, &frame, 1, &rc);
-}
 
 /* Other frames than before, but nobody had used these pages. */
 static void take_again(struct pvguest *g, struct plan *p)

@@ -123,22 +123,26 @@ static void drop(struct pvguest *g)
     }
     node_give(g, 1, l->top);
     node_give(g, 1, l->missing_mid);
-    l->there = false;
 }
 
 int mfn_list_build(struct pvguest *g)
 {
     if (g->p2m.layout == PVG_P2M_INITIAL || g->mfn_list.there)
         return fail(g, -XEN_EINVAL, "mfn list: out of turn");
+    const struct mfn_list before = g->mfn_list;
     int rc = take_ends(g);
-    if (rc)
+    if (rc) {
+        g->mfn_list = before;
         return rc;
+    }
     uint64_t pfn = p2m_next_leaf(g, 0);
     while (pfn < PVG_MFN_LIST_PFNS && rc == 0) {
         rc = mfn_list_set(g, pfn, p2m_leaf(g, pfn));
         pfn = p2m_next_leaf(g, pfn + ENTRIES);
     }
-    if (rc)
+    if (rc) {
         drop(g);
+        g->mfn_list = before;
+    }
     return rc;
 }

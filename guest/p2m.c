@@ -91,44 +91,52 @@ int pvg_p2m_set(struct pvguest *g, pvg_pfn_t pfn, uint64_t entry)
         return fail(g, -XEN_EINVAL, "p2m of page %lx: %lx is no entry of it", pfn.n, entry);
     if (pvg_p2m_entry(g, pfn) == entry)
         return 0;
-    rc = p2m_reshape(g, range, false);
-    if (rc)
-        return fail_in(g, rc, "p2m of page %lx", pfn.n);
-    set_word(g, p2m_leaf(g, pfn.n), pfn.n, entry);
+    pvg_pfn_t leaf = p2m_leaf(g, pfn.n);
+    if (!node_own(g, 0, leaf)) {
+        rc = p2m_reshape(g, range, NULL);
+        if (rc)
+            return fail_in(g, rc, "p2m of page %lx", pfn.n);
+        leaf = p2m_leaf(g, pfn.n);
+    }
+    set_word(g, leaf, pfn.n, entry);
     settle_max_pfn(g, range, entry_populated(entry));
     return 0;
 }
 
-/* The pages of one leaf, if it is an own one; a shared one is an identity leaf already. */
-static void set_identity_words(struct pvguest *g, uint64_t from, uint64_t to)
+/* The pages of one leaf, if it is an own one; a shared one is that of `to` already. */
+static void set_words(struct pvguest *g, uint64_t from, uint64_t to, bool identity)
 {
     pvg_pfn_t leaf = p2m_leaf(g, from);
     if (!node_own(g, 0, leaf))
         return;
     for (uint64_t pfn = from; pfn < to; pfn++)
-        set_word(g, leaf, pfn, PVG_P2M_IDENTITY | pfn);
+        set_word(g, leaf, pfn, identity ? PVG_P2M_IDENTITY | pfn : PVG_P2M_MISSING);
 }
 
-int pvg_p2m_set_identity(struct pvguest *g, struct pvg_range range)
+/* Whole leaves are exchanged; words are stored in what is left of one at either end. */
+static int set_all(struct pvguest *g, struct pvg_range range, bool identity)
 {
     int rc = check_change(g, range);
     if (rc || range.from == range.to)
         return rc;
-    rc = p2m_reshape(g, range, true);
+    rc = p2m_reshape(g, range, identity ? &g->p2m.identity : &g->p2m.missing);
     if (rc)
-        return fail_in(g, rc, "identity of pages %lx to %lx", range.from, range.to);
+        return fail_in(g, rc, "%s pages %lx to %lx", identity ? "identity" : "missing", range.from,
+                       range.to);
     uint64_t head_end = (range.from / ENTRIES + 1) * ENTRIES;
-    set_identity_words(g, range.from, head_end < range.to ? head_end : range.to);
+    set_words(g, range.from, head_end < range.to ? head_end : range.to, identity);
     if (head_end < range.to)
-        set_identity_words(g, (range.to - 1) / ENTRIES * ENTRIES, range.to);
+        set_words(g, (range.to - 1) / ENTRIES * ENTRIES, range.to, identity);
     settle_max_pfn(g, range, false);
     return 0;
 }
 
+int pvg_p2m_set_identity(struct pvguest *g, struct pvg_range range)
+{
+    return set_all(g, range, true);
+}
+
 int p2m_set_missing(struct pvguest *g, struct pvg_range range)
 {
-    int rc = 0;
-    for (uint64_t p = range.from; rc == 0 && p < range.to; p++)
-        rc = pvg_p2m_set(g, pvg_pfn(p), PVG_P2M_MISSING);
-    return rc;
+    return set_all(g, range, false);
 }

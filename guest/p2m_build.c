@@ -4,9 +4,9 @@
  *
  * Where the list lies is said in <xen/xen.h>, "Start-of-day memory layout": in the region from
  * VIRT_BASE on, where page i is pfn i, or, with XEN_ELFNOTE_INIT_P2M, apart: at an address of its
- * own, in the pfns that start_info names, the tables that map it among them. In which order they lie
- * there is the builder's affair (Xen's own, for the initial domain, mixes list and tables): so the
- * list is read at its address, whose slot of the root stays until the list is given up.
+ * own, in the pfns that start_info names, the tables that map it among them. In which order they
+ * lie there is the builder's affair (Xen's own, for the initial domain, mixes list and tables): so
+ * the list is read at its address, whose slot of the root stays until the list is given up.
  */
 #include "p2m_nodes.h"
 
@@ -191,20 +191,29 @@ static void drop_shared(struct pvguest *g, const struct p2m_shared *s)
 
 /* ---- the list's frames */
 
-/* The slot of the root that only maps the list; PVG_NO_PFN: there is none. */
-static pvg_pfn_t list_l3(struct pvguest *g)
+/* The L3 of the slot of the root that only maps the list; PVG_NO_PFN: it has none. */
+static int find_list_l3(struct pvguest *g, pvg_pfn_t *l3)
 {
     struct pvg_walk w;
+    *l3 = PVG_NO_PFN;
     if (!p2m_initial_apart(g))
-        return PVG_NO_PFN;
+        return 0;
     pvg_walk(g, g->p2m.initial_va, &w);
-    return w.level > 0 ? m2p(g, pte_mfn(w.at[4].entry)) : PVG_NO_PFN;
+    if (w.level > 0 && w.at[4].entry & PVG_PTE_PRESENT)
+        *l3 = m2p(g, pte_mfn(w.at[4].entry));
+    return same_pfn(*l3, PVG_NO_PFN) ? fail(g, -XEN_EFAULT, "its tables are not there") : 0;
 }
 
 static int hook_list(struct pvguest *g, pvg_pfn_t l3)
 {
     int rc = p2m_initial_apart(g) ? table_hook(g, g->p2m.initial_va, 4, l3) : 0;
-    return fail_in(g, rc ? rc : pvg_lazy_flush(g), "the mapping of the builder's p2m list");
+    return fail_in(g, rc ? rc : pvg_lazy_flush(g), "its mapping");
+}
+
+static int flush_list(struct pvguest *g)
+{
+    int rc = p2m_initial_apart(g) ? mmuext(g, MMUEXT_TLB_FLUSH_LOCAL, 0, 0) : 0;
+    return fail_in(g, rc, "flushing its mapping");
 }
 
 /* From here on pages of it may be taken again. */
@@ -215,9 +224,16 @@ static int give_list(struct pvguest *g)
     int rc = apart ? pages_protect(g, r, true) : 0;
     if (rc)
         return rc;
-    if (apart)
+    rc = pvg_pages_give(g, pvg_pfn(r.from), r.to - r.from);
+    if (rc && apart) {
+        undo_begin(g);
+        if (pages_protect(g, r, false))
+            g->p2m.lost += r.to - r.from;
+        undo_end(g);
+    }
+    if (rc == 0 && apart)
         pvg_regions_remove(&g->tables, r.from, r.to); /* it is a range of its own there */
-    return pvg_pages_give(g, pvg_pfn(r.from), r.to - r.from);
+    return rc;
 }
 
 /* ---- all of it */
@@ -230,7 +246,7 @@ static int build_nodes(struct pvguest *g)
     if (rc == 0)
         rc = make(g, TOP_LEVEL, 0, &g->p2m.top);
     if (rc)
-        g->p2m.top = PVG_NO_PFN;
+        g->p2m.top = PVG_NO_PFN; /* make() has given it back */
     return rc;
 }
 
@@ -251,11 +267,15 @@ static int hook_top(struct pvguest *g, pvg_pfn_t was, pvg_pfn_t top)
 /* The list is last: its frames cannot be had back. */
 static int drop_list(struct pvguest *g)
 {
-    pvg_pfn_t l3 = list_l3(g);
-    int rc = hook_list(g, PVG_NO_PFN);
+    pvg_pfn_t l3;
+    int rc = find_list_l3(g, &l3);
+    if (rc == 0)
+        rc = hook_list(g, PVG_NO_PFN);
     if (rc)
         return rc;
-    rc = fail_in(g, give_list(g), "the builder's p2m list");
+    rc = flush_list(g);
+    if (rc == 0)
+        rc = give_list(g);
     if (rc) {
         undo_begin(g);
         if (hook_list(g, l3))
@@ -271,7 +291,7 @@ static int change_over(struct pvguest *g, enum pvg_p2m_layout layout)
     if (rc)
         return rc;
     g->p2m.layout = layout;
-    rc = drop_list(g);
+    rc = fail_in(g, drop_list(g), "the builder's list");
     if (rc) {
         g->p2m.layout = PVG_P2M_INITIAL;
         undo_begin(g);
@@ -285,6 +305,7 @@ static int change_over(struct pvguest *g, enum pvg_p2m_layout layout)
 int p2m_build(struct pvguest *g, enum pvg_p2m_layout layout)
 {
     const struct p2m_shared none = {PVG_NO_PFN, {PVG_NO_PFN, PVG_NO_PFN, PVG_NO_PFN, PVG_NO_PFN}};
+    const struct p2m before = g->p2m;
     if (g->p2m.layout != PVG_P2M_INITIAL || layout == PVG_P2M_INITIAL)
         return fail(g, -XEN_EINVAL, "p2m: from layout %d to %d", g->p2m.layout, layout);
     g->p2m.shape = layout == PVG_P2M_LINEAR ? &p2m_linear : &p2m_tree;
@@ -297,6 +318,8 @@ int p2m_build(struct pvguest *g, enum pvg_p2m_layout layout)
     undo_begin(g);
     drop_nodes(g);
     undo_end(g);
-    g->p2m.max_pfn = 0;
+    uint64_t lost = g->p2m.lost;
+    g->p2m = before;
+    g->p2m.lost = lost;
     return fail_in(g, rc, "p2m");
 }

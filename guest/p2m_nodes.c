@@ -17,7 +17,7 @@ struct fresh {
 
 struct change {
     struct pvg_range range;
-    bool identity;
+    const struct p2m_shared *to; /* what whole nodes become; NULL: none is to */
     unsigned count;
     struct fresh fresh[FRESH_MAX];
 };
@@ -81,12 +81,18 @@ void node_drop(struct pvguest *g, unsigned level, uint64_t base, pvg_pfn_t node)
 /* There is no shared top: the linear layout's would have to be own all the same. */
 static bool covers(const struct change *c, unsigned level, uint64_t base)
 {
-    return level < TOP_LEVEL && c->range.from <= base && base + node_pfns(level) <= c->range.to;
+    return c->to && level < TOP_LEVEL && c->range.from <= base &&
+           base + node_pfns(level) <= c->range.to;
 }
 
 static bool touches(const struct change *c, unsigned level, uint64_t base)
 {
     return c->range.from < base + node_pfns(level) && base < c->range.to;
+}
+
+static bool is_already(const struct change *c, unsigned level, pvg_pfn_t node)
+{
+    return c->to && same_pfn(node, shared_node(c->to, level));
 }
 
 static int fresh_take(struct pvguest *g, struct change *c, unsigned level, uint64_t base,
@@ -142,10 +148,10 @@ static int remake(struct pvguest *g, struct change *c, unsigned level, uint64_t 
                   pvg_pfn_t *out)
 {
     *out = old;
-    if (c->identity && level < TOP_LEVEL && same_pfn(old, shared_node(&g->p2m.identity, level)))
+    if (is_already(c, level, old))
         return 0;
     if (covers(c, level, base)) {
-        *out = shared_node(&g->p2m.identity, level);
+        *out = shared_node(c->to, level);
         return 0;
     }
     if (level > 0)
@@ -158,7 +164,7 @@ static bool differs(struct pvguest *g, const struct change *c, unsigned level, u
                     pvg_pfn_t old)
 {
     if (!node_own(g, level, old))
-        return !c->identity || !same_pfn(old, shared_node(&g->p2m.identity, level));
+        return !is_already(c, level, old);
     if (level == 0 || covers(c, level, base))
         return covers(c, level, base);
     bool any = false;
@@ -225,9 +231,9 @@ static void find_place(struct pvguest *g, const struct change *c, struct p2m_pla
     }
 }
 
-int p2m_reshape(struct pvguest *g, struct pvg_range range, bool identity)
+int p2m_reshape(struct pvguest *g, struct pvg_range range, const struct p2m_shared *to)
 {
-    struct change c = {.range = range, .identity = identity};
+    struct change c = {.range = range, .to = to};
     struct p2m_place at;
     pvg_pfn_t child;
     find_place(g, &c, &at);

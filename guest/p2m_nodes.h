@@ -73,7 +73,7 @@ void node_drop(struct pvguest *g, unsigned level, uint64_t base, pvg_pfn_t node)
  * `identity`, that what lies between them is identity. No entry outside changes, and no word of a
  * leaf that stays. On failure nothing changed.
  */
-int p2m_reshape(struct pvguest *g, struct pvg_range range, bool identity);
+int p2m_reshape(struct pvguest *g, struct pvg_range range, const struct p2m_shared *to);
 
 /* The first pfn from `from` on that has a leaf of its own, rounded down to the leaf's first;
  * PVG_NONE: there is none. */

@@ -5,7 +5,7 @@
  */
 #include "internal.h"
 
-#define WEAK __attribute__((weak, visibility("default")))
+#define WEAK __attribute__((weak))
 
 WEAK void *memset(void *to, int c, size_t bytes)
 {

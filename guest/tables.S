@@ -14,10 +14,10 @@
     .endm
 
     .section .bss..page_aligned, "aw", @nobits
+    TABLE pvg_fix_l2
+    TABLE pvg_fix_l1
     TABLE pvg_own_l4
     TABLE pvg_own_l3
     TABLE pvg_own_l2
-    TABLE pvg_fix_l2
-    TABLE pvg_fix_l1
 
     .section .note.GNU-stack, "", @progbits

@@ -80,9 +80,12 @@ void pvg_walk_from(struct pvguest *g, pvg_mfn_t root, uint64_t va, struct pvg_wa
         w->at[level].entry = e;
         if (!(e & PVG_PTE_PRESENT))
             return;
+        if (level == 1 || (level < 4 && e & PVG_PTE_PSE)) {
+            w->mapped = true;
+            return;
+        }
         table = pte_mfn(e);
     }
-    w->mapped = w->level == 1;
 }
 
 void pvg_walk(struct pvguest *g, uint64_t va, struct pvg_walk *w)

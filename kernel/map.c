@@ -3,14 +3,14 @@
 #include "look.h"
 #include "themes.h"
 
+#include <pvguest/link.h>
+
 #define SLOT(n)      ((uint64_t)(n) << 39 | ((n) >= 256 ? 0xffff000000000000ull : 0))
 #define MIB          (1ull << 20)
 #define GIB          (1ull << 30)
 #define PAGES        3u
 #define FLAGS        (PVG_PTE_RW | PVG_PTE_ACCESSED | PVG_PTE_DIRTY | PVG_PTE_NX)
 #define REFUSED_SLOT 30u /* nothing may be left there */
-
-extern volatile uint64_t pvg_own_l4[WORDS];
 
 /* ---- what is mapped is there */
 

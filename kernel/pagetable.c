@@ -3,6 +3,8 @@
 #include "look.h"
 #include "themes.h"
 
+#include <pvguest/link.h>
+
 #define HV_FIRST        256u /* slots of the root that are the hypervisor's (R6) */
 #define HV_LAST         271u
 #define ROOT            pvg_own_l4
@@ -15,9 +17,6 @@
 #define VECTOR_PF 14u
 #define ERROR_P   1u /* of #PF: AMD64 APM vol. 2, 8.4.2 */
 #define ERROR_W   2u
-
-extern const char pvg_image_start[], pvg_image_end[];
-extern volatile uint64_t ROOT[WORDS];
 
 /* ---- a survey of all tables */
 

@@ -6,17 +6,9 @@
 #ifndef PVGUEST_PORT_H
 #define PVGUEST_PORT_H
 
-#include <pvguest/types.h>
+#include <pvguest/link.h>
 
-/* head.S, tables.S, and the linker script */
-extern uint8_t pvg_hypercall_page[PVG_PAGE_BYTES];
-extern uint64_t pvg_own_l4[512], pvg_own_l3[512], pvg_own_l2[512], pvg_fix_l2[512], pvg_fix_l1[512];
-extern const uint8_t pvg_image_start[], pvg_image_end[];
-
-enum port_access { PORT_READ, PORT_WRITE };
-
-/* Tables in the image's .bss..page_aligned, zero at first. */
-enum image_table { OWN_L4, OWN_L3, OWN_L2, FIX_L2, FIX_L1, IMAGE_TABLES };
+#include "seam.h"
 
 /* A page of guest memory, or a part of one, at its virtual address. */
 static inline void *port_at(struct pvguest *g, uint64_t va, enum port_access access)

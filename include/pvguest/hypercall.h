@@ -10,7 +10,11 @@
 
 #pragma GCC visibility push(default)
 
-/* __HYPERVISOR_* of <xen/xen.h> and its arguments, those not needed as 0. */
+/*
+ * `number` is one of __HYPERVISOR_* of <xen/xen.h>, below 128; then its arguments, those not needed
+ * as 0, pointers as virtual addresses. Negative: an errno; else what that hypercall results in.
+ * Page tables are better changed by pagetable.h, which knows what it has queued.
+ */
 int64_t pvg_hypercall(struct pvguest *g, unsigned number, uint64_t a, uint64_t b, uint64_t c,
                       uint64_t d, uint64_t e);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The p2m: which machine frame each of the guest's pages is (<xen/arch-x86/xen.h>, arch_shared_info).
+ * The p2m: which machine frame each of the guest's pages is (<xen/arch-x86/xen.h>,
+ * arch_shared_info).
  *
  * Two layouts behind one interface:
  *
@@ -18,9 +19,9 @@
 
 #pragma GCC visibility push(default)
 
-#define PVG_P2M_BASE     0xffffc90000000000ull /* one L4 slot: 2^36 words */
-#define PVG_P2M_PFNS     (1ull << 36)          /* pages that a p2m can speak of */
-#define PVG_MFN_LIST_PFNS (1ull << 27)         /* pages that mfn_list_list can speak of */
+#define PVG_P2M_BASE      0xffffc90000000000ull /* one L4 slot: 2^36 words */
+#define PVG_P2M_PFNS      (1ull << 36)          /* pages that a p2m can speak of */
+#define PVG_MFN_LIST_PFNS (1ull << 27)          /* pages that mfn_list_list can speak of */
 
 /* An entry: an mfn with marks, or PVG_P2M_MISSING. Readers mask the marks. */
 #define PVG_P2M_MISSING  (~0ull)
@@ -61,7 +62,7 @@ int pvg_p2m_set(struct pvguest *g, pvg_pfn_t pfn, uint64_t entry);
 /* Marks every page of the range identity: whole leaves take no memory. As pvg_p2m_set(). */
 int pvg_p2m_set_identity(struct pvguest *g, struct pvg_range range);
 
-/* What it costs, and what it spans. */
+/* What it costs, and what it spans: numbers of pages. */
 struct pvg_p2m_info {
     enum pvg_p2m_layout layout;
     uint64_t max_pfn;   /* highest populated page and one: what shared_info's max_pfn says */
@@ -69,7 +70,7 @@ struct pvg_p2m_info {
     uint64_t leaves;    /* leaf pages of their own */
     uint64_t tables;    /* page tables or inner nodes, shared leaves, MFN tree */
 };
-void pvg_p2m_info(struct pvguest *g, struct pvg_p2m_info *info);
+void pvg_p2m_info(struct pvguest *g, struct pvg_p2m_info *info); /* figures from pvg_boot() on */
 
 #pragma GCC visibility pop
 

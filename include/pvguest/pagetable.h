@@ -32,6 +32,7 @@
 #define PVG_PTE_PCD      0x010ull
 #define PVG_PTE_ACCESSED 0x020ull
 #define PVG_PTE_DIRTY    0x040ull
+#define PVG_PTE_PSE      0x080ull /* of L2 and L3: a large page; Xen may map its p2m list so */
 #define PVG_PTE_NX       (1ull << 63)
 #define PVG_PTE_FRAME    0x000ffffffffff000ull
 
@@ -40,6 +41,7 @@
 #define PVG_PTE_IMAGE   (PVG_PTE_PRESENT | PVG_PTE_RW | PVG_PTE_ACCESSED | PVG_PTE_DIRTY)
 #define PVG_PTE_TABLE   (PVG_PTE_IMAGE | PVG_PTE_USER) /* an entry of L2..L4 */
 
+/* The entry that names a frame: `flags` are PVG_PTE_* without PVG_PTE_FRAME. */
 static inline uint64_t pvg_pte(pvg_mfn_t mfn, uint64_t flags)
 {
     return (mfn.n << PVG_PAGE_SHIFT & PVG_PTE_FRAME) | flags;
@@ -49,7 +51,7 @@ static inline uint64_t pvg_pte(pvg_mfn_t mfn, uint64_t flags)
 
 struct pvg_walk {
     unsigned level; /* the lowest level whose entry was read: 4..1; 0: not even the root could be */
-    bool mapped;    /* the L1 entry was read, and is present */
+    bool mapped;    /* the last entry read maps a page: of L1, or a large one */
     struct {
         pvg_maddr_t at; /* where the entry lies */
         uint64_t entry;
@@ -60,7 +62,8 @@ struct pvg_walk {
  * present, or whose table cannot be read. */
 void pvg_walk(struct pvguest *g, uint64_t va, struct pvg_walk *w);
 void pvg_walk_from(struct pvguest *g, pvg_mfn_t root, uint64_t va, struct pvg_walk *w);
-/* Prints a walk on the console: each level's table, slot, entry, and what the frames are. */
+/* Prints a walk from CR3's root on the console: each level's table, slot, entry, and what the
+ * frames are. */
 void pvg_walk_print(struct pvguest *g, uint64_t va);
 
 /* The root in use: what CR3 says, never what the library believes. */
@@ -73,24 +76,42 @@ pvg_pfn_t pvg_page_of(struct pvguest *g, const void *va);
 
 /* ---- changing: entries of live tables, through the queue (batch.h) */
 
-/* The L1 entry that maps va. The tables must be there. */
+/* Sets the L1 entry that maps va to `entry` (pvg_pte(), or 0), and forgets the old one (INVLPG).
+ * The tables must be there. 0; in lazy mode always; else what the hypervisor said, and nothing
+ * changed. */
 int pvg_set_va(struct pvguest *g, uint64_t va, uint64_t entry);
-/* Any entry of any table, by its machine address. */
+/* Sets any entry of any table, by its machine address, a multiple of 8 (else -XEN_EINVAL). The TLB
+ * is the caller's concern. Else as pvg_set_va(). */
 int pvg_set_entry(struct pvguest *g, pvg_maddr_t at, uint64_t entry);
-/* The direct map's view of a page, at once: read-only before it becomes a table, writable after. */
+/*
+ * The direct map's view of a page, and the image's if it is there, at once: read-only before it
+ * becomes a table, writable after. 0; -XEN_EINVAL: not in the direct map; -XEN_EBUSY: writable, but
+ * it is still a table. On failure nothing changed.
+ */
 int pvg_page_read_only(struct pvguest *g, pvg_pfn_t pfn);
 int pvg_page_writable(struct pvguest *g, pvg_pfn_t pfn);
 
-/* Maps `count` pages of RAM from va on; missing tables are made. All or nothing. */
+/*
+ * Maps `count` pages of RAM, the first of them `first`, at [va, +count pages); missing tables are
+ * made out of free pages. `flags`: PVG_PTE_* without a frame, PVG_PTE_PRESENT is added. 0;
+ * -XEN_EINVAL: va is no page, or the range is empty, not canonical or the hypervisor's, a page is
+ * not populated, flags name a frame, or pvg_boot() has not been done; -XEN_EEXIST: something is
+ * mapped there; -XEN_ENOMEM: no pages for tables; or what the hypervisor said. All or nothing.
+ */
 int pvg_map(struct pvguest *g, uint64_t va, pvg_pfn_t first, uint64_t count, uint64_t flags);
-/* Clears `count` entries from va on; tables stay. */
+/* Clears the L1 entries of `count` pages from va on, mapped or not; tables stay. 0; -XEN_EINVAL: as
+ * with pvg_map(), or an L1 table is missing, and nothing changed; or what the hypervisor said to
+ * one of them: the others are cleared. */
 int pvg_unmap(struct pvguest *g, uint64_t va, uint64_t count);
 
 /* ---- pages of RAM, once the direct map is there */
 
-/* `count` contiguous pages, the highest there are, first page a multiple of `align`; their content
- * is undefined. -XEN_ENOMEM: none. */
+/* Takes `count` contiguous pages, the highest there are; the number of the first is a multiple of
+ * `align` (a power of two, in pages; 0 counts as 1). Their content is undefined, the direct map has
+ * them writable. 0; -XEN_ENOMEM: none; -XEN_ENOSPC: the list of reservations is full. */
 int pvg_pages_take(struct pvguest *g, uint64_t count, uint64_t align, pvg_pfn_t *first);
+/* Gives pages back, all or a part of what was taken. They must be writable, and mapped nowhere but
+ * in the direct map. 0; -XEN_EINVAL: not all of them are in use; -XEN_ENOSPC: the list is full. */
 int pvg_pages_give(struct pvguest *g, pvg_pfn_t first, uint64_t count);
 uint64_t pvg_pages_free(struct pvguest *g); /* how many are left */
 
@@ -101,7 +122,10 @@ uint64_t pvg_pages_free(struct pvguest *g); /* how many are left */
  *        data, RW       | tables in use, RO   | estimated, unused |
  *
  * All of [start, top) is mapped read-only, as any of it may become a table; what was not needed is
- * writable again, and free, on return. All or nothing.
+ * writable again, and free, on return. All or nothing. `range` is of pfns; those of it that are no
+ * RAM (pvg_memblock_of()), or mapped already, are left out. 0; -XEN_EINVAL: an empty range, one
+ * beyond PVG_DIRECT_PFNS, or too early; -XEN_ENOMEM: no room for the tables; -XEN_ENOSPC: too many
+ * separate regions; or what the hypervisor said.
  */
 int pvg_direct_map(struct pvguest *g, struct pvg_range range);
 
@@ -109,10 +133,16 @@ int pvg_direct_map(struct pvguest *g, struct pvg_range range);
 
 #define PVG_IOREMAP_PAGES_MAX 64u /* of one mapping */
 
-/* Maps machine memory [address, +bytes), which need not be the guest's RAM, with `flags` besides
- * present. NULL: refused, see pvg_reason(). At most four mappings at a time. */
+/*
+ * Maps machine memory [address, +bytes), which need not be the guest's RAM, read-only and
+ * no-execute with `flags` added (PVG_PTE_RW, PWT, PCD). Returns where `address` itself is. NULL:
+ * refused, see pvg_reason(): before pvg_boot(), a range beyond machine addresses or over more than
+ * PVG_IOREMAP_PAGES_MAX pages, four mappings already, or the hypervisor (a domain without devices
+ * may map its own frames only). All or nothing.
+ */
 void *pvg_early_ioremap(struct pvguest *g, pvg_maddr_t address, uint64_t bytes, uint64_t flags);
-/* Clears it. -XEN_EINVAL: not what pvg_early_ioremap() returned. */
+/* Clears it. 0; -XEN_EINVAL: not in a page that pvg_early_ioremap() returned; or what the
+ * hypervisor said, and it stays. */
 int pvg_early_iounmap(struct pvguest *g, void *va);
 
 #pragma GCC visibility pop

@@ -2,6 +2,7 @@
 /* Checks of a whole world. They share no code with the core's own oracle, only the frame words. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "world.h"
 
@@ -175,8 +176,9 @@ static const char *judge(const struct world *w, const struct reach *r, uint64_t 
 
 const char *world_check_tables(struct world *w)
 {
-    struct reach r[WORLD_FRAMES_MAX] = {0};
+    static struct reach r[WORLD_FRAMES_MAX];
     const char *wrong = NULL;
+    memset(r, 0, w->core.nr_frames * sizeof(r[0]));
     for (uint64_t n = 0; n < w->core.nr_frames && !wrong; n++)
         if (is_table(type_of(w, n)) && uses_of(w, n) > 0 && validated(w, n))
             wrong = with_frame(scan_table(w, r, n), n);

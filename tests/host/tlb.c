@@ -13,6 +13,8 @@ static struct world *world_of(struct core *c)
     return c->embedding;
 }
 
+void (*world_on_flush)(struct world *w, struct world_cpu *cpu);
+
 static void flush_whole(struct world *w, struct world_cpu *cpu)
 {
     cpu->flushed = w->clock;
@@ -20,6 +22,8 @@ static void flush_whole(struct world *w, struct world_cpu *cpu)
     if (cpu->any_cached)
         memset(cpu->cached, 0, sizeof(cpu->cached));
     cpu->any_cached = false;
+    if (world_on_flush)
+        world_on_flush(w, cpu);
 }
 
 void world_flush_cpu(struct world *w, struct world_cpu *cpu)

@@ -54,7 +54,11 @@ static void make_domain(struct world *w, unsigned i)
 void world_init(struct world *w, uint64_t nr_frames, uint64_t seed)
 {
     assert(nr_frames <= WORLD_FRAMES_MAX);
-    *w = (struct world){.random = seed, .clock_last = 0xffff, .missing = NO_MFN};
+    memset(w, 0, offsetof(struct world, memory));
+    memset(w->memory, 0, nr_frames * sizeof(w->memory[0]));
+    w->random = seed;
+    w->clock_last = 0xffff;
+    w->missing = NO_MFN;
     core_init(&w->core, w->frames, w->m2p, nr_frames, w);
     for (uint64_t n = 0; n < nr_frames - WORLD_DEVICE_FRAMES; n++) {
         core_frame_is_ram(&w->core, mfn(n));

@@ -10,17 +10,24 @@
 #include "core.h"
 #include "glue.h"
 
+/* The size of the arrays, and of what is in them: who embeds the world may ask for others. */
+#ifndef WORLD_FRAMES_MAX
 #define WORLD_FRAMES_MAX 256
-#define WORLD_DOMAINS    2
-#define WORLD_VCPUS      2 /* of each domain */
-#define WORLD_CPUS       (WORLD_DOMAINS * WORLD_VCPUS)
+#endif
+#ifndef WORLD_VCPUS
+#define WORLD_VCPUS 2 /* of each domain */
+#endif
+#ifndef WORLD_DEVICE_FRAMES
+#define WORLD_DEVICE_FRAMES 2
+#endif
+#define WORLD_DOMAINS 2
+#define WORLD_CPUS    (WORLD_DOMAINS * WORLD_VCPUS)
 
 /* The fixed places: a frame of the hypervisor's, one shared with each domain, device memory at the
  * end. All between is free at first. */
 #define WORLD_HYPERVISOR_FRAME 0
 #define WORLD_SHARED_FRAME     1 /* and one more for the second domain */
 #define WORLD_FIRST_FREE       (WORLD_SHARED_FRAME + WORLD_DOMAINS)
-#define WORLD_DEVICE_FRAMES    2
 
 /* What a processor may still reach a frame as. */
 enum cached {
@@ -53,7 +60,6 @@ struct world {
     struct core core;
     struct frame frames[WORLD_FRAMES_MAX];
     uint64_t m2p[WORLD_FRAMES_MAX];
-    uint64_t memory[WORLD_FRAMES_MAX][WORLD_TABLE_ENTRIES];
     bool free[WORLD_FRAMES_MAX];
     mfn_t missing; /* its content is not there, as in a dump; NO_MFN: all is */
     struct core_domain domain[WORLD_DOMAINS];
@@ -75,6 +81,9 @@ struct world {
     uint16_t clock;
     uint16_t clock_last; /* wraps after this value */
     uint64_t flushes, filtered_flushes, domain_flushes;
+
+    uint64_t memory[WORLD_FRAMES_MAX]
+                   [WORLD_TABLE_ENTRIES]; /* last: of a large world part is used */
 };
 
 /* A machine of nr_frames with both domains, their vCPUs and shared frames; no memory given. */
@@ -97,6 +106,8 @@ void world_pause(struct world *w, enum pause_mode mode, uint64_t at_or_one_in);
 
 /* What another processor does while the core waits for it, if anything. */
 extern void (*world_on_relax)(void);
+/* For who keeps a translation cache of his own: told of every whole flush. */
+extern void (*world_on_flush)(struct world *w, struct world_cpu *cpu);
 
 /* ---- the processors */
 

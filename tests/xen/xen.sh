@@ -125,6 +125,10 @@ case $expect in
         [ "$expect" = ok ] || said "${expect#ok=}"
         long_texts
         ;;
+    says=*)
+        ended 0 reboot
+        said "${expect#says=}"
+        ;;
     fails=*)
         ended 0 reboot
         tap_passed "${expect#fails=}"

@@ -7,7 +7,7 @@
 
 #define SHARED_VA   0xffffffffff5fd000ull
 #define LIST_VA     0x8000000000ull /* as XEN_ELFNOTE_INIT_P2M of Linux has it */
-#define LIST_PFN    64u             /* the list's first page */
+#define LIST_PFN    64u /* the list's first page; its tables, if any, come before it, as Xen's do */
 #define LIST_TABLES 3u
 #define FIRST_MFN   0x40000u
 #define ROOT_MFN    0x3ffffu
@@ -32,6 +32,7 @@ struct fake the_fake;
 static uint8_t *ram;
 static struct page *page;
 static uint64_t next_free, root_entry, seed;
+static bool list_hooked; /* the slot of the builder's list, apart, in the root */
 static struct pending queue[16];
 static unsigned queued;
 static struct {
@@ -157,7 +158,7 @@ static void replace(unsigned level, uint64_t *at, uint64_t entry)
 
 static int apply(uint64_t at, uint64_t entry)
 {
-    if (refused())
+    if (refused() || at == 0)
         return fail(g, -XEN_EINVAL, "made to fail");
     uint64_t pfn = fake_pfn(at >> PVG_PAGE_SHIFT);
     assert_int_not_equal(pfn, PVG_NONE);
@@ -189,13 +190,26 @@ int pvg_lazy_flush(struct pvguest *guest)
 
 int table_hook(struct pvguest *guest, uint64_t va, unsigned level, pvg_pfn_t table)
 {
-    assert_int_equal(va, PVG_P2M_BASE);
+    bool clear = same_pfn(table, PVG_NO_PFN);
     assert_int_equal(level, 4);
     if (refused())
         return fail(guest, -XEN_EINVAL, "made to fail");
-    bool clear = same_pfn(table, PVG_NO_PFN);
+    if (f->is.init_p2m && va == LIST_VA) {
+        assert_true(list_hooked == clear && (clear || table.n == LIST_PFN));
+        list_hooked = !clear;
+        return 0;
+    }
+    assert_int_equal(va, PVG_P2M_BASE);
     replace(4, &root_entry, clear ? 0 : pvg_pte(pvg_mfn(fake_mfn(table.n)), PVG_PTE_TABLE));
     return 0;
+}
+
+void pvg_walk(struct pvguest *guest, uint64_t va, struct pvg_walk *w)
+{
+    (void)guest;
+    assert_int_equal(va, LIST_VA);
+    *w = (struct pvg_walk){.level = list_hooked ? 1 : 4};
+    w->at[4].entry = list_hooked ? pvg_pte(pvg_mfn(fake_mfn(LIST_PFN)), PVG_PTE_TABLE) : 0;
 }
 
 int mmuext(struct pvguest *guest, unsigned command, uint64_t arg1, uint64_t arg2)
@@ -220,7 +234,8 @@ static uint64_t translate(uint64_t va)
     unsigned slot = va / PVG_PAGE_BYTES % TLB_ENTRIES;
     if (tlb[slot].va == base)
         return tlb[slot].pfn;
-    assert_int_equal(queued, 0);
+    for (unsigned i = 0; i < queued; i++)
+        assert_int_equal(queue[i].at, 0); /* none of the p2m's own waits */
     for (unsigned level = 3; level > 0; level--) {
         assert_true(entry & PVG_PTE_PRESENT);
         entry = words(fake_pfn(pte_mfn(entry).n))[slot_of(va, level)];
@@ -240,12 +255,13 @@ static uint64_t page_at(uint64_t va, enum port_access access)
     }
     if (va >= PVG_DIRECT_BASE && va < PVG_P2M_BASE)
         return (va - PVG_DIRECT_BASE) / PVG_PAGE_BYTES;
-    assert_false(g->own_root); /* what the builder mapped is gone with its root */
     assert_int_equal(access, PORT_READ);
-    if (va >= PVG_VIRT_BASE)
+    if (va >= PVG_VIRT_BASE) {
+        assert_false(g->own_root); /* the boot region is gone with the builder's root */
         return (va - PVG_VIRT_BASE) / PVG_PAGE_BYTES;
-    assert_true(f->is.init_p2m && va >= LIST_VA);
-    return LIST_PFN + (va - LIST_VA) / PVG_PAGE_BYTES;
+    }
+    assert_true(list_hooked && va >= LIST_VA);
+    return LIST_PFN + LIST_TABLES + (va - LIST_VA) / PVG_PAGE_BYTES;
 }
 
 void *port_at(struct pvguest *guest, uint64_t va, enum port_access access)
@@ -326,19 +342,16 @@ int table_give(struct pvguest *guest, pvg_pfn_t pfn)
     return 0;
 }
 
-int pvg_page_writable(struct pvguest *guest, pvg_pfn_t pfn)
+/* Of the builder's list and its tables: these are none any more when nothing hooks them. */
+int pages_protect(struct pvguest *guest, struct pvg_range pages, bool writable)
 {
-    assert_int_equal(page[pfn.n].state, BUILDERS);
+    assert_true(f->is.init_p2m && !list_hooked);
     if (refused())
         return fail(guest, -XEN_EINVAL, "made to fail");
-    page[pfn.n].readonly = 0;
-    return 0;
-}
-
-int pvg_page_read_only(struct pvguest *guest, pvg_pfn_t pfn)
-{
-    (void)guest;
-    page[pfn.n].readonly = 1;
+    for (uint64_t pfn = pages.from; pfn < pages.to; pfn++) {
+        assert_int_equal(page[pfn].state, BUILDERS);
+        page[pfn].readonly = !writable;
+    }
     return 0;
 }
 
@@ -349,33 +362,18 @@ int pvg_pages_give(struct pvguest *guest, pvg_pfn_t first, uint64_t count)
     for (uint64_t pfn = first.n; pfn < first.n + count; pfn++) {
         assert_int_equal(page[pfn].state, BUILDERS);
         assert_false(page[pfn].readonly);
-        assert_false(pvg_regions_holds(&g->tables, pfn));
         scrub(pfn);
     }
     return 0;
 }
 
 /* One range is enough for the builder's tables. */
-bool pvg_regions_holds(const struct pvg_regions *r, uint64_t pfn)
-{
-    return r->count && pfn >= r->at[0].from && pfn < r->at[0].to;
-}
-
 int pvg_regions_remove(struct pvg_regions *r, uint64_t from, uint64_t to)
 {
-    if (refused())
-        return -XEN_ENOSPC;
     assert_int_equal(r->count, 1);
     assert_int_equal(r->at[0].from, from);
     assert_int_equal(r->at[0].to, to);
     r->count = 0;
-    return 0;
-}
-
-int pvg_regions_add(struct pvg_regions *r, uint64_t from, uint64_t to)
-{
-    assert_int_equal(r->count, 0);
-    r->at[r->count++] = (struct pvg_range){from, to};
     return 0;
 }
 
@@ -396,6 +394,8 @@ pvg_mfn_t pvg_root(struct pvguest *guest)
 int fail(struct pvguest *guest, int code, const char *format, ...)
 {
     va_list list;
+    if (guest->undoing)
+        return code;
     va_start(list, format);
     vsnprintf(guest->reason, sizeof(guest->reason), format, list);
     va_end(list);
@@ -406,8 +406,8 @@ int fail_in(struct pvguest *guest, int code, const char *format, ...)
 {
     char was[REASON_MAX];
     va_list list;
-    if (code == 0)
-        return 0;
+    if (code == 0 || guest->undoing)
+        return code;
     memcpy(was, guest->reason, sizeof(was));
     va_start(list, format);
     int used = vsnprintf(guest->reason, sizeof(guest->reason), format, list);
@@ -445,7 +445,9 @@ void fake_start(const struct fake_guest *is)
     assert_non_null(page);
     memset(tlb, 0, sizeof(tlb));
     root_entry = queued = next_free = 0;
-    put_list(LIST_PFN, pages);
+    uint64_t first = is->init_p2m ? LIST_PFN + LIST_TABLES : LIST_PFN;
+    list_hooked = is->init_p2m;
+    put_list(first, pages);
     f->si.nr_pages = is->nr_pages;
     f->si.flags = is->for_tools ? SIF_VIRT_P2M_4TOOLS : 0;
     f->si.mfn_list = is->init_p2m ? LIST_VA : PVG_VIRT_BASE + LIST_PFN * PVG_PAGE_BYTES;
@@ -454,10 +456,10 @@ void fake_start(const struct fake_guest *is)
     for (uint64_t pfn = 0; pfn < LIST_PFN + pages + LIST_TABLES; pfn++)
         page[pfn].state = BUILDERS;
     if (is->init_p2m) {
-        for (unsigned i = 0; i < LIST_TABLES; i++)
-            page[LIST_PFN + pages + i].readonly = 1;
+        for (uint64_t i = 0; i < pages + LIST_TABLES; i++)
+            page[LIST_PFN + i].readonly = 1;
         g->tables.count = 1;
-        g->tables.at[0] = (struct pvg_range){LIST_PFN + pages, LIST_PFN + pages + LIST_TABLES};
+        g->tables.at[0] = (struct pvg_range){LIST_PFN, LIST_PFN + pages + LIST_TABLES};
     }
     g->shared_va = SHARED_VA;
     fake_seed(1);
@@ -486,7 +488,26 @@ void fake_end(void)
     page = NULL;
 }
 
-/* ---- what a tool sees */
+/* ---- what a tool sees, and a test */
+
+uint64_t fake_hash(void)
+{
+    uint64_t hash = root_entry;
+    for (uint64_t pfn = 0; pfn < f->is.ram; pfn++) {
+        const struct page *p = &page[pfn];
+        if (p->state == FREE)
+            continue;
+        hash = (hash ^ pfn) * 0x100000001b3 + p->state + p->readonly + p->refs + p->mapped;
+        for (unsigned i = 0; i < ENTRIES; i++)
+            hash = (hash ^ words(pfn)[i]) * 0x100000001b3 + (hash >> 29);
+    }
+    return hash;
+}
+
+void fake_queue_refused(void)
+{
+    queue[queued++] = (struct pending){0, 0};
+}
 
 uint64_t fake_mfn_list_entry(uint64_t pfn)
 {

@@ -64,6 +64,11 @@ bool fake_is_builders(uint64_t pfn); /* not given back yet */
 /* What a tool reads for `pfn` from the top of the MFN list, looking at machine frames only. */
 uint64_t fake_mfn_list_entry(uint64_t pfn);
 
+/* Over all pages that are not free: what they are, and each word. */
+uint64_t fake_hash(void);
+/* In lazy mode: an update that will be refused waits, as if someone else had queued it. */
+void fake_queue_refused(void);
+
 /* A sequence that can be repeated. */
 uint64_t fake_random(uint64_t below);
 void fake_seed(uint64_t seed);

@@ -5,8 +5,7 @@
 
 #include <pvguest/types.h>
 
-enum port_access { PORT_READ, PORT_WRITE };
-enum image_table { OWN_L4, OWN_L3, OWN_L2, FIX_L2, FIX_L1, IMAGE_TABLES };
+#include "seam.h"
 
 void *port_at(struct pvguest *g, uint64_t va, enum port_access access);
 

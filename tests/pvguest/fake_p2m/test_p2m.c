@@ -272,55 +272,73 @@ static uint64_t random_entry(uint64_t pfn)
     }
 }
 
+/* Only what was to be refused may be. */
+static bool refused(int rc)
+{
+    bool reached = f->fail_at && f->calls >= f->fail_at;
+    f->fail_at = 0;
+    assert_true(reached ? rc < 0 : rc == 0);
+    return reached;
+}
+
 static void random_set(unsigned w)
 {
     uint64_t i = fake_random(WINDOW), entry = random_entry(window[w] + i);
-    assert_int_equal(pvg_p2m_set(g, pvg_pfn(window[w] + i), entry), 0);
+    if (refused(pvg_p2m_set(g, pvg_pfn(window[w] + i), entry)))
+        return;
     model[w][i] = entry;
     compare_one(window[w] + i, entry);
 }
 
-static void identity(uint64_t from, uint64_t to)
+static void fill(uint64_t from, uint64_t to, bool identity)
 {
-    assert_int_equal(pvg_p2m_set_identity(g, (struct pvg_range){from, to}), 0);
+    struct pvg_range range = {from, to};
+    int rc = identity ? pvg_p2m_set_identity(g, range) : p2m_set_missing(g, range);
+    if (refused(rc))
+        return;
     for (unsigned w = 0; w < WINDOWS; w++)
         for (unsigned i = 0; i < WINDOW; i++)
             if (window[w] + i >= from && window[w] + i < to)
-                model[w][i] = PVG_P2M_IDENTITY | (window[w] + i);
+                model[w][i] = identity ? PVG_P2M_IDENTITY | (window[w] + i) : PVG_P2M_MISSING;
 }
 
 /* Inside one window mostly; seldom over all that lies between two. */
-static void random_identity(unsigned w)
+static void random_fill(unsigned w)
 {
     unsigned v = fake_random(50) == 0 ? fake_random(WINDOWS) : w;
     uint64_t from = window[w] + fake_random(WINDOW), to = window[v] + fake_random(WINDOW + 1);
-    identity(from < to ? from : to, from < to ? to : from);
+    fill(from < to ? from : to, from < to ? to : from, fake_random(2));
 }
 
-static void random_step(unsigned windows)
+static void random_step(bool refuse)
 {
-    unsigned w = fake_random(windows);
+    unsigned w = fake_random(WINDOWS);
+    if (refuse && fake_random(4) == 0)
+        f->fail_at = f->calls + 1 + fake_random(10);
     uint64_t i = fake_random(WINDOW), what = fake_random(100);
     if (what < 60)
         random_set(w);
     else if (what < 65)
-        random_identity(w);
+        random_fill(w);
     else
         compare_one(window[w] + i, model[w][i]);
+    f->fail_at = 0;
 }
 
-static void random_calls(enum pvg_p2m_layout layout, bool lazy)
+static void random_calls(enum pvg_p2m_layout layout, bool lazy, bool refuse)
 {
     fake_boot(&small, layout);
     f->lazy = lazy;
     memset(model, 0xff, sizeof(model));
     fake_seed(7);
     for (unsigned n = 0; n < 200000; n++) {
-        random_step(WINDOWS);
+        random_step(refuse);
         if (n % 500 == 0)
             compare();
     }
-    identity(window[0], PVG_P2M_PFNS);
+    fill(window[0], PVG_P2M_PFNS, true);
+    compare();
+    fill(window[0], PVG_P2M_PFNS, false);
     compare();
     print_message("layout %d: %lu updates of live tables, %lu leaves, %lu tables in the end\n",
                   layout, f->hooks, g->p2m.leaves, g->p2m.tables);
@@ -330,19 +348,25 @@ static void random_calls(enum pvg_p2m_layout layout, bool lazy)
 static void test_random_linear(void **state)
 {
     (void)state;
-    random_calls(PVG_P2M_LINEAR, false);
+    random_calls(PVG_P2M_LINEAR, false, false);
 }
 
 static void test_random_lazy(void **state)
 {
     (void)state;
-    random_calls(PVG_P2M_LINEAR, true);
+    random_calls(PVG_P2M_LINEAR, true, false);
 }
 
 static void test_random_tree(void **state)
 {
     (void)state;
-    random_calls(PVG_P2M_TREE, false);
+    random_calls(PVG_P2M_TREE, false, false);
+}
+
+static void test_random_refused(void **state)
+{
+    (void)state;
+    random_calls(PVG_P2M_LINEAR, false, true);
 }
 
 /* ---- what is published */
@@ -430,6 +454,7 @@ int main(void)
         TEST(test_random_linear),
         TEST(test_random_lazy),
         TEST(test_random_tree),
+        TEST(test_random_refused),
         TEST(test_too_large),
         TEST(test_before_shared_info),
         TEST(test_mfn_list_whole),

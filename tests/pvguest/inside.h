@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* What the parts of the machine know of each other: here the core's types rule. */
+#ifndef PVGUEST_TEST_INSIDE_H
+#define PVGUEST_TEST_INSIDE_H
+
+#include "machine.h"
+#include "world.h"
+
+#define TEXT_MAX     (1u << 18)
+#define CALLS_KEPT   16u
+#define M2P_BASE     0xffff800000000000ull /* HYPERVISOR_VIRT_START of <xen/arch-x86/xen-x86_64.h> */
+#define OTHER_FRAMES 32u                   /* of the other domain */
+
+/* One hypercall in the ring that a failure prints. */
+struct made {
+    unsigned number;
+    bool nested, injected;
+    uint64_t arg[5];
+    int64_t result;
+};
+
+/* Fails the n-th from now. */
+struct injection {
+    uint64_t in;
+    int error;
+};
+
+struct machine {
+    struct world *w;
+    struct core_domain *d;
+    struct core_vcpu *v;
+    struct machine_params params;
+    struct machine_layout layout;
+    uint64_t *p2m; /* as the builder gave the frames; nr_pages */
+    uint16_t console_port;
+    uint64_t populated, released;
+
+    struct injection call, element;
+    uint64_t calls, elements;
+    int failed_at;
+    struct made made[CALLS_KEPT];
+    uint64_t nr_made;
+
+    char console[TEXT_MAX];
+    size_t console_length;
+};
+
+extern struct machine the_machine;
+
+/* access.c */
+void access_init(void);
+void access_flush_page(uint64_t va);
+void access_flush_all(void);  /* global translations, too */
+void access_flush_root(void); /* as a load of CR3 does */
+/* Shows the world what is cached, for its own check (R9). */
+void access_show(struct machine *m);
+
+/* hypervisor.c, hc_memory.c */
+typedef int64_t hypercall_handler(struct machine *m, const uint64_t arg[5]);
+hypercall_handler do_memory_op;
+void request_begin(struct machine *m);
+void request_end(struct machine *m);
+/* The next element: 0, or the error that it is to fail with. */
+int element_next(struct machine *m);
+void print_calls(struct machine *m);
+
+/* builder.c: the domain's pages, tables, start_info; pins and loads its root. */
+void builder_build(struct machine *m);
+void *page_content(struct machine *m, uint64_t pfn);
+uint64_t page_machine_frame(struct machine *m, uint64_t pfn);
+
+#endif
