@@ -321,5 +321,5 @@ int p2m_build(struct pvguest *g, enum pvg_p2m_layout layout)
     uint64_t lost = g->p2m.lost;
     g->p2m = before;
     g->p2m.lost = lost;
-    return fail_in(g, rc, "p2m");
+    return rc;
 }

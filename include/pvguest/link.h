@@ -19,9 +19,11 @@ extern const uint8_t pvg_image_start[], pvg_image_end[];
 /* ---- the library's page tables in it, in .bss..page_aligned: read-only, for debuggers and tests
  */
 
-extern uint64_t pvg_own_l4[512], pvg_own_l3[512],
-    pvg_own_l2[512];                              /* root and image, from the switch on */
-extern uint64_t pvg_fix_l2[512], pvg_fix_l1[512]; /* fixmap */
+extern uint64_t pvg_own_l4[512]; /* the root, from the switch on */
+extern uint64_t pvg_own_l3[512]; /* of image and fixmap */
+extern uint64_t pvg_own_l2[512]; /* of the image */
+extern uint64_t pvg_fix_l2[512]; /* of the fixmap */
+extern uint64_t pvg_fix_l1[512];
 
 /* ---- the library's: whoever writes notes of his own (<xen/elfnote.h>) names them there */
 
