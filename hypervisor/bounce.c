@@ -13,7 +13,7 @@
 #include "string.h"
 #include "traps.h"
 
-#define FRAME_WORDS_MAX     12u
+#define FRAME_WORDS_MAX     8u
 #define STACK_ALIGNMENT     16u
 #define CS_MASK_SHIFT       32
 #define SELECTOR_RPL        3u
@@ -28,7 +28,6 @@ struct bounce {
     bool mask_events;
     bool has_error;
     uint32_t error_code;
-    bool has_selectors;
     bool page_fault; /* its address is in vcpu_info.arch.cr2 */
 };
 
@@ -70,19 +69,6 @@ static uint64_t saved_rflags(const struct vcpu *v, const struct regs *r)
     return v->info->evtchn_upcall_mask ? flags : flags | RFLAGS_IF;
 }
 
-static unsigned add_selectors(uint64_t *frame, unsigned n)
-{
-    uint16_t ds, es, fs, gs;
-
-    __asm__ volatile("movw %%ds, %0; movw %%es, %1; movw %%fs, %2; movw %%gs, %3"
-                     : "=r"(ds), "=r"(es), "=r"(fs), "=r"(gs));
-    frame[n++] = ds;
-    frame[n++] = es;
-    frame[n++] = fs;
-    frame[n++] = gs;
-    return n;
-}
-
 static inline __attribute__((always_inline)) unsigned
 make_frame(const struct vcpu *v, const struct regs *r, const struct bounce *b, bool was_kernel,
            uint64_t frame[FRAME_WORDS_MAX])
@@ -91,8 +77,6 @@ make_frame(const struct vcpu *v, const struct regs *r, const struct bounce *b, b
 
     frame[n++] = r->rcx;
     frame[n++] = r->r11;
-    if (b->has_selectors)
-        n = add_selectors(frame, n);
     if (b->has_error)
         frame[n++] = b->error_code;
     frame[n++] = r->rip;
@@ -246,15 +230,6 @@ void bounce_syscall(struct vcpu *v, struct regs *r)
     }
     r->rip -= 2;
     bounce_exception(v, r, TRAP_UD, 0);
-}
-
-void bounce_failsafe(struct vcpu *v, struct regs *r)
-{
-    deliver(v, r,
-            &(struct bounce){.what = "a state that cannot be loaded",
-                             .handler = v->failsafe.address,
-                             .mask_events = v->failsafe.mask_events,
-                             .has_selectors = true});
 }
 
 /* ---- HYPERVISOR_iret */

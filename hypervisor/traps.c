@@ -188,7 +188,8 @@ void guest_syscall32(struct regs *r)
 
 /* ---- exceptions of the hypervisor itself */
 
-/* IRETQ could not load what the guest asked for. The guest's general registers are in *r (they were
+/* IRETQ could not load what the guest asked for: to the guest it is an exception of the instruction
+ * that it was to go on with, as real Xen has it. The guest's general registers are in *r (they were
  * popped already); its iret words are still at their place at the top of the stack. */
 static _Noreturn void iret_failed(struct vcpu *v, struct regs *r)
 {
@@ -198,10 +199,7 @@ static _Noreturn void iret_failed(struct vcpu *v, struct regs *r)
     memmove(g, r, offsetof(struct regs, vector));
     g->vector = vector;
     g->error_code = error;
-    if (!v->failsafe.address)
-        domain_kill(v, g, gva(g->rip), "the state cannot be loaded: trap %lu (error %lx) at iret",
-                    vector, error);
-    bounce_failsafe(v, g);
+    bounce_exception(v, g, (unsigned)vector, (uint32_t)error);
     before_guest(v, g);
     resume_guest(g);
 }

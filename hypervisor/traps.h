@@ -42,10 +42,9 @@ void bounce_exception(struct vcpu *v, struct regs *r, unsigned vector, uint32_t 
 void bounce_page_fault(struct vcpu *v, struct regs *r, uint32_t error_code, uint64_t address);
 /* Delivers `INT vector`: like an exception, without an error code. */
 void bounce_interrupt(struct vcpu *v, struct regs *r, unsigned vector);
-/* Delivers an event upcall / a SYSCALL made in user mode / the failsafe callback. */
+/* Delivers an event upcall / a SYSCALL made in user mode. */
 void bounce_event(struct vcpu *v, struct regs *r);
 void bounce_syscall(struct vcpu *v, struct regs *r);
-void bounce_failsafe(struct vcpu *v, struct regs *r);
 
 /* HYPERVISOR_iret: takes the frame from the guest's stack. */
 void guest_iret(struct vcpu *v, struct regs *r);

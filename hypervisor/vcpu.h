@@ -52,7 +52,8 @@ struct vcpu {
 
     uint64_t kernel_ss, kernel_sp;         /* stack_switch */
     struct guest_trap traps[256];
-    struct guest_callback event, failsafe, syscall, syscall32, sysenter;
+    struct guest_callback event, syscall, syscall32, sysenter;
+    struct guest_callback failsafe; /* kept only: no selector is loaded for the guest */
     uint64_t fs_base, gs_base_kernel, gs_base_user;
     uint16_t ds, es, fs, gs;               /* while not running */
     uint64_t debugreg[8];

@@ -194,20 +194,6 @@ static void test_system_call(void **state)
     assert_int_equal(frame()[2], RIP - 2);
 }
 
-/* Four selectors lie between r11 and rip. */
-static void test_failsafe(void **state)
-{
-    uint16_t ds;
-
-    (void)state;
-    __asm__("movw %%ds, %0" : "=r"(ds));
-    vcpu.failsafe.address = HANDLER;
-    bounce_failsafe(&vcpu, &regs);
-    check_entry(HANDLER, 11, SP);
-    assert_int_equal(frame()[2], ds);
-    check_iret_words(6, 0xe030, (FLAGS | FLAGS_OFF) & ~RFLAGS_IOPL, SP);
-}
-
 /* ---- ends */
 
 #define KILLED(action, text) ASSERT_ENDS(action, PVMM_OUTCOME_KILLED, text)
@@ -229,7 +215,6 @@ static void test_no_handler(void **state)
     KILLED(bounce_interrupt(&vcpu, &regs, TRAP_PF), "trap 14"); /* INT 14 is no page fault */
     assert_int_equal(hosted_end.address.a, RIP);
     KILLED(bounce_event(&vcpu, &regs), "no handler for an event");
-    KILLED(bounce_failsafe(&vcpu, &regs), "no handler for a state that cannot be loaded");
 }
 
 static void test_no_stack(void **state)
@@ -346,7 +331,6 @@ int main(void)
         cmocka_unit_test_setup(test_page_fault_of_the_kernel, fresh),
         cmocka_unit_test_setup(test_event, fresh),
         cmocka_unit_test_setup(test_system_call, fresh),
-        cmocka_unit_test_setup(test_failsafe, fresh),
         cmocka_unit_test_setup(test_no_handler, fresh),
         cmocka_unit_test_setup(test_no_stack, fresh),
         cmocka_unit_test_setup(test_iret_to_the_kernel, fresh),
