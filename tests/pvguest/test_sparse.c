@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 #include "guest.h"
+#include "outside.h"
 
 #include <cmocka.h>
 
@@ -214,6 +215,17 @@ static void look_around(void)
         look(RAM_LEAVES * ENTRIES + below(SPAN - RAM_LEAVES * ENTRIES));
 }
 
+/* From outside, too: mfn_list_list says that it cannot speak of so many, the linear list does. */
+static void look_from_outside(enum pvg_p2m_layout layout)
+{
+    assert_int_equal(outside_info(m)->max_pfn, SPAN);
+    assert_int_equal(outside_info(m)->pfn_to_mfn_frame_list_list, ~0ul);
+    for (uint64_t i = 0; i < LEAVES && layout == PVG_P2M_LINEAR; i++) {
+        uint64_t pfn = leaf[i] * ENTRIES + ENTRIES - 1;
+        assert_int_equal(outside_linear(m, pfn), FIRST_FRAME + pfn);
+    }
+}
+
 /* No page more than leaves, the tables above them, and the MFN list's, which ends at 2^27 pages. */
 static void check_cost(enum pvg_p2m_layout layout, const struct cost *was)
 {
@@ -255,6 +267,7 @@ static void come_and_go(const char *what, enum pvg_p2m_layout layout, uint64_t t
     assert_true(cost_now().p2m.tables - was.p2m.tables <= tables_at_most);
     check(machine_audit(m));
     look_around();
+    look_from_outside(layout);
     assert_int_equal(p2m_set_missing(g, (struct pvg_range){NR_PAGES, SPAN}), 0);
     check_as_it_was(&was);
 }
