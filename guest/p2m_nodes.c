@@ -71,11 +71,11 @@ static bool give_spares(struct pvguest *g)
     return s->count < before;
 }
 
-/* Not before there are twice as many as were stuck: those are not tried again for each one. */
+/* Not before an eighth has come to those that were stuck: they are not tried again for each one. */
 static void settle_spares(struct pvguest *g)
 {
     struct p2m_spare *s = &g->p2m.spare;
-    if (s->count <= 2 * s->stuck)
+    if (s->count <= s->stuck + s->stuck / 8)
         return;
     undo_begin(g);
     while (s->count > 0 && give_spares(g))
