@@ -90,10 +90,17 @@ static const struct {
     const char *name;
     int (*take)(struct pvguest *g);
 } step[] = {
-    {"memory map", memory_discover}, {"p2m list", check_list},          {"tables", mark_tables},
-    {"fixmap", fixmap_init},         {"shared_info", map_shared_info},  {"RAM", map_ram},
-    {"own root", root_switch},       {"boot region", boot_region_free}, {"p2m", build_p2m},
-    {"memory outside RAM", arrange}, {"mfn_list_list", tell},
+    {"memory map", memory_discover},
+    {"p2m list", check_list},
+    {"tables", mark_tables},
+    {"fixmap", fixmap_init},
+    {"shared_info", map_shared_info},
+    {"RAM", map_ram},
+    {"own root", root_switch},
+    {"boot region", boot_region_free},
+    {"p2m", build_p2m},
+    {"memory outside RAM", arrange},
+    {"mfn_list_list", tell},
 };
 
 static int check_options(struct pvguest *g, const struct pvg_options *o)

@@ -257,7 +257,7 @@ int memory_discover(struct pvguest *g)
     g->initial_tables = tables;
     g->info = (struct pvg_memory_info){0};
     g->map.count = g->memblock.memory.count = g->memblock.reserved.count = 0;
-    return fail_in(g, rc, "memory map");
+    return rc;
 }
 
 /* ---- arranging: the plan */

@@ -323,5 +323,5 @@ int p2m_build(struct pvguest *g, enum pvg_p2m_layout layout)
     g->p2m = before;
     g->p2m.lost = now.lost;
     g->p2m.spare = now.spare;
-    return fail_in(g, rc, "p2m");
+    return rc;
 }

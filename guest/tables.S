@@ -7,7 +7,6 @@
 
     .macro TABLE name
     .globl \name
-    .hidden \name
     .type \name, @object
 \name:
     .skip 4096

@@ -6,8 +6,11 @@
 
 #include "trap.h"
 
-_Static_assert(TRAP_VECTORS == PVG_TRAPS, "as many stubs as vectors");
+_Static_assert(TRAP_FAILSAFE == PVG_TRAP_FAILSAFE, "<pvguest/trap.h>");
+_Static_assert(TRAP_FAILSAFE + 1 == PVG_TRAPS, "as many stubs as vectors");
 _Static_assert(HYPERCALL_IRET == __HYPERVISOR_iret, "<xen/xen.h>");
+
+#define EXCEPTIONS 256u
 
 #define TRAP_BP 3u
 #define TRAP_OF 4u
@@ -61,36 +64,57 @@ void trap_entry(struct pvg_trap *t)
 /* Entries with address 0 end the table (<xen/arch-x86/xen.h>). */
 static int set_table(struct pvguest *g)
 {
-    static trap_info_t table[PVG_TRAP_EVENT + 1];
-    for (unsigned i = 0; i < PVG_TRAP_EVENT; i++)
+    static trap_info_t table[EXCEPTIONS + 1];
+    for (unsigned i = 0; i < EXCEPTIONS; i++)
         table[i] = (trap_info_t){
             .vector = (uint8_t)i,
             .flags = i == TRAP_BP || i == TRAP_OF ? PRIVILEGE_ANY : 0,
             .cs = FLAT_KERNEL_CS,
-            .address = (uint64_t)trap_stubs + i * TRAP_STUB_BYTES,
+            .address = pvg_trap_stub(i),
         };
     int64_t rc = pvg_hypercall(g, __HYPERVISOR_set_trap_table, (uintptr_t)table, 0, 0, 0, 0);
     return rc ? fail(g, (int)rc, "set_trap_table: %s", error_name((int)rc)) : 0;
 }
 
-static int set_callback(struct pvguest *g)
+static int set_callbacks(struct pvguest *g)
 {
-    struct callback_register event = {
-        .type = CALLBACKTYPE_event,
-        .address = (uint64_t)trap_stubs + PVG_TRAP_EVENT * TRAP_STUB_BYTES,
-    };
-    int64_t rc =
-        pvg_hypercall(g, __HYPERVISOR_callback_op, CALLBACKOP_register, (uintptr_t)&event, 0, 0, 0);
-    return rc ? fail(g, (int)rc, "callback_op, of events: %s", error_name((int)rc)) : 0;
+    static const struct {
+        uint16_t type;
+        unsigned vector;
+        const char *name;
+    } callbacks[] = {{CALLBACKTYPE_event, PVG_TRAP_EVENT, "events"},
+                     {CALLBACKTYPE_syscall, PVG_TRAP_SYSCALL, "syscall"},
+                     {CALLBACKTYPE_syscall32, PVG_TRAP_SYSCALL32, "syscall32"},
+                     {CALLBACKTYPE_failsafe, PVG_TRAP_FAILSAFE, "failsafe"}};
+    for (unsigned i = 0; i < sizeof(callbacks) / sizeof(callbacks[0]); i++) {
+        struct callback_register r = {.type = callbacks[i].type,
+                                      .address = pvg_trap_stub(callbacks[i].vector)};
+        int64_t rc =
+            pvg_hypercall(g, __HYPERVISOR_callback_op, CALLBACKOP_register, (uintptr_t)&r, 0, 0, 0);
+        if (rc)
+            return fail(g, (int)rc, "callback_op, of %s: %s", callbacks[i].name,
+                        error_name((int)rc));
+    }
+    return 0;
+}
+
+int pvg_trap_table(struct pvguest *g)
+{
+    int rc = set_table(g);
+    if (rc == 0)
+        rc = set_callbacks(g);
+    return fail_in(g, rc, "traps");
 }
 
 int traps_init(struct pvguest *g)
 {
     trapped = g;
-    int rc = set_table(g);
-    if (rc == 0)
-        rc = set_callback(g);
-    return fail_in(g, rc, "traps");
+    return pvg_trap_table(g);
+}
+
+uint64_t pvg_trap_stub(unsigned vector)
+{
+    return vector < PVG_TRAPS ? (uint64_t)trap_stubs + vector * TRAP_STUB_BYTES : 0;
 }
 
 pvg_trap_handler *pvg_trap_set(struct pvguest *g, unsigned vector, pvg_trap_handler *handler)

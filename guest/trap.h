@@ -3,7 +3,7 @@
 #ifndef PVGUEST_GUEST_TRAP_H
 #define PVGUEST_GUEST_TRAP_H
 
-#define TRAP_VECTORS    33 /* PVG_TRAPS */
+#define TRAP_FAILSAFE   259 /* PVG_TRAP_FAILSAFE: the last */
 #define TRAP_STUB_BYTES 16
 #define HYPERCALL_IRET  23 /* __HYPERVISOR_iret */
 

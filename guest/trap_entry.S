@@ -12,7 +12,7 @@
     .balign 16
 trap_stubs:
     .set vector, 0
-    .rept TRAP_VECTORS
+    .rept TRAP_FAILSAFE
     .balign TRAP_STUB_BYTES
     popq %rcx
     popq %r11
@@ -23,6 +23,13 @@ trap_stubs:
     jmp enter
     .set vector, vector + 1
     .endr
+/* The last, as it is longer: four selectors more, those of the data segments. */
+    .balign TRAP_STUB_BYTES
+    popq %rcx
+    popq %r11
+    addq $32, %rsp
+    pushq $0
+    pushq $TRAP_FAILSAFE
 
 enter:
     cld

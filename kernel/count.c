@@ -1,4 +1,4 @@
 /* SPDX-License-Identifier: MIT */
 #include "count.h"
 
-uint64_t texts_said;
+uint64_t troubles_told;

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-/* How often something was said. Defined in count.c, or, badly, in count_misaligned.c. */
-extern uint64_t texts_said;
+/* How often the console was told of trouble. Defined in count.c, or, badly, in count_misaligned.c. */
+extern uint64_t troubles_told;
 
 #endif

@@ -71,7 +71,8 @@ static void take_words(struct pvguest *g, struct words *w)
 
 static _Noreturn void bail_out(struct pvguest *g, const char *what, const char *why)
 {
-    say(g, "Bail out! %s: %s\n", what, why);
+    say_trouble(g, "Bail out! ");
+    say(g, "%s: %s\n", what, why);
     pvg_fatal(g, what);
 }
 

@@ -15,7 +15,12 @@ void say(struct pvguest *g, const char *format, ...)
     size_t length = pvg_format_list(line, sizeof(line), format, list);
     va_end(list);
     pvg_write(g, line, length < sizeof(line) ? length : sizeof(line) - 1);
-    texts_said++;
+}
+
+void say_trouble(struct pvguest *g, const char *text)
+{
+    troubles_told++;
+    say(g, "%s", text);
 }
 
 /* ---- checks */
@@ -118,8 +123,9 @@ static void run_one(struct pvguest *g, const struct theme *theme, const struct t
     r->failed += t.failed;
     r->skipped += !t.failed && t.skip[0];
     r->passed += !t.failed && !t.skip[0];
-    say(g, "%sok %u - %s.%s%s%s%s\n", t.failed ? "not " : "", number, theme->name, test->name,
-        t.failed ? "  # " : "",
+    if (t.failed)
+        say_trouble(g, "not ");
+    say(g, "ok %u - %s.%s%s%s%s\n", number, theme->name, test->name, t.failed ? "  # " : "",
         t.failed    ? t.reason
         : t.skip[0] ? " # SKIP "
                     : "",

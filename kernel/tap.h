@@ -48,6 +48,9 @@ bool glob_fits(const char *glob, const char *text);
 /* Text on the console. */
 void say(struct pvguest *g, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* The same of what should not be, counted. */
+void say_trouble(struct pvguest *g, const char *text);
+
 /* ---- what a test says; false where the test is to end */
 
 bool tap_fail(struct tap *t, const char *file, int line, const char *format, ...)

@@ -10,9 +10,6 @@
 
 #include "seam.h"
 
-/* tables.S */
-extern uint64_t pvg_own_l4[512], pvg_own_l3[512], pvg_own_l2[512], pvg_fix_l2[512], pvg_fix_l1[512];
-
 /* A page of guest memory, or a part of one, at its virtual address. */
 static inline void *port_at(struct pvguest *g, uint64_t va, enum port_access access)
 {

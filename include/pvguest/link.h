@@ -16,6 +16,15 @@
  * is mapped readable, writable and executable, but for the page tables in it. */
 extern const uint8_t pvg_image_start[], pvg_image_end[];
 
+/* ---- the library's page tables in it, in .bss..page_aligned: read-only, for debuggers and tests
+ */
+
+extern uint64_t pvg_own_l4[512]; /* the root, from the switch on */
+extern uint64_t pvg_own_l3[512]; /* of image and fixmap */
+extern uint64_t pvg_own_l2[512]; /* of the image */
+extern uint64_t pvg_fix_l2[512]; /* of the fixmap */
+extern uint64_t pvg_fix_l1[512];
+
 /* ---- the library's: whoever writes notes of his own (<xen/elfnote.h>) names them there */
 
 /* XEN_ELFNOTE_ENTRY, and the ELF entry point. Not to be called. */
@@ -23,9 +32,9 @@ void pvg_entry(void);
 /* XEN_ELFNOTE_HYPERCALL_PAGE: the builder fills it. Zero throughout: nobody did. */
 extern uint8_t pvg_hypercall_page[PVG_PAGE_BYTES];
 /*
- * The ELF notes, in section .note.Xen. A kernel that defines this symbol itself, in assembler or as
- * a struct of its own making, has the notes that it defines there, and none of the library's. The
- * library relies on these of them:
+ * The ELF notes, in section .note.Xen. A kernel that defines this symbol itself, in assembler
+ * (notes.h) or as a struct of its own making, has the notes that it defines there, and none of the
+ * library's. The library relies on these of them:
  *
  *     ENTRY, HYPERCALL_PAGE   as above; without a hypercall page SYSCALL is used
  *     VIRT_BASE, PADDR_OFFSET   PVG_VIRT_BASE and 0

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Exceptions and events (<xen/arch-x86/xen.h>, trap_info; <xen/callback.h>).
+ * Exceptions, events and the other callbacks (<xen/arch-x86/xen.h>, trap_info; <xen/callback.h>).
  *
- * Without a handler an exception is fatal: registers and a walk of the faulting address are
+ * Whatever comes without a handler is fatal: registers and a walk of the faulting address are
  * printed, and the domain crashes.
  */
 #ifndef PVGUEST_TRAP_H
@@ -12,8 +12,12 @@
 
 #pragma GCC visibility push(default)
 
-#define PVG_TRAP_EVENT 32u /* an event channel's upcall, as a vector of ours */
-#define PVG_TRAPS      33u
+/* The processor's 256 vectors, and the callbacks as vectors of ours. */
+#define PVG_TRAP_EVENT     256u /* an event channel's upcall */
+#define PVG_TRAP_SYSCALL   257u /* out of user mode */
+#define PVG_TRAP_SYSCALL32 258u /* out of 32-bit user mode */
+#define PVG_TRAP_FAILSAFE  259u /* selectors could not be loaded on the way back */
+#define PVG_TRAPS          260u
 
 struct pvg_trap {
     uint64_t r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi;
@@ -24,9 +28,17 @@ struct pvg_trap {
 /* true: handled, the registers are as they shall be. */
 typedef bool pvg_trap_handler(struct pvguest *g, struct pvg_trap *t);
 
-/* Sets a handler (NULL: none), returns the one before. Vectors are 0..31 of the processor, and
- * PVG_TRAP_EVENT; for others nothing is set, and NULL returned. */
+/* Sets a handler (NULL: none), returns the one before. Vectors are below PVG_TRAPS; for others
+ * nothing is set, and NULL returned. */
 pvg_trap_handler *pvg_trap_set(struct pvguest *g, unsigned vector, pvg_trap_handler *handler);
+/*
+ * Tells the hypervisor the library's trap table and callbacks, as pvg_start() does: for whoever
+ * told it others. All entries are for the kernel alone, but #BP and #OF.
+ */
+int pvg_trap_table(struct pvguest *g);
+/* Where the hypervisor is to enter for a vector, in tables of one's own (INT n for user mode,
+ * another vCPU's context). 0: there is no such vector. */
+uint64_t pvg_trap_stub(unsigned vector);
 /* The address of the last page fault, as the hypervisor reports it (<xen/arch-x86/xen.h>,
  * arch_vcpu_info).
  */

@@ -12,11 +12,13 @@ allowed() { # folder name -> 0 if DEPENDS lists it
 }
 
 resolve() { # folder header -> folder that holds it, empty if none of ours
-    for dir in "$1" core hypervisor hypervisor/glue store cli guest guest/port kernel; do
-        if [ -e "$dir/$2" ]; then
-            echo "${dir%%/*}"
-            return
-        fi
+    for dir in "$1" core hypervisor hypervisor/glue store cli guest guest/port kernel tests/guest; do
+        [ -e "$dir/$2" ] || continue
+        case $dir in
+        */glue | */port) echo "${dir%/*}" ;; # a part of the folder above
+        *) echo "$dir" ;;
+        esac
+        return
     done
 }
 
@@ -42,8 +44,10 @@ check_angled() { # folder file header
     core:stdint.h | core:stddef.h | core:stdbool.h) return ;;
     hypervisor:stdint.h | hypervisor:stddef.h | hypervisor:stdbool.h | hypervisor:stdarg.h) return ;;
     hypervisor:xen/*) return ;;
-    include:pvguest/* | guest:pvguest/* | kernel:pvguest/*) allowed "$1" include && return ;;
-    include:xen/* | guest:xen/* | kernel:xen/*) allowed "$1" xen && return ;;
+    include:pvguest/* | guest:pvguest/* | kernel:pvguest/* | tests/guest:pvguest/*)
+        allowed "$1" include && return
+        ;;
+    include:xen/* | guest:xen/* | kernel:xen/* | tests/guest:xen/*) allowed "$1" xen && return ;;
     include:stdint.h | include:stddef.h | include:stdbool.h | include:stdarg.h) return ;;
     guest:stdint.h | guest:stddef.h | guest:stdbool.h | guest:stdarg.h) return ;;
     kernel:stdint.h | kernel:stddef.h | kernel:stdbool.h | kernel:stdarg.h) return ;;
@@ -54,7 +58,7 @@ check_angled() { # folder file header
     bad=1
 }
 
-for folder in abi core hypervisor store cli bench include guest kernel; do
+for folder in abi core hypervisor store cli bench include guest kernel tests/guest; do
     [ -e "$folder/DEPENDS" ] || { echo "$folder/DEPENDS is missing"; bad=1; continue; }
     for file in $(find "$folder" -name '*.[chS]' | sort); do
         for header in $(sed -n 's/^ *# *include *"\([^"]*\)".*/\1/p' "$file"); do

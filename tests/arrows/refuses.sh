@@ -6,8 +6,9 @@ set -eu
 check=$1 root=$2
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT INT TERM
-mkdir "$dir/tree"
-(cd "$root" && cp -r abi core hypervisor store cli bench include guest kernel "$dir/tree")
+mkdir -p "$dir/tree/tests"
+(cd "$root" && cp -r abi core hypervisor store cli bench include guest kernel "$dir/tree" &&
+    cp -r tests/guest "$dir/tree/tests")
 
 cat > "$dir/wrong" <<'END'
 core/frame.c "vcpu.h"
@@ -21,6 +22,10 @@ kernel/tap.c "port.h"
 kernel/tap.c "internal.h"
 kernel/tap.c <pvmm/boot.h>
 include/pvguest/types.h "internal.h"
+tests/guest/main.c "internal.h"
+tests/guest/main.c "tap.h"
+tests/guest/main.c <pvmm/boot.h>
+tests/guest/main.c <string.h>
 END
 while read -r file header; do
     echo "#include $header" >> "$dir/tree/$file"

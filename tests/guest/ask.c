@@ -19,14 +19,14 @@ static void add(struct report *r, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    r->n += format_list(r->text + r->n, sizeof(r->text) - r->n, fmt, args);
+    r->n = append(r->text, sizeof(r->text), r->n, fmt, args);
     va_end(args);
 }
 
 static void start(struct report *r, const char *fmt, va_list args)
 {
-    r->n = format(r->text, sizeof(r->text), "%04u ", ++number);
-    r->n += format_list(r->text + r->n, sizeof(r->text) - r->n, fmt, args);
+    r->n = pvg_format(r->text, sizeof(r->text), "%04u ", ++number);
+    r->n = append(r->text, sizeof(r->text), r->n, fmt, args);
     add(r, ":");
 }
 
@@ -144,7 +144,7 @@ void tell(const char *fmt, ...)
     char text[200];
     va_list args;
     va_start(args, fmt);
-    format_list(text, sizeof(text), fmt, args);
+    pvg_format_list(text, sizeof(text), fmt, args);
     va_end(args);
     say("%04u   %s\n", number, text);
 }

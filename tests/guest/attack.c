@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "attack.h"
 
-#include <xen/callback.h>
-
 #define CODE_PAGE  150u
 #define LOW_TABLES 151u /* L3, L2, L1 */
 #define LOW_PAGES  154u /* code, stack, free, data */
@@ -38,20 +36,10 @@ void *code_of(const uint8_t *bytes, unsigned n)
     return pool[CODE_PAGE];
 }
 
-static void callback(unsigned type, const void *address)
-{
-    struct callback_register r = {.type = (uint16_t)type, .address = (uint64_t)address};
-    call2(__HYPERVISOR_callback_op, CALLBACKOP_register, &r);
-}
-
 void defaults(void)
 {
-    traps_init();
-    callback(CALLBACKTYPE_event, event_entry);
-    callback(CALLBACKTYPE_failsafe, failsafe_entry);
-    callback(CALLBACKTYPE_syscall, syscall_entry);
-    callback(CALLBACKTYPE_syscall32, syscall32_entry);
-    call2(__HYPERVISOR_stack_switch, FLAT_DS, kernel_stack_end);
+    pvg_trap_table(guest);
+    call2(__HYPERVISOR_stack_switch, FLAT_DS, KERNEL_STACK_END);
     call2(__HYPERVISOR_set_debugreg, 7, 0x400);
     shared_info->vcpu_info[0].evtchn_upcall_mask = 1;
 }
@@ -65,7 +53,7 @@ void map_low(void)
     for (unsigned i = 0; i < 3; i++)
         make_ro(LOW_TABLES + i);
     if (update1(root_mfn() << 12, entry_for(LOW_TABLES, TABLE_ENTRY)))
-        give_up("the low addresses cannot be mapped");
+        pvg_fatal(guest, "the low addresses cannot be mapped");
 }
 
 static const struct {

@@ -18,7 +18,7 @@ static inline _Noreturn void raw_iret(const struct iret_frame *f)
 void bare_run(void *code);
 /* A far return to cs:rip with that stack and those flags; the guest's own instruction. */
 _Noreturn void far_jump(uint64_t cs, uint64_t rip, uint64_t rsp, uint64_t rflags);
-extern uint64_t steps_left; /* single steps that trap_entry() counts and lets go on */
+extern uint64_t steps_left; /* single steps that traps.c counts and lets go on */
 
 /* Runs f guarded and says how it went. */
 void attempt(const char *name, uint64_t which, void (*f)(void *), void *arg);

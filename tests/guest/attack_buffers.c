@@ -93,7 +93,7 @@ static void absurd_pointers(void)
                     if (is_harmless(nr, (unsigned)q[k].a))
                         attempt_quietly(perform, &q[k]);
                 if (nr == __HYPERVISOR_set_trap_table)
-                    traps_init();
+                    pvg_trap_table(guest);
             }
         defaults();
     }
@@ -124,7 +124,7 @@ static void huge_counts(void)
                               {__HYPERVISOR_console_io, 0, n[i], (uint64_t)0x1000, 0}};
         for (unsigned k = 0; k < 4; k++)
             attempt_quietly(perform, &q[k]);
-        traps_init(); /* a multicall of zeros says: no traps */
+        pvg_trap_table(guest); /* a multicall of zeros says: no traps */
     }
     make_rw(EDGE + 1);
     for (unsigned order = 0; order < 70; order++) {
@@ -154,7 +154,7 @@ static void multicalls(void)
     calls[0] = (multicall_entry_t){.op = __HYPERVISOR_multicall, .args = {(uint64_t)calls, 3}};
     say("nested: %ld\n", call2(__HYPERVISOR_multicall, calls, 2));
     say("result in a table: %ld\n", call2(__HYPERVISOR_multicall, page_va(TABLE), 2));
-    traps_init();
+    pvg_trap_table(guest);
 }
 
 void attack_buffers(void)

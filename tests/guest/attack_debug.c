@@ -51,22 +51,24 @@ static void watched_buffers(void)
     served("watched second element", update_list);
     watch((uint64_t)shared_info, DR7_0_ACCESS8);
     served("watched shared_info", ask_features);
-    watch((uint64_t)stack_end - 16384 - 64, DR7_0_ACCESS8);
+    watch(((uint64_t)__builtin_frame_address(0) - 16384) & ~63ull, DR7_0_ACCESS8);
     served("watched stack", ask_features);
-    watch((uint64_t)trap_stubs, DR7_0_EXECUTE);
+    watch(pvg_trap_stub(0), DR7_0_EXECUTE);
     served("breakpoint in a handler", ask_features);
 }
 
+/* The trap's own frame, which ends at the stack pointer, is written under a watchpoint: by the
+ * hypervisor, and then by the handler, whose own trap it is that comes back. */
 static void read_it(void *arg)
 {
+    uint64_t rsp;
+    __asm__ volatile("movq %%rsp, %0" : "=r"(rsp));
+    watch((rsp & ~15ull) - 32, DR7_0_WRITE8);
     (void)*(volatile uint64_t *)arg;
 }
 
-/* The trap's own frame is written under a watchpoint. */
 static void watched_frame(void)
 {
-    uint64_t here;
-    watch(((uint64_t)&here - 512) & ~7ull, DR7_0_WRITE8);
     attempt("watched frame", 0, read_it, (void *)HYPERVISOR_VA);
 }
 

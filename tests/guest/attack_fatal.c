@@ -31,7 +31,8 @@ static void bad_iret(uint64_t rip, uint64_t cs, uint64_t rsp, bool failsafe)
 {
     struct iret_frame f = {.rip = rip, .cs = cs, .rflags = 2, .rsp = rsp, .ss = 0xe02b};
     if (!failsafe)
-        call3(__HYPERVISOR_set_callbacks, event_entry, 0, syscall_entry);
+        call3(__HYPERVISOR_set_callbacks, pvg_trap_stub(PVG_TRAP_EVENT), 0,
+              pvg_trap_stub(PVG_TRAP_SYSCALL));
     raw_iret(&f);
 }
 
@@ -56,7 +57,7 @@ static void event_to(uint64_t address)
 static void without_root_in_user_mode(void)
 {
     ext1(MMUEXT_NEW_USER_BASEPTR, 0, 0);
-    bad_iret((uint64_t)trap_stubs, 0xe033, LOW_STACK, true);
+    bad_iret(pvg_trap_stub(0), 0xe033, LOW_STACK, true);
 }
 
 /* User mode whose root knows nothing of the kernel: its trap must still find the kernel. */
@@ -134,7 +135,7 @@ void attack_fatal(unsigned which)
     if (which >= 11 && which < 22)
         user_fault(stacks[which - 11]);
     if (which >= 22 && which < 33)
-        bad_iret((uint64_t)trap_stubs, 0xe030, stacks[which - 22], true);
+        bad_iret(pvg_trap_stub(0), 0xe030, stacks[which - 22], true);
     switch (which) {
     case 33:
         fault_on(start_info->pt_base + 2048); /* a page table: read-only */
@@ -146,10 +147,10 @@ void attack_fatal(unsigned which)
         bad_iret(NOT_CANONICAL, 0xe030, LOW_STACK, false);
         break;
     case 36:
-        bad_iret((uint64_t)trap_stubs, 0x10, LOW_STACK, false);
+        bad_iret(pvg_trap_stub(0), 0x10, LOW_STACK, false);
         break;
     case 37:
-        bad_iret((uint64_t)trap_stubs, 0xe033, NOT_CANONICAL, true);
+        bad_iret(pvg_trap_stub(0), 0xe033, NOT_CANONICAL, true);
         break;
     case 38:
         stack_walks_down();

@@ -138,8 +138,8 @@ void attack_frames(void)
     give("a live table", live_table_mfn(page_va(0), 1));
     give("shared_info", start_info->shared_info >> 12);
     give("start_info", mfn_of(start_info));
-    give("the stack", mfn_of(stack));
-    give("this code", mfn_of(trap_stubs));
+    give("the stack", mfn_of(__builtin_frame_address(0)));
+    give("this code", mfn_of((const void *)pvg_trap_stub(0)));
     if (!(start_info->flags & SIF_INITDOMAIN))
         give("the console", start_info->console.domU.mfn);
     unsigned long frame = pool_mfn[AREA + 6];

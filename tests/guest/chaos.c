@@ -30,14 +30,14 @@ static void put(const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    line.n += format_list(line.text + line.n, sizeof(line.text) - line.n, fmt, args);
+    line.n = append(line.text, sizeof(line.text), line.n, fmt, args);
     va_end(args);
 }
 
 static void put_end(void)
 {
     put("\n");
-    console_write(line.text, line.n);
+    pvg_write(guest, line.text, line.n);
     line.n = 0;
 }
 

@@ -87,7 +87,7 @@ static uint64_t outside_entry(unsigned i, uint64_t flags)
     if (which < 4)
         return frame_entry(live_table_mfn(page_va(0), which + 1), flags);
     if (which == 4)
-        return frame_entry(mfn_of(image_start), flags);
+        return frame_entry(mfn_of(pvg_image_start), flags);
     if (which == 5)
         return frame_entry(start_info->shared_info >> 12, flags);
     return frame_entry(which == 6 ? 1ull << 38 : ADDRESS >> 12, flags);

@@ -118,7 +118,7 @@ static void multicalls(void)
     one_call(4, __HYPERVISOR_multicall, (uint64_t)calls, 1, 0);
     one_call(5, __HYPERVISOR_update_va_mapping, page_va(75), entry_for(75, RW_ENTRY), 0);
     one_call(6, 1ull << 40, 0, 0, 0);
-    one_call(7, __HYPERVISOR_stack_switch, FLAT_DS, (uint64_t)kernel_stack_end, 0);
+    one_call(7, __HYPERVISOR_stack_switch, FLAT_DS, KERNEL_STACK_END, 0);
     ASK(__HYPERVISOR_multicall, calls, 8, 0, 0, "multicall of 8");
     for (unsigned i = 0; i < 8; i++)
         tell("result %u: %ld", i, (int64_t)calls[i].result);

@@ -22,9 +22,9 @@ static void stacks(void)
     static const uint64_t at[] = {0, HYPERVISOR_VA, NOT_CANONICAL, ~0ull};
     for (unsigned i = 0; i < 4; i++)
         ASK(__HYPERVISOR_stack_switch, FLAT_DS, at[i], 0, 0, "stack at %lx", at[i]);
-    ASK(__HYPERVISOR_stack_switch, 0, kernel_stack_end, 0, 0, "stack segment 0");
-    ASK(__HYPERVISOR_stack_switch, 0x1ffff, kernel_stack_end, 0, 0, "stack segment 1ffff");
-    ASK(__HYPERVISOR_stack_switch, FLAT_DS, kernel_stack_end, 0, 0, "stack");
+    ASK(__HYPERVISOR_stack_switch, 0, KERNEL_STACK_END, 0, 0, "stack segment 0");
+    ASK(__HYPERVISOR_stack_switch, 0x1ffff, KERNEL_STACK_END, 0, 0, "stack segment 1ffff");
+    ASK(__HYPERVISOR_stack_switch, FLAT_DS, KERNEL_STACK_END, 0, 0, "stack");
 }
 
 static void trap_tables(void)
@@ -35,7 +35,7 @@ static void trap_tables(void)
         t[0] = (trap_info_t){.vector = 200, .cs = FLAT_KERNEL_CS, .address = at[i]};
         ASK(__HYPERVISOR_set_trap_table, t, 0, 0, 0, "trap 200 at %lx", at[i]);
     }
-    t[0] = (trap_info_t){.vector = 200, .flags = 0xff, .cs = 0, .address = (uint64_t)trap_stubs};
+    t[0] = (trap_info_t){.vector = 200, .flags = 0xff, .cs = 0, .address = pvg_trap_stub(200)};
     ASK(__HYPERVISOR_set_trap_table, t, 0, 0, 0, "trap 200, all flags, selector 0");
     t[0].cs = 0xe008;
     ASK(__HYPERVISOR_set_trap_table, t, 0, 0, 0, "trap 200, the hypervisor's selector");
@@ -43,7 +43,7 @@ static void trap_tables(void)
     ASK(__HYPERVISOR_set_trap_table, HYPERVISOR_VA, 0, 0, 0, "table of the hypervisor's");
     ASK(__HYPERVISOR_set_trap_table, NOT_CANONICAL, 0, 0, 0, "table not canonical");
     ASK(__HYPERVISOR_set_trap_table, 0, 0, 0, 0, "no table");
-    traps_init();
+    pvg_trap_table(guest);
 }
 
 static void segment_bases(void)

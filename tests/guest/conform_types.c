@@ -18,7 +18,7 @@ static uint64_t make_gone(void)
     set_xen_guest_handle(r.extent_start, &list);
     set_va(page_va(GONE), 0);
     if (call2(__HYPERVISOR_memory_op, XENMEM_decrease_reservation, &r) != 1)
-        give_up("decrease_reservation");
+        pvg_fatal(guest, "decrease_reservation");
     pool_mfn[GONE] = NO_FRAME;
     return mfn;
 }
@@ -29,7 +29,7 @@ static void come_back(void)
     struct xen_memory_reservation r = {.nr_extents = 1, .domid = DOMID_SELF};
     set_xen_guest_handle(r.extent_start, &list);
     if (call2(__HYPERVISOR_memory_op, XENMEM_populate_physmap, &r) != 1)
-        give_up("populate_physmap");
+        pvg_fatal(guest, "populate_physmap");
     pool_mfn[GONE] = list;
     make_rw(GONE);
 }
@@ -43,7 +43,7 @@ void targets_make(void)
         pin(TARGET(level), level);
     gdt = pool_mfn[TARGET(5)];
     if (call2(__HYPERVISOR_set_gdt, &gdt, 512))
-        give_up("set_gdt");
+        pvg_fatal(guest, "set_gdt");
     struct target all[TARGETS] = {
         {"writable", pool_mfn[TARGET(0)]},
         {"L1", pool_mfn[TARGET(1)]},

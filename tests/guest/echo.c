@@ -5,7 +5,19 @@
  */
 #include "guest.h"
 
+#include <xen/sched.h>
+
 #define FLOOD_LINES 6000u
+
+static void wait_for_input(void)
+{
+    evtchn_port_t port = start_info->console.domU.evtchn;
+    struct sched_poll p = {.nr_ports = 1};
+    set_xen_guest_handle(p.ports, &port);
+    call2(__HYPERVISOR_sched_op, SCHEDOP_poll, &p);
+    __atomic_fetch_and(&shared_info->evtchn_pending[port / 64], ~(1ul << (port % 64)),
+                       __ATOMIC_SEQ_CST);
+}
 
 static bool is(const char *line, const char *word)
 {
@@ -23,7 +35,7 @@ static bool obey(const char *line)
 {
     say("echo: %s\n", line);
     if (is(line, "crash"))
-        give_up("crash was typed");
+        pvg_fatal(guest, "crash was typed");
     if (is(line, "flood"))
         flood();
     return !is(line, "off");
@@ -35,11 +47,11 @@ void echo(void)
     size_t n = 0;
     char c;
     if (start_info->flags & SIF_INITDOMAIN)
-        give_up("echo wants the console of a domU");
+        pvg_fatal(guest, "echo wants the console of a domU");
     say("echo-ready\n");
     for (;;) {
-        if (!console_read(&c, 1)) {
-            console_wait();
+        if (!pvg_read(guest, &c, 1)) {
+            wait_for_input();
             continue;
         }
         if (c != '\n' && c != '\r' && n < sizeof(line) - 1) {

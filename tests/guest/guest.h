@@ -3,21 +3,18 @@
  * The test guest: a paravirtual kernel that asks a hypervisor everything about its memory and
  * writes the answers down in a form that does not depend on where its frames lie.
  *
+ * It begins, speaks and traps by libpvguest, but stays on the page tables that the domain builder
+ * made: there is no pvg_boot(), and whatever it asks of memory it asks by itself.
+ *
  * Its subjects are the pages of a pool, known by number. Machine frames are shown as pool numbers
  * or as classes, never as numbers.
  */
 #ifndef PVMM_TEST_GUEST_H
 #define PVMM_TEST_GUEST_H
 
-#ifndef __XEN_INTERFACE_VERSION__
-#define __XEN_INTERFACE_VERSION__ 0x00040e00
-#endif
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <xen/xen.h>
+#include <pvguest/link.h>
+#include <pvguest/pvguest.h>
+#include <pvguest/string.h>
 
 #define PAGE      4096ull
 #define ENTRIES   512u
@@ -43,19 +40,17 @@
 
 #define FLAT_DS FLAT_KERNEL_SS
 
-/* ---- start.S, main.c */
+/* ---- main.c */
 
+extern struct pvguest *guest;
 extern const start_info_t *start_info;
-extern shared_info_t *shared_info; /* NULL before it is mapped */
-extern const char trap_stubs[], stack[], stack_end[], kernel_stack_end[];
-extern const char event_entry[], syscall_entry[], syscall32_entry[], failsafe_entry[];
-extern const char image_start[], image_end[];
+extern shared_info_t *shared_info;
 
 /* "name=VALUE" of the command line as a number; `otherwise` if it is not there. */
 uint64_t option(const char *name, uint64_t otherwise);
 bool option_word(const char *word);
 
-/* ---- hypercalls: a bare SYSCALL */
+/* ---- hypercalls: a bare SYSCALL, as numbers of 64 bits are among what is asked */
 
 static inline int64_t hypercall(uint64_t n, uint64_t a, uint64_t b, uint64_t c, uint64_t d,
                                 uint64_t e)
@@ -75,38 +70,29 @@ static inline int64_t hypercall(uint64_t n, uint64_t a, uint64_t b, uint64_t c, 
 #define call4(n, a, b, c, d)                                                                       \
     hypercall(n, (uint64_t)(a), (uint64_t)(b), (uint64_t)(c), (uint64_t)(d), 0)
 
-/* ---- console.c, format.c */
+/* ---- text */
 
-void console_init(void);
-void console_write(const char *text, size_t n);
-/* A domU's input: what there is, and waiting for more. */
-size_t console_read(char *to, size_t room);
-void console_wait(void);
-void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-/* %s %c %d %u %x %lx %lu %ld, with zero fill and width; the length. */
-size_t format(char *to, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-size_t format_list(char *to, size_t size, const char *fmt, va_list args);
-_Noreturn void power_off(void);
-_Noreturn void give_up(const char *why);
+#define say(...) pvg_print(guest, __VA_ARGS__)
 
-void *memset(void *to, int c, size_t n);
-void *memcpy(void *to, const void *from, size_t n);
-int memcmp(const void *a, const void *b, size_t n);
-size_t strlen(const char *s);
+/* Adds to a text of n bytes, in room for `size`; its length then. What does not fit is cut. */
+static inline size_t append(char *text, size_t size, size_t n, const char *fmt, va_list args)
+{
+    n += pvg_format_list(text + n, size - n, fmt, args);
+    return n < size ? n : size - 1;
+}
 
 /* ---- traps.c */
 
-struct trap {
-    uint64_t r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi;
-    uint64_t vector, error, rip, cs, rflags, rsp, ss;
-};
+/* For traps out of user mode; above is room for whoever reads a frame past the end. */
+extern uint8_t kernel_stack[4][PAGE];
+#define KERNEL_STACK_END ((uint64_t)kernel_stack[2])
 
 void traps_init(void);
 /* Runs f(arg). 0: it came back; else TRAPPED plus the vector in [15:0], error code in [47:16]. */
 uint64_t guarded(void (*f)(void *), void *arg);
 #define TRAPPED        (1ull << 63)
 #define TRAP_VECTOR(t) ((unsigned)((t)&0xffff))
-extern uint64_t last_fault_address, traps_seen;
+extern uint64_t traps_seen;
 /* Writes 8 bytes; true: it worked. */
 bool try_write(uint64_t va, uint64_t value);
 

@@ -2,14 +2,17 @@
 /* What the command line asks for. */
 #include "guest.h"
 
+#include <xen/sched.h>
+
+struct pvguest *guest;
 const start_info_t *start_info;
 shared_info_t *shared_info;
 static uint8_t shared_page[PAGE] __attribute__((aligned(4096)));
-void guest_main(const start_info_t *si);
+void kernel_main(const start_info_t *si);
 
 static const char *find_word(const char *word)
 {
-    const char *line = (const char *)start_info->cmd_line;
+    const char *line = pvg_command_line(guest);
     size_t n = strlen(word);
     for (const char *p = line; *p; p++)
         if ((p == line || p[-1] == ' ') && memcmp(p, word, n) == 0)
@@ -36,14 +39,14 @@ uint64_t option(const char *name, uint64_t otherwise)
 static void map_shared_info(void)
 {
     if (set_va((uint64_t)shared_page, frame_entry(start_info->shared_info >> 12, RW_ENTRY)))
-        give_up("shared_info cannot be mapped");
+        pvg_fatal(guest, "shared_info cannot be mapped");
     shared_info = (shared_info_t *)shared_page;
 }
 
-void guest_main(const start_info_t *si)
+void kernel_main(const start_info_t *si)
 {
+    guest = pvg_start(si);
     start_info = si;
-    console_init();
     traps_init();
     pages_init();
     map_shared_info();
@@ -61,5 +64,5 @@ void guest_main(const start_info_t *si)
     else
         say("nothing to do\n");
     say("TEST-END\n");
-    power_off();
+    pvg_shutdown(guest, SHUTDOWN_poweroff);
 }

@@ -2,7 +2,7 @@
 /* The pool, the live tables, and names for frames. */
 #include "guest.h"
 
-uint8_t pool[POOL][PAGE] __attribute__((section(".pool,\"aw\",@nobits#"), aligned(4096)));
+uint8_t pool[POOL][PAGE] __attribute__((aligned(4096)));
 uint64_t pool_mfn[POOL];
 
 uint64_t pfn_of(const void *va)
@@ -20,7 +20,7 @@ void pages_init(void)
     for (unsigned i = 0; i < POOL; i++) {
         pool_mfn[i] = mfn_of(pool[i]);
         if (M2P[pool_mfn[i]] != pfn_of(pool[i]))
-            give_up("m2p and p2m disagree");
+            pvg_fatal(guest, "m2p and p2m disagree");
     }
 }
 
@@ -128,7 +128,7 @@ static const char *class_of(uint64_t mfn)
     for (uint64_t pfn = first; pfn < last; pfn++)
         if (((const uint64_t *)start_info->mfn_list)[pfn] == mfn)
             return "table";
-    for (uint64_t pfn = pfn_of(image_start); pfn < pfn_of(image_end); pfn++)
+    for (uint64_t pfn = pfn_of(pvg_image_start); pfn < pfn_of(pvg_image_end); pfn++)
         if (((const uint64_t *)start_info->mfn_list)[pfn] == mfn)
             return "image";
     return "other";
@@ -138,9 +138,9 @@ void frame_text(char *to, size_t size, uint64_t mfn)
 {
     int n = pool_number(mfn);
     if (n >= 0)
-        format(to, size, "P%d", n);
+        pvg_format(to, size, "P%d", n);
     else
-        format(to, size, "%s", class_of(mfn));
+        pvg_format(to, size, "%s", class_of(mfn));
 }
 
 void entry_text(char *to, size_t size, uint64_t entry)
@@ -148,9 +148,9 @@ void entry_text(char *to, size_t size, uint64_t entry)
     uint64_t mfn = (entry & ADDRESS) >> 12;
     char name[16];
     if (!(entry & P_) && pool_number(mfn) < 0) {
-        format(to, size, "%lx", entry);
+        pvg_format(to, size, "%lx", entry);
         return;
     }
     frame_text(name, sizeof(name), mfn);
-    format(to, size, "%s+%03lx", name, entry & ~ADDRESS);
+    pvg_format(to, size, "%s+%03lx", name, entry & ~ADDRESS);
 }

@@ -26,10 +26,15 @@ flunk() {
 found=$(find "$dir/stage" -name pvguest.pc)
 [ -n "$found" ] || flunk "no pvguest.pc was installed"
 prefix=$(PKG_CONFIG_PATH=$(dirname "$found") pkg-config --variable=prefix pvguest)
+prefix=$(realpath -m "$prefix")
+case $prefix in
+    "$(realpath "$dir")"/stage | "$(realpath "$dir")"/stage/*) ;;
+    *) flunk "the prefix does not follow the tree: $prefix" ;;
+esac
 [ -s "$prefix/include/pvguest/pvguest.h" ] || flunk "the prefix is said to be $prefix"
 (cd "$SOURCE/include/pvguest" && ls) >"$dir/wanted"
 (cd "$prefix/include/pvguest" && ls) | cmp - "$dir/wanted" || flunk "not every public header is installed"
-mv "$(realpath "$prefix")" "$dir/elsewhere"
+mv "$prefix" "$dir/elsewhere"
 rm -rf "$dir/stage"
 PKG_CONFIG_LIBDIR=$(dirname "$(find "$dir/elsewhere" -name pvguest.pc)")
 export PKG_CONFIG_LIBDIR

@@ -18,12 +18,13 @@ END
 bad=0
 awk -f "$judge" "$dir/good" > "$dir/said" || { echo "good output is refused: $(cat "$dir/said")"; bad=1; }
 
+good=good failing=
 refuse() { # what, sed's words that make it so
-    sed "$2" "$dir/good" > "$dir/doctored"
-    if cmp -s "$dir/good" "$dir/doctored"; then
+    sed "$2" "$dir/$good" > "$dir/doctored"
+    if cmp -s "$dir/$good" "$dir/doctored"; then
         echo "$1: nothing was doctored"
         bad=1
-    elif awk -f "$judge" "$dir/doctored" > "$dir/said"; then
+    elif awk -v failing="$failing" -f "$judge" "$dir/doctored" > "$dir/said"; then
         echo "$1: passes"
         bad=1
     elif [ ! -s "$dir/said" ]; then
@@ -48,4 +49,18 @@ refuse "no end" '/^PVKERNEL/d'
 refuse "an end that counts otherwise" 's/passed=2/passed=3/'
 refuse "an error" 's/^1\.\..*/&\nerror: unknown word "x"/'
 refuse "bailing out" '$s/.*/&\nBail out! boot: x/'
+
+# Where one test is to fail.
+sed '/^ok 3/s/.*/not &  # t.c:1: why/; s/passed=2 failed=0/passed=1 failed=1/' "$dir/good" > "$dir/one"
+good=one failing=b.three
+awk -v failing="$failing" -f "$judge" "$dir/one" > "$dir/said" ||
+    { echo "the one that is to fail: $(cat "$dir/said")"; bad=1; }
+refuse "it passes" 's/^not ok 3 - b.three .*/ok 3 - b.three/; s/passed=1 failed=1/passed=2 failed=0/'
+refuse "another one fails too" 's/^ok 1 .*/not &  # why/; s/passed=1 failed=1/passed=0 failed=2/'
+refuse "another one fails instead" 's/b.three/b.four/'
+refuse "it is missing" '/^not ok 3/d'
+refuse "it fails twice" 's/^not ok 3.*/&\n&/'
+refuse "the end says that none failed" 's/failed=1/failed=0/'
+failing=
+refuse "it is not to fail" 's/why/because/'
 exit "$bad"
