@@ -50,12 +50,20 @@ struct p2m_shared {
 
 struct p2m_shape;
 
+/* Pages of the p2m's that memblock has no room to take back. Word 0 of each names the next. */
+struct p2m_spare {
+    pvg_pfn_t first; /* PVG_NO_PFN: none */
+    uint64_t count;
+    uint64_t stuck; /* that were left when all were tried last */
+};
+
 struct p2m {
     enum pvg_p2m_layout layout;
     const struct p2m_shape *shape; /* what nodes are: p2m_nodes.h */
     uint64_t max_pfn;
     uint64_t populated, leaves, tables;
     uint64_t lost; /* pages that the hypervisor refused to let go when they were given back */
+    struct p2m_spare spare;
     struct p2m_shared missing, identity;
     pvg_pfn_t top;             /* the tree's root; the L3 of the linear layout */
     uint64_t initial_va;       /* the builder's list */

@@ -37,7 +37,8 @@ static int find_list(struct pvguest *g, const start_info_t *si)
 int p2m_init(struct pvguest *g)
 {
     const start_info_t *si = pvg_start_info(g);
-    g->p2m = (struct p2m){.layout = PVG_P2M_INITIAL, .top = PVG_NO_PFN};
+    g->p2m = (struct p2m){
+        .layout = PVG_P2M_INITIAL, .top = PVG_NO_PFN, .spare.first = PVG_NO_PFN};
     if (si->nr_pages == 0 || si->nr_pages > PVG_P2M_PFNS)
         return fail(g, -XEN_EINVAL, "start_info: %lu pages", si->nr_pages);
     if (si->mfn_list % PVG_PAGE_BYTES)
@@ -318,8 +319,9 @@ int p2m_build(struct pvguest *g, enum pvg_p2m_layout layout)
     undo_begin(g);
     drop_nodes(g);
     undo_end(g);
-    uint64_t lost = g->p2m.lost;
+    const struct p2m now = g->p2m;
     g->p2m = before;
-    g->p2m.lost = lost;
+    g->p2m.lost = now.lost;
+    g->p2m.spare = now.spare;
     return rc;
 }

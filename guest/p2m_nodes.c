@@ -38,19 +38,81 @@ static uint64_t *counter(struct pvguest *g, unsigned level)
     return level == 0 ? &g->p2m.leaves : &g->p2m.tables;
 }
 
+/* ---- pages that memblock has no room to take back: for the next nodes */
+
+static void spare_push(struct pvguest *g, struct p2m_spare *s, pvg_pfn_t page)
+{
+    store(g, page_va(g, page), s->first.n);
+    s->first = page;
+    s->count++;
+}
+
+static pvg_pfn_t spare_pop(struct pvguest *g, struct p2m_spare *s)
+{
+    pvg_pfn_t page = s->first;
+    s->first = pvg_pfn(load(g, page_va(g, page)));
+    s->count--;
+    return page;
+}
+
+/* A page can go where its neighbour went before it. Those that cannot are in the other order
+ * afterwards, so that of two rounds one has the neighbour first. */
+static bool give_spares(struct pvguest *g)
+{
+    struct p2m_spare *s = &g->p2m.spare, kept = {.first = PVG_NO_PFN};
+    uint64_t before = s->count;
+    while (s->count > 0) {
+        pvg_pfn_t page = spare_pop(g, s);
+        if (pvg_pages_give(g, page, 1))
+            spare_push(g, &kept, page);
+    }
+    s->first = kept.first;
+    s->count = kept.count;
+    return s->count < before;
+}
+
+/* Not before an eighth has come to those that were stuck: they are not tried again for each one. */
+static void settle_spares(struct pvguest *g)
+{
+    struct p2m_spare *s = &g->p2m.spare;
+    if (s->count <= s->stuck + s->stuck / 8)
+        return;
+    undo_begin(g);
+    while (s->count > 0 && give_spares(g))
+        ;
+    undo_end(g);
+    s->stuck = s->count;
+}
+
+/* ---- pages */
+
 int node_take(struct pvguest *g, unsigned level, pvg_pfn_t *page, uint64_t *va)
 {
-    int rc = table_take(g, page, va);
+    int rc = 0;
+    if (g->p2m.spare.count > 0) {
+        *page = spare_pop(g, &g->p2m.spare);
+        *va = page_va(g, *page);
+        memset(port_at(g, *va, PORT_WRITE), 0, PVG_PAGE_BYTES);
+    } else {
+        rc = table_take(g, page, va);
+    }
     if (rc == 0)
         ++*counter(g, level);
     return fail_in(g, rc, "a page for level %u of the p2m", level);
 }
 
-/* Comes when the change is made, or undone: what is refused here stays taken, and is counted. */
+/* Comes when the change is made, or undone: what the hypervisor refuses here stays taken, and is
+ * counted. -XEN_ENOSPC is not its word: nodes come to lie anywhere, and go in any order, which may
+ * take more ranges than memblock has. */
 void node_give(struct pvguest *g, unsigned level, pvg_pfn_t page)
 {
     --*counter(g, level);
-    if (table_give(g, page))
+    undo_begin(g);
+    int rc = table_give(g, page);
+    undo_end(g);
+    if (rc == -XEN_ENOSPC)
+        spare_push(g, &g->p2m.spare, page);
+    else if (rc)
         g->p2m.lost++;
 }
 
@@ -251,6 +313,7 @@ int p2m_reshape(struct pvguest *g, struct pvg_range range, const struct p2m_shar
     if (at.level == TOP_LEVEL)
         g->p2m.top = child;
     release(g, &c, at.level, at.base, at.child);
+    settle_spares(g);
     return 0;
 }
 

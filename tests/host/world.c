@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include <sanitizer/asan_interface.h>
+
 #include "world.h"
 
 static struct world *world_of(struct core *c)
@@ -51,11 +53,24 @@ static void make_domain(struct world *w, unsigned i)
     assert(rc == 0);
 }
 
+static void clear_frame(struct world *w, uint64_t n)
+{
+    memset(w->memory[n], 0, WORLD_TABLE_ENTRIES * sizeof(w->memory[n][0]));
+}
+
+static void make_frame(struct world *w, uint64_t n)
+{
+    clear_frame(w, n);
+    ASAN_POISON_MEMORY_REGION(w->memory[n] + WORLD_TABLE_ENTRIES,
+                              WORLD_GAP * sizeof(w->memory[n][0]));
+}
+
 void world_init(struct world *w, uint64_t nr_frames, uint64_t seed)
 {
     assert(nr_frames <= WORLD_FRAMES_MAX);
     memset(w, 0, offsetof(struct world, memory));
-    memset(w->memory, 0, nr_frames * sizeof(w->memory[0]));
+    for (uint64_t n = 0; n < nr_frames; n++)
+        make_frame(w, n);
     w->random = seed;
     w->clock_last = 0xffff;
     w->missing = NO_MFN;
@@ -154,7 +169,7 @@ bool glue_take(struct core *c, unsigned order, mfn_t *out)
             continue;
         for (uint64_t k = first; k < first + n; k++) {
             w->free[k] = false;
-            memset(w->memory[k], 0, sizeof(w->memory[k]));
+            clear_frame(w, k);
         }
         *out = mfn(first);
         return true;

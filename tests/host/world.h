@@ -20,6 +20,9 @@
 #ifndef WORLD_DEVICE_FRAMES
 #define WORLD_DEVICE_FRAMES 2
 #endif
+#ifndef WORLD_GAP
+#define WORLD_GAP 0 /* words behind each frame, which the address sanitizer has nobody touch */
+#endif
 #define WORLD_DOMAINS 2
 #define WORLD_CPUS    (WORLD_DOMAINS * WORLD_VCPUS)
 
@@ -82,8 +85,8 @@ struct world {
     uint16_t clock_last; /* wraps after this value */
     uint64_t flushes, filtered_flushes, domain_flushes;
 
-    uint64_t memory[WORLD_FRAMES_MAX]
-                   [WORLD_TABLE_ENTRIES]; /* last: of a large world part is used */
+    /* last: of a large world part is used */
+    uint64_t memory[WORLD_FRAMES_MAX][WORLD_TABLE_ENTRIES + WORLD_GAP];
 };
 
 /* A machine of nr_frames with both domains, their vCPUs and shared frames; no memory given. */

@@ -240,7 +240,8 @@ static void test_mistakes_are_noticed(void **state)
 {
     (void)state;
     static const unsigned faults[] = {PVG_FAULT_HIGH_TABLES_RW, PVG_FAULT_HIGH_TAIL_RO,
-                                      PVG_FAULT_INITIAL_PINNED, PVG_FAULT_SHORT_MFN_LIST};
+                                      PVG_FAULT_IOREMAP_SWAPPER, PVG_FAULT_INITIAL_PINNED,
+                                      PVG_FAULT_SHORT_MFN_LIST};
     for (unsigned i = 0; i < COUNT(faults); i++) {
         struct boot b;
         boot_make(&b, moving, i);

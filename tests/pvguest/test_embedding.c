@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include <sanitizer/asan_interface.h>
+
 #include <pvguest/types.h>
 #include <xen/memory.h>
 #include <xen/sched.h>
@@ -167,6 +169,20 @@ static void test_refuses_what_is_not_mapped(void **state)
     assert_says(access_fails(0x0000900000000000, false), "not canonical");
     assert_says(access_fails(0xffff800000000000, false), "hypervisor");
     assert_string_equal(access_fails(boot_va(0), true), "");
+}
+
+/* Behind a page lies another frame than the next page's. Here none does: frames lie apart, and the
+ * sanitizer ends a test in which an access runs over the end of a page. */
+static void test_refuses_what_runs_over_a_page(void **state)
+{
+    (void)state;
+    for (uint64_t p = 0; p < machine_layout(m)->region_pages; p++) {
+        uint8_t *page = machine_at(boot_va(p), false);
+        assert_null(__asan_region_is_poisoned(page, MACHINE_PAGE));
+        assert_ptr_equal(__asan_region_is_poisoned(page + 1, MACHINE_PAGE), page + MACHINE_PAGE);
+        assert_ptr_equal(__asan_region_is_poisoned(page + MACHINE_PAGE - 4, sizeof(uint64_t)),
+                         page + MACHINE_PAGE);
+    }
 }
 
 static void test_sees_a_stale_translation(void **state)
@@ -352,6 +368,7 @@ int main(void)
         TEST(test_region_is_mapped_tables_read_only),
         TEST(test_init_p2m_has_its_own_tables),
         TEST(test_refuses_what_is_not_mapped),
+        TEST(test_refuses_what_runs_over_a_page),
         TEST(test_sees_a_stale_translation),
         TEST(test_a_new_root_forgets_all),
         TEST(test_the_core_flushes_before_a_page_is_a_table),
