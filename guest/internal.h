@@ -138,6 +138,8 @@ int batch_set_va(struct pvguest *g, uint64_t va, uint64_t entry, unsigned long f
 /* An L1 entry with INVLPG, now, in lazy mode too; so is one mmuext_op. What was queued goes first. */
 int set_va_now(struct pvguest *g, uint64_t va, uint64_t entry);
 int mmuext(struct pvguest *g, unsigned command, uint64_t arg1, uint64_t arg2);
+/* What the caller has queued, before anything of ours is: a refusal of it is not ours. */
+int flush_before(struct pvguest *g);
 
 /* ---- walk.c */
 
