@@ -63,6 +63,46 @@ static void comes_back(struct tap *t)
     CHECK_SAME(t, calls, 1);
 }
 
+static uint64_t frame_of_handler;
+
+/* System V: RSP is a multiple of 16 at every call, so that RBP, pushed behind the return address, is
+ * one, too. Code that was compiled with SSE relies on it. */
+static void do_align(void *arg)
+{
+    *(uint64_t *)arg = (uint64_t)__builtin_frame_address(0);
+}
+
+static bool align_it(struct pvguest *g, struct pvg_trap *p)
+{
+    (void)g, (void)p;
+    frame_of_handler = (uint64_t)__builtin_frame_address(0);
+    return true;
+}
+
+/* Wherever the stack was when the exception came. */
+static void trap_with_stack_at(unsigned below)
+{
+    __asm__ volatile("movq %%rsp, %%rbx; subq %0, %%rsp; int3; movq %%rbx, %%rsp"
+                     :
+                     : "r"((uint64_t)below)
+                     : "rbx", "memory", "cc");
+}
+
+static void stack_alignment(struct tap *t)
+{
+    struct pvg_trap met;
+    uint64_t frame = 1;
+    CHECK(t, pvg_guarded(t->g, do_align, &frame, &met));
+    CHECK_SAME(t, frame % 16, 0);
+    pvg_trap_set(t->g, VECTOR_BP, align_it);
+    for (unsigned below = 0; below < 16; below += 8) {
+        frame_of_handler = 1;
+        trap_with_stack_at(below);
+        CHECK_SAME(t, frame_of_handler % 16, 0);
+    }
+    pvg_trap_set(t->g, VECTOR_BP, NULL);
+}
+
 static void page_fault_read(struct tap *t)
 {
     struct pvg_trap met;
@@ -223,6 +263,7 @@ static void no_such_vector(struct tap *t)
 
 static const struct test tests[] = {
     {"comes_back", comes_back},
+    {"stack_alignment", stack_alignment},
     {"page_fault_read", page_fault_read},
     {"page_fault_write", page_fault_write},
     {"general_protection", general_protection},
