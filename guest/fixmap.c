@@ -3,8 +3,8 @@
  * The fixmap: one L1 table of the image at the top of the address space.
  *
  * Its place is found from CR3. At first the guest runs on the tables that the domain builder made;
- * its own root is empty then, and a table hooked there maps nothing. (Linux took its own for granted
- * in early ioremap, and died under Xen: PVG_FAULT_IOREMAP_SWAPPER.)
+ * its own root is empty then, and a table hooked there maps nothing. (Linux took its own for
+ * granted in early ioremap, and died under Xen: PVG_FAULT_IOREMAP_SWAPPER.)
  */
 #include "internal.h"
 
@@ -69,7 +69,7 @@ int fixmap_init(struct pvguest *g)
     link_image_tables(g);
     pvg_walk_from(g, chosen_root(g), PVG_FIXMAP_BASE, &w);
     if (w.level != 3 || w.at[3].entry & PVG_PTE_PRESENT)
-        return fail(g, -XEN_EINVAL, "fixmap: the walk of %lx ends at level %u, not at an empty L3",
+        return fail(g, -XEN_EINVAL, "the walk of %lx ends at level %u, not at an empty L3",
                     (unsigned long)PVG_FIXMAP_BASE, w.level);
     int rc = fix_tables_writable(g, false);
     if (rc == 0)
@@ -78,7 +78,7 @@ int fixmap_init(struct pvguest *g)
         undo_begin(g);
         fix_tables_writable(g, true);
         undo_end(g);
-        return fail_in(g, rc, "fixmap");
+        return rc;
     }
     g->fixmap = true;
     return 0;

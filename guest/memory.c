@@ -161,16 +161,36 @@ static int check_place(struct pvguest *g, const char *what, struct pvg_range at)
     return 0;
 }
 
+struct thing {
+    const char *what;
+    struct pvg_range at; /* [0, 0): there is none */
+    bool optional;
+};
+
+static bool overlap(struct pvg_range a, struct pvg_range b)
+{
+    return a.from < b.to && b.from < a.to;
+}
+
+/* Each will be used, protected or given back by itself. */
+static int check_apart(struct pvguest *g, const struct thing *thing, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        for (unsigned k = 0; k < i; k++)
+            if (overlap(thing[i].at, thing[k].at))
+                return fail(g, -XEN_EINVAL,
+                            "%s, pages %lx to %lx, and %s, pages %lx to %lx, overlap",
+                            thing[k].what, thing[k].at.from, thing[k].at.to, thing[i].what,
+                            thing[i].at.from, thing[i].at.to);
+    return 0;
+}
+
 static int check_places(struct pvguest *g)
 {
     const start_info_t *si = pvg_start_info(g);
     bool initial = pvg_is_initial_domain(g);
     struct pvg_range none = {0, 0};
-    const struct {
-        const char *what;
-        struct pvg_range at;
-        bool optional; /* when empty */
-    } thing[] = {
+    const struct thing thing[] = {
         {"the kernel's image", g->image, false},
         {"the builder's page tables", g->initial_tables, false},
         {"start_info", pages_at(g->si_va, sizeof(*si)), false},
@@ -179,11 +199,12 @@ static int check_places(struct pvguest *g)
         {"the xenstore ring", initial ? none : ring_page(g, si->store_mfn), true},
         {"the console ring", initial ? none : ring_page(g, si->console.domU.mfn), true},
     };
+    unsigned count = sizeof(thing) / sizeof(thing[0]);
     int rc = 0;
-    for (unsigned i = 0; i < sizeof(thing) / sizeof(thing[0]) && rc == 0; i++)
-        if (!thing[i].optional || thing[i].at.from != thing[i].at.to)
+    for (unsigned i = 0; i < count && rc == 0; i++)
+        if (!thing[i].optional || thing[i].at.to != 0)
             rc = check_place(g, thing[i].what, thing[i].at);
-    return rc;
+    return rc ? rc : check_apart(g, thing, count);
 }
 
 static bool mapped_linearly(struct pvguest *g, pvg_mfn_t root, uint64_t page)
@@ -257,7 +278,7 @@ int memory_discover(struct pvguest *g)
     g->initial_tables = tables;
     g->info = (struct pvg_memory_info){0};
     g->map.count = g->memblock.memory.count = g->memblock.reserved.count = 0;
-    return fail_in(g, rc, "memory map");
+    return rc;
 }
 
 /* ---- arranging: the plan */

@@ -317,7 +317,7 @@ int p2m_build(struct pvguest *g, enum pvg_p2m_layout layout)
     const struct p2m_shared none = {PVG_NO_PFN, {PVG_NO_PFN, PVG_NO_PFN, PVG_NO_PFN, PVG_NO_PFN}};
     const struct p2m before = g->p2m;
     if (g->p2m.layout != PVG_P2M_INITIAL || layout == PVG_P2M_INITIAL)
-        return fail(g, -XEN_EINVAL, "p2m: from layout %d to %d", g->p2m.layout, layout);
+        return fail(g, -XEN_EINVAL, "from layout %d to %d", g->p2m.layout, layout);
     g->p2m.shape = layout == PVG_P2M_LINEAR ? &p2m_linear : &p2m_tree;
     g->p2m.missing = g->p2m.identity = none;
     int rc = build_nodes(g);
@@ -331,5 +331,5 @@ int p2m_build(struct pvguest *g, enum pvg_p2m_layout layout)
     uint64_t lost = g->p2m.lost;
     g->p2m = before;
     g->p2m.lost = lost;
-    return fail_in(g, rc, "p2m");
+    return rc;
 }

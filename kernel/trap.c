@@ -65,8 +65,8 @@ static void comes_back(struct tap *t)
 
 static uint64_t frame_of_handler;
 
-/* System V: RSP is a multiple of 16 at every call, so that RBP, pushed behind the return address, is
- * one, too. Code that was compiled with SSE relies on it. */
+/* System V: RSP is a multiple of 16 at every call, so that RBP, pushed behind the return address,
+ * is one, too. Code that was compiled with SSE relies on it. */
 static void do_align(void *arg)
 {
     *(uint64_t *)arg = (uint64_t)__builtin_frame_address(0);
