@@ -125,6 +125,49 @@ static void page_fault_write(struct tap *t)
     CHECK_SAME(t, pvg_fault_address(t->g), NOWHERE + 0x2468);
 }
 
+static uint8_t mask_in_handler;
+
+static uint8_t *upcall_mask(struct pvguest *g)
+{
+    return &pvg_shared_info(g)->vcpu_info[0].evtchn_upcall_mask;
+}
+
+static bool look_at_mask(struct pvguest *g, struct pvg_trap *p)
+{
+    (void)p;
+    mask_in_handler = *(volatile uint8_t *)upcall_mask(g);
+    return false;
+}
+
+static bool drop_event(struct pvguest *g, struct pvg_trap *p)
+{
+    struct vcpu_info *v = &pvg_shared_info(g)->vcpu_info[0];
+    (void)p;
+    __atomic_store_n(&v->evtchn_upcall_pending, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&v->evtchn_pending_sel, 0, __ATOMIC_SEQ_CST);
+    return true;
+}
+
+/* A fault in an event's handler would take the address of this one away, before it is asked for. */
+static void page_fault_masks(struct tap *t)
+{
+    struct pvg_trap met;
+    volatile uint8_t *mask = upcall_mask(t->g);
+    uint8_t before = *mask;
+    mask_in_handler = 2;
+    pvg_trap_set(t->g, VECTOR_PF, look_at_mask);
+    pvg_trap_handler *events = pvg_trap_set(t->g, PVG_TRAP_EVENT, drop_event);
+    *mask = 0;
+    bool came_back = pvg_guarded(t->g, do_read, (void *)NOWHERE, &met);
+    uint8_t after = *mask;
+    *mask = before;
+    pvg_trap_set(t->g, PVG_TRAP_EVENT, events);
+    pvg_trap_set(t->g, VECTOR_PF, NULL);
+    CHECK(t, !came_back);
+    CHECK_SAME(t, mask_in_handler, 1);
+    CHECK_SAME(t, after, 0);
+}
+
 static void general_protection(struct tap *t)
 {
     struct pvg_trap met;
@@ -266,6 +309,7 @@ static const struct test tests[] = {
     {"stack_alignment", stack_alignment},
     {"page_fault_read", page_fault_read},
     {"page_fault_write", page_fault_write},
+    {"page_fault_masks", page_fault_masks},
     {"general_protection", general_protection},
     {"not_canonical", not_canonical},
     {"invalid_opcode", invalid_opcode},
