@@ -183,6 +183,11 @@ int pvg_lazy_flush(struct pvguest *g)
     return rc ? say(g) : 0;
 }
 
+int flush_before(struct pvguest *g)
+{
+    return fail_in(g, pvg_lazy_flush(g), "updates from before");
+}
+
 int pvg_lazy_leave(struct pvguest *g)
 {
     if (g->batch.lazy == 0)

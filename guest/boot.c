@@ -107,6 +107,8 @@ static int check_options(struct pvguest *g, const struct pvg_options *o)
 {
     if (g->booted || g->fixmap)
         return fail(g, -XEN_EBUSY, "pvg_boot() was called before");
+    if (g->batch.lazy)
+        return fail(g, -XEN_EBUSY, "pvg_boot() in lazy mode");
     if (o->p2m != PVG_P2M_LINEAR && o->p2m != PVG_P2M_TREE)
         return fail(g, -XEN_EINVAL, "p2m layout %u is none", o->p2m);
     return 0;

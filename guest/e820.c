@@ -63,9 +63,8 @@ static int append(struct pvg_e820 *map, const struct run *run)
     return 0;
 }
 
-int pvg_e820_sanitise(struct pvg_e820 *map, unsigned *bad)
+int pvg_e820_sanitise(struct pvg_e820 *map, struct pvg_e820 *room, unsigned *bad)
 {
-    static struct pvg_e820 ordered; /* too large for a kernel's stack */
     if (map->count > PVG_E820_MAX)
         return -XEN_ENOSPC;
     for (unsigned i = 0; i < map->count; i++)
@@ -73,18 +72,18 @@ int pvg_e820_sanitise(struct pvg_e820 *map, unsigned *bad)
             *bad = i;
             return -XEN_EINVAL;
         }
-    ordered.count = 0;
+    room->count = 0;
     for (uint64_t first = 0;;) {
         struct run run = run_at(map, first);
-        int rc = run.owner ? append(&ordered, &run) : 0;
+        int rc = run.owner ? append(room, &run) : 0;
         if (rc)
             return rc;
         if (run.last == ~0ull)
             break;
         first = run.last + 1;
     }
-    map->count = ordered.count;
-    memcpy(map->at, ordered.at, ordered.count * sizeof(ordered.at[0]));
+    map->count = room->count;
+    memcpy(map->at, room->at, room->count * sizeof(room->at[0]));
     return 0;
 }
 

@@ -79,6 +79,25 @@ struct mfn_list {
     bool published;
 };
 
+/* ---- memory.c */
+
+#define CHUNK ENTRIES /* frames that one hypercall tells, and pages of a leaf of the p2m */
+
+/* What memory_arrange() is about to do. */
+struct plan {
+    uint64_t end, limit;
+    struct pvg_regions ram;  /* of the map, whatever the limit */
+    struct pvg_regions from; /* pages whose frames move to the pages of `to`, in order */
+    struct pvg_regions *to;
+    struct pvg_regions back;     /* pages whose frames go back */
+    struct pvg_regions identity; /* holes, but for those of `back` */
+    /* how far it was performed */
+    uint64_t moved, marked, given; /* pages, ranges, pages */
+    bool announced;
+    uint64_t lost; /* pages that could not be put back as they were */
+    xen_pfn_t frame[CHUNK];
+};
+
 /* ---- the one guest */
 
 struct pvguest {
@@ -108,7 +127,10 @@ struct pvguest {
     struct pvg_range initial_tables; /* the builder's, at pt_base */
     struct pvg_regions direct; /* pfns in the direct map */
     struct pvg_regions tables; /* pfns that are, or may become, page tables: read-only everywhere */
-    struct pvg_regions todo, moved; /* room for pvg_direct_map() and pvg_boot(): large for a stack */
+    /* Room for what is being done, which is large for a stack. */
+    struct pvg_regions todo, moved;
+    struct pvg_e820 map_room;
+    struct plan plan;
     bool booted;
 
     struct pvg_e820 map;
@@ -146,6 +168,8 @@ int batch_set_va(struct pvguest *g, uint64_t va, uint64_t entry, unsigned long f
 /* An L1 entry with INVLPG, now, in lazy mode too; so is one mmuext_op. What was queued goes first. */
 int set_va_now(struct pvguest *g, uint64_t va, uint64_t entry);
 int mmuext(struct pvguest *g, unsigned command, uint64_t arg1, uint64_t arg2);
+/* What the caller has queued, before anything of ours is: a refusal of it is not ours. */
+int flush_before(struct pvguest *g);
 
 /* ---- walk.c */
 

@@ -54,11 +54,14 @@ static unsigned free_mapping(const struct pvguest *g)
     return i;
 }
 
-static int map(struct pvguest *g, pvg_maddr_t address, uint64_t bytes, uint64_t flags, unsigned *out)
+static int map(struct pvguest *g, pvg_maddr_t address, uint64_t bytes, uint64_t flags,
+               unsigned *out)
 {
     uint64_t pages = 0, entry;
     unsigned i = free_mapping(g);
     int rc = check(g, address, bytes, &pages);
+    if (rc == 0 && flags & PVG_PTE_FRAME)
+        rc = fail(g, -XEN_EINVAL, "flags %lx name a frame", flags);
     if (rc == 0 && i == IOREMAPS)
         rc = fail(g, -XEN_ENOSPC, "all %u mappings are in use", IOREMAPS);
     if (rc)

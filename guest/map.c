@@ -43,10 +43,9 @@ static int map(struct mapper *m)
 {
     struct pvguest *g = m->g;
     uint64_t tables;
-    int rc = pvg_lazy_flush(g);
-    if (rc)
-        return fail_in(g, rc, "updates from before");
-    rc = mapper_count(m, &tables);
+    int rc = flush_before(g);
+    if (rc == 0)
+        rc = mapper_count(m, &tables);
     if (rc == 0)
         rc = pgt_buf_take(g, &m->buf, tables, (struct pvg_range){0, PVG_NONE});
     if (rc)
@@ -79,19 +78,36 @@ int pvg_map(struct pvguest *g, uint64_t va, pvg_pfn_t first, uint64_t count, uin
     return fail_in(g, rc, "mapping %lu pages at %lx", count, va);
 }
 
-int pvg_unmap(struct pvguest *g, uint64_t va, uint64_t count)
+static int check_tables(struct pvguest *g, uint64_t va, uint64_t count)
 {
-    int rc = check_addresses(g, va, count);
     struct pvg_walk w;
-    for (uint64_t i = 0; rc == 0 && i < count; i++) {
+    for (uint64_t i = 0; i < count; i++) {
         pvg_walk(g, va + i * PVG_PAGE_BYTES, &w);
         if (w.level != 1)
-            rc = fail(g, -XEN_EINVAL, "no L1 table is there for %lx", va + i * PVG_PAGE_BYTES);
+            return fail(g, -XEN_EINVAL, "no L1 table is there for %lx", va + i * PVG_PAGE_BYTES);
     }
-    if (rc)
-        return fail_in(g, rc, "unmapping %lu pages at %lx", count, va);
+    return 0;
+}
+
+/* At once, in lazy mode too. */
+static int clear(struct pvguest *g, uint64_t va, uint64_t count)
+{
     pvg_lazy_enter(g);
     for (uint64_t i = 0; i < count; i++)
         pvg_set_va(g, va + i * PVG_PAGE_BYTES, 0);
-    return fail_in(g, pvg_lazy_leave(g), "unmapping %lu pages at %lx", count, va);
+    int rc = pvg_lazy_flush(g);
+    pvg_lazy_leave(g);
+    return rc;
+}
+
+int pvg_unmap(struct pvguest *g, uint64_t va, uint64_t count)
+{
+    int rc = check_addresses(g, va, count);
+    if (rc == 0)
+        rc = flush_before(g);
+    if (rc == 0)
+        rc = check_tables(g, va, count);
+    if (rc == 0)
+        rc = clear(g, va, count);
+    return fail_in(g, rc, "unmapping %lu pages at %lx", count, va);
 }

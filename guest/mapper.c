@@ -180,9 +180,9 @@ static int fill_live(struct mapper *m, unsigned level, pvg_mfn_t table, uint64_t
 int mapper_build(struct mapper *m)
 {
     struct pvguest *g = m->g;
-    int rc = pvg_lazy_flush(g), made;
+    int rc = flush_before(g), made;
     if (rc)
-        return fail_in(g, rc, "updates from before");
+        return rc;
     pvg_lazy_enter(g);
     rc = fill_live(m, 4, pvg_root(g), m->from, m->last);
     if (rc)
@@ -207,6 +207,13 @@ static bool ours(const struct mapper *m, uint64_t e)
     return pfn.n >= m->buf.start && pfn.n < m->buf.end;
 }
 
+/* By itself: a refusal must not stop the others (R10). */
+static void clear_entry(struct pvguest *g, pvg_maddr_t at)
+{
+    batch_update(g, at.a, 0);
+    pvg_lazy_flush(g);
+}
+
 static void undo_live(struct mapper *m, unsigned level, pvg_mfn_t table, uint64_t from,
                       uint64_t last)
 {
@@ -214,11 +221,11 @@ static void undo_live(struct mapper *m, unsigned level, pvg_mfn_t table, uint64_
     {
         uint64_t e;
         pvg_maddr_t at = entry_address(table, slot_of(s.from, level));
-        if (!m->any(m, s.from, s.last) ||
-            !read_entry(m->g, table, slot_of(s.from, level), &e) || !(e & PVG_PTE_PRESENT))
+        if (!m->any(m, s.from, s.last) || !read_entry(m->g, table, slot_of(s.from, level), &e) ||
+            !(e & PVG_PTE_PRESENT))
             continue;
         if (level == 1 || ours(m, e))
-            batch_update(m->g, at.a, 0);
+            clear_entry(m->g, at);
         else
             undo_live(m, level - 1, pte_mfn(e), s.from, s.last);
     }
@@ -237,10 +244,7 @@ void mapper_undo(struct mapper *m)
     struct pvguest *g = m->g;
     undo_begin(g);
     close_windows(g);
-    pvg_lazy_enter(g);
     undo_live(m, 4, pvg_root(g), m->from, m->last);
-    pvg_lazy_flush(g);
-    pvg_lazy_leave(g);
     mmuext(g, MMUEXT_TLB_FLUSH_LOCAL, 0, 0);
     undo_end(g);
 }

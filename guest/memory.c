@@ -68,7 +68,7 @@ static int fetch_map(struct pvguest *g)
 static int order_map(struct pvguest *g)
 {
     unsigned bad = 0;
-    int rc = pvg_e820_sanitise(&g->map, &bad);
+    int rc = pvg_e820_sanitise(&g->map, &g->map_room, &bad);
     if (rc == -XEN_EINVAL)
         return fail(g, rc, "entry %u, %lx bytes from %lx of type %u, wraps", bad,
                     g->map.at[bad].bytes, g->map.at[bad].address, g->map.at[bad].type);
@@ -100,14 +100,14 @@ static int drop_missing(struct pvguest *g, struct pvg_range range)
 /* RAM of the map that the builder populated. */
 static int find_ram(struct pvguest *g)
 {
-    static struct pvg_regions ram;
-    int rc = pvg_e820_ram(&g->map, page_limit(g), &ram);
-    uint64_t all = pvg_regions_pages(&ram);
+    struct pvg_regions *ram = &g->todo;
+    int rc = pvg_e820_ram(&g->map, page_limit(g), ram);
+    uint64_t all = pvg_regions_pages(ram);
     if (rc == 0)
-        rc = pvg_regions_remove(&ram, g->info.nr_pages, ~0ull);
-    g->memblock.memory = ram;
-    for (unsigned i = 0; i < ram.count && rc == 0; i++)
-        rc = drop_missing(g, ram.at[i]);
+        rc = pvg_regions_remove(ram, g->info.nr_pages, ~0ull);
+    g->memblock.memory = *ram;
+    for (unsigned i = 0; i < ram->count && rc == 0; i++)
+        rc = drop_missing(g, ram->at[i]);
     if (rc)
         return fail(g, rc, "there are more than %u ranges of RAM", PVG_REGIONS_MAX);
     g->info.pages = pvg_regions_pages(&g->memblock.memory);
@@ -161,16 +161,36 @@ static int check_place(struct pvguest *g, const char *what, struct pvg_range at)
     return 0;
 }
 
+struct thing {
+    const char *what;
+    struct pvg_range at; /* [0, 0): there is none */
+    bool optional;
+};
+
+static bool overlap(struct pvg_range a, struct pvg_range b)
+{
+    return a.from < b.to && b.from < a.to;
+}
+
+/* Each will be used, protected or given back by itself. */
+static int check_apart(struct pvguest *g, const struct thing *thing, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        for (unsigned k = 0; k < i; k++)
+            if (overlap(thing[i].at, thing[k].at))
+                return fail(g, -XEN_EINVAL,
+                            "%s, pages %lx to %lx, and %s, pages %lx to %lx, overlap",
+                            thing[k].what, thing[k].at.from, thing[k].at.to, thing[i].what,
+                            thing[i].at.from, thing[i].at.to);
+    return 0;
+}
+
 static int check_places(struct pvguest *g)
 {
     const start_info_t *si = pvg_start_info(g);
     bool initial = pvg_is_initial_domain(g);
     struct pvg_range none = {0, 0};
-    const struct {
-        const char *what;
-        struct pvg_range at;
-        bool optional; /* when empty */
-    } thing[] = {
+    const struct thing thing[] = {
         {"the kernel's image", g->image, false},
         {"the builder's page tables", g->initial_tables, false},
         {"start_info", pages_at(g->si_va, sizeof(*si)), false},
@@ -179,11 +199,12 @@ static int check_places(struct pvguest *g)
         {"the xenstore ring", initial ? none : ring_page(g, si->store_mfn), true},
         {"the console ring", initial ? none : ring_page(g, si->console.domU.mfn), true},
     };
+    unsigned count = sizeof(thing) / sizeof(thing[0]);
     int rc = 0;
-    for (unsigned i = 0; i < sizeof(thing) / sizeof(thing[0]) && rc == 0; i++)
-        if (!thing[i].optional || thing[i].at.from != thing[i].at.to)
+    for (unsigned i = 0; i < count && rc == 0; i++)
+        if (!thing[i].optional || thing[i].at.to != 0)
             rc = check_place(g, thing[i].what, thing[i].at);
-    return rc;
+    return rc ? rc : check_apart(g, thing, count);
 }
 
 static bool mapped_linearly(struct pvguest *g, pvg_mfn_t root, uint64_t page)
@@ -261,22 +282,6 @@ int memory_discover(struct pvguest *g)
 }
 
 /* ---- arranging: the plan */
-
-#define CHUNK ENTRIES /* frames that one hypercall tells, and pages of a leaf of the p2m */
-
-struct plan {
-    uint64_t end, limit;
-    struct pvg_regions ram;  /* of the map, whatever the limit */
-    struct pvg_regions from; /* pages whose frames move to the pages of `to`, in order */
-    struct pvg_regions *to;
-    struct pvg_regions back;     /* pages whose frames go back */
-    struct pvg_regions identity; /* holes, but for those of `back` */
-    /* how far it was performed */
-    uint64_t moved, marked, given; /* pages, ranges, pages */
-    bool announced;
-    uint64_t lost; /* pages that could not be put back as they were */
-    xen_pfn_t frame[CHUNK];
-};
 
 /* The pages of a list, one by one. */
 struct cursor {
@@ -554,13 +559,12 @@ static void unmove(struct pvguest *g, struct plan *p)
 /* The reason stays that of the failure. */
 static int undo(struct pvguest *g, struct plan *p, int rc)
 {
-    char reason[REASON_MAX];
-    memcpy(reason, g->reason, sizeof(reason));
+    undo_begin(g);
     take_again(g, p);
     unmark_holes(g, p);
     unmove(g, p);
+    undo_end(g);
     p->to->count = 0;
-    memcpy(g->reason, reason, sizeof(reason));
     if (p->lost)
         fail_in(g, rc, "%lu pages could not be put back as they were", p->lost);
     return rc;
@@ -584,14 +588,14 @@ static void account(struct pvguest *g, const struct plan *p)
 
 int memory_arrange(struct pvguest *g, struct pvg_regions *moved)
 {
-    static struct plan plan; /* too large for a kernel's stack */
+    struct plan *plan = &g->plan;
     int (*const step[])(struct pvguest *, struct plan *) = {move_entries, announce_moves,
                                                             mark_holes, give_back};
-    int rc = make_plan(g, &plan, moved);
+    int rc = make_plan(g, plan, moved);
     for (unsigned i = 0; i < sizeof(step) / sizeof(step[0]) && rc == 0; i++)
-        rc = step[i](g, &plan);
+        rc = step[i](g, plan);
     if (rc)
-        return fail_in(g, undo(g, &plan, rc), "arranging memory");
-    account(g, &plan);
+        return fail_in(g, undo(g, plan, rc), "arranging memory");
+    account(g, plan);
     return 0;
 }

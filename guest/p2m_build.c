@@ -217,23 +217,33 @@ static int flush_list(struct pvguest *g)
     return fail_in(g, rc, "flushing its mapping");
 }
 
+/* The list's pages as they are to be from now on: plain ones, or read-only for its tables' sake. */
+static int list_writable(struct pvguest *g, bool writable)
+{
+    struct pvg_range r = g->p2m.initial;
+    if (!p2m_initial_apart(g))
+        return 0;
+    int rc = pages_protect(g, r, writable);
+    if (rc)
+        return rc;
+    return writable ? pvg_regions_remove(&g->tables, r.from, r.to)
+                    : pvg_regions_add(&g->tables, r.from, r.to);
+}
+
 /* From here on pages of it may be taken again. */
 static int give_list(struct pvguest *g)
 {
     struct pvg_range r = g->p2m.initial;
-    bool apart = p2m_initial_apart(g);
-    int rc = apart ? pages_protect(g, r, true) : 0;
+    int rc = list_writable(g, true);
     if (rc)
         return rc;
     rc = pvg_pages_give(g, pvg_pfn(r.from), r.to - r.from);
-    if (rc && apart) {
+    if (rc) {
         undo_begin(g);
-        if (pages_protect(g, r, false))
+        if (list_writable(g, false))
             g->p2m.lost += r.to - r.from;
         undo_end(g);
     }
-    if (rc == 0 && apart)
-        pvg_regions_remove(&g->tables, r.from, r.to); /* it is a range of its own there */
     return rc;
 }
 
@@ -308,7 +318,7 @@ int p2m_build(struct pvguest *g, enum pvg_p2m_layout layout)
     const struct p2m_shared none = {PVG_NO_PFN, {PVG_NO_PFN, PVG_NO_PFN, PVG_NO_PFN, PVG_NO_PFN}};
     const struct p2m before = g->p2m;
     if (g->p2m.layout != PVG_P2M_INITIAL || layout == PVG_P2M_INITIAL)
-        return fail(g, -XEN_EINVAL, "p2m: from layout %d to %d", g->p2m.layout, layout);
+        return fail(g, -XEN_EINVAL, "from layout %d to %d", g->p2m.layout, layout);
     g->p2m.shape = layout == PVG_P2M_LINEAR ? &p2m_linear : &p2m_tree;
     g->p2m.missing = g->p2m.identity = none;
     int rc = build_nodes(g);

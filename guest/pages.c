@@ -93,12 +93,23 @@ static bool all_reserved(const struct pvguest *g, uint64_t from, uint64_t to)
     return i < r->count && r->at[i].from <= from && r->at[i].to >= to;
 }
 
+/* What is mapped elsewhere for as long as there is a guest. */
+static const char *kept_for(const struct pvguest *g, uint64_t from, uint64_t to)
+{
+    unsigned i = pvg_regions_search(&g->tables, from);
+    if (i < g->tables.count && g->tables.at[i].from < to)
+        return "a page table";
+    return from < g->image.to && g->image.from < to ? "the kernel's image" : NULL;
+}
+
 int pvg_pages_give(struct pvguest *g, pvg_pfn_t first, uint64_t count)
 {
     uint64_t to;
-    if (count == 0 || __builtin_add_overflow(first.n, count, &to) ||
-        !all_reserved(g, first.n, to))
+    if (count == 0 || __builtin_add_overflow(first.n, count, &to) || !all_reserved(g, first.n, to))
         return fail(g, -XEN_EINVAL, "%lu pages from pfn %lx on are not in use", count, first.n);
+    const char *kept = kept_for(g, first.n, to);
+    if (kept)
+        return fail(g, -XEN_EINVAL, "%lu pages from pfn %lx on: %s is there", count, first.n, kept);
     int rc = pvg_memblock_free(&g->memblock, first.n, count);
     return rc ? fail(g, rc, "memblock: %s", error_name(rc)) : 0;
 }

@@ -19,6 +19,7 @@ _Static_assert(HYPERCALL_IRET == __HYPERVISOR_iret, "<xen/xen.h>");
 #define RFLAGS_FIXED  0x002ull /* AMD64 APM vol. 2, 3.1.6 */
 #define RFLAGS_IF     0x200ull /* in a frame: events are not masked */
 #define PRIVILEGE_ANY 3u       /* of a trap_info: INT n may be used by everyone */
+#define MASK_EVENTS   4u       /* events are masked when the handler begins */
 
 /* trap_entry.S */
 extern const char trap_stubs[], guarded_out[], safe_load_missed[];
@@ -56,9 +57,19 @@ void trap_entry(struct pvg_trap *t)
     pvg_trap_handler *handler = g->handler[t->vector];
     if (handler && handler(g, t))
         return;
-    if (!guard_rsp || g->ends > 0)
+    /* An event that nobody takes is pending still, and would come again before the guard is left.
+     */
+    if (!guard_rsp || g->ends > 0 || t->vector == PVG_TRAP_EVENT)
         trap_fatal(g, t);
     leave_guarded(t);
+}
+
+/* The address of a page fault is lost with the next: none may come before it is asked for. */
+static uint8_t flags_of(unsigned vector)
+{
+    if (vector == TRAP_PF)
+        return MASK_EVENTS;
+    return vector == TRAP_BP || vector == TRAP_OF ? PRIVILEGE_ANY : 0;
 }
 
 /* Entries with address 0 end the table (<xen/arch-x86/xen.h>). */
@@ -68,7 +79,7 @@ static int set_table(struct pvguest *g)
     for (unsigned i = 0; i < EXCEPTIONS; i++)
         table[i] = (trap_info_t){
             .vector = (uint8_t)i,
-            .flags = i == TRAP_BP || i == TRAP_OF ? PRIVILEGE_ANY : 0,
+            .flags = flags_of(i),
             .cs = FLAT_KERNEL_CS,
             .address = pvg_trap_stub(i),
         };

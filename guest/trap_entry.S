@@ -92,6 +92,7 @@ guarded_call:
     pushq %r13
     pushq %r14
     pushq %r15
+    subq $8, %rsp /* a call with RSP at a multiple of 16 */
     movq %rsp, guard_rsp(%rip)
     movq %rdi, %rax
     movq %rsi, %rdi
@@ -102,6 +103,7 @@ guarded_call:
 guarded_out:
     xorl %eax, %eax
 1:  movq $0, guard_rsp(%rip)
+    addq $8, %rsp
     popq %r15
     popq %r14
     popq %r13

@@ -9,13 +9,14 @@ static bool in_range(struct pvg_range r, uint64_t page)
     return page >= r.from && page < r.to;
 }
 
-/* m2p alone proves nothing: a frame that was given away may still name one of our pages. */
+/* m2p alone proves nothing: a frame that was given away, or another's, may name one of our pages.
+ * An entry with a mark is of no frame of ours either. */
 pvg_pfn_t m2p(struct pvguest *g, pvg_mfn_t mfn)
 {
     if (mfn.n >= g->m2p_entries)
         return PVG_NO_PFN;
     pvg_pfn_t pfn = pvg_pfn(port_m2p(g->m2p_base, mfn.n));
-    return pvg_p2m_mfn(g, pfn).n == mfn.n ? pfn : PVG_NO_PFN;
+    return pvg_p2m_entry(g, pfn) == mfn.n ? pfn : PVG_NO_PFN;
 }
 
 uint64_t page_va(struct pvguest *g, pvg_pfn_t pfn)
@@ -29,9 +30,8 @@ uint64_t page_va(struct pvguest *g, pvg_pfn_t pfn)
 
 void *pvg_page(struct pvguest *g, pvg_pfn_t pfn)
 {
-    return pvg_regions_holds(&g->direct, pfn.n)
-               ? (void *)(PVG_DIRECT_BASE + pfn.n * PVG_PAGE_BYTES)
-               : NULL;
+    return pvg_regions_holds(&g->direct, pfn.n) ? (void *)(PVG_DIRECT_BASE + pfn.n * PVG_PAGE_BYTES)
+                                                : NULL;
 }
 
 pvg_pfn_t pvg_page_of(struct pvguest *g, const void *va)

@@ -64,6 +64,46 @@ static void comes_back(struct tap *t)
     CHECK_SAME(t, calls, 1);
 }
 
+static uint64_t frame_of_handler;
+
+/* System V: RSP is a multiple of 16 at every call, so that RBP, pushed behind the return address,
+ * is one, too. Code that was compiled with SSE relies on it. */
+static void do_align(void *arg)
+{
+    *(uint64_t *)arg = (uint64_t)__builtin_frame_address(0);
+}
+
+static bool align_it(struct pvguest *g, struct pvg_trap *p)
+{
+    (void)g, (void)p;
+    frame_of_handler = (uint64_t)__builtin_frame_address(0);
+    return true;
+}
+
+/* Wherever the stack was when the exception came. */
+static void trap_with_stack_at(unsigned below)
+{
+    __asm__ volatile("movq %%rsp, %%rbx; subq %0, %%rsp; int3; movq %%rbx, %%rsp"
+                     :
+                     : "r"((uint64_t)below)
+                     : "rbx", "memory", "cc");
+}
+
+static void stack_alignment(struct tap *t)
+{
+    struct pvg_trap met;
+    uint64_t frame = 1;
+    CHECK(t, pvg_guarded(t->g, do_align, &frame, &met));
+    CHECK_SAME(t, frame % 16, 0);
+    pvg_trap_set(t->g, VECTOR_BP, align_it);
+    for (unsigned below = 0; below < 16; below += 8) {
+        frame_of_handler = 1;
+        trap_with_stack_at(below);
+        CHECK_SAME(t, frame_of_handler % 16, 0);
+    }
+    pvg_trap_set(t->g, VECTOR_BP, NULL);
+}
+
 static void page_fault_read(struct tap *t)
 {
     struct pvg_trap met;
@@ -84,6 +124,49 @@ static void page_fault_write(struct tap *t)
     CHECK_SAME(t, met.vector, VECTOR_PF);
     CHECK_SAME(t, met.error & ERROR_W, ERROR_W);
     CHECK_SAME(t, pvg_fault_address(t->g), NOWHERE + 0x2468);
+}
+
+static uint8_t mask_in_handler;
+
+static uint8_t *upcall_mask(struct pvguest *g)
+{
+    return &pvg_shared_info(g)->vcpu_info[0].evtchn_upcall_mask;
+}
+
+static bool look_at_mask(struct pvguest *g, struct pvg_trap *p)
+{
+    (void)p;
+    mask_in_handler = *(volatile uint8_t *)upcall_mask(g);
+    return false;
+}
+
+static bool drop_event(struct pvguest *g, struct pvg_trap *p)
+{
+    struct vcpu_info *v = &pvg_shared_info(g)->vcpu_info[0];
+    (void)p;
+    __atomic_store_n(&v->evtchn_upcall_pending, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&v->evtchn_pending_sel, 0, __ATOMIC_SEQ_CST);
+    return true;
+}
+
+/* A fault in an event's handler would take the address of this one away, before it is asked for. */
+static void page_fault_masks(struct tap *t)
+{
+    struct pvg_trap met;
+    volatile uint8_t *mask = upcall_mask(t->g);
+    uint8_t before = *mask;
+    mask_in_handler = 2;
+    pvg_trap_set(t->g, VECTOR_PF, look_at_mask);
+    pvg_trap_handler *events = pvg_trap_set(t->g, PVG_TRAP_EVENT, drop_event);
+    *mask = 0;
+    bool came_back = pvg_guarded(t->g, do_read, (void *)NOWHERE, &met);
+    uint8_t after = *mask;
+    *mask = before;
+    pvg_trap_set(t->g, PVG_TRAP_EVENT, events);
+    pvg_trap_set(t->g, VECTOR_PF, NULL);
+    CHECK(t, !came_back);
+    CHECK_SAME(t, mask_in_handler, 1);
+    CHECK_SAME(t, after, 0);
 }
 
 static void general_protection(struct tap *t)
@@ -284,8 +367,10 @@ static void no_such_vector(struct tap *t)
 
 static const struct test tests[] = {
     {"comes_back", comes_back},
+    {"stack_alignment", stack_alignment},
     {"page_fault_read", page_fault_read},
     {"page_fault_write", page_fault_write},
+    {"page_fault_masks", page_fault_masks},
     {"general_protection", general_protection},
     {"not_canonical", not_canonical},
     {"invalid_opcode", invalid_opcode},

@@ -32,11 +32,12 @@ struct pvg_e820 {
 /*
  * Puts a map in order, in place: sorted by address, empty entries dropped, neighbours of one type
  * joined, and where entries overlap the higher type wins (what is anything but RAM stays so, even of
- * type 0, which ACPI does not know). An entry may end at 2^64.
+ * type 0, which ACPI does not know). An entry may end at 2^64. `room` is for the work, which is large
+ * for a stack: what is left in it means nothing.
  * 0; -XEN_EINVAL with *bad set when entry *bad wraps past 2^64; -XEN_ENOSPC when the ordered map
  * does not fit. On failure the map is as it was.
  */
-int pvg_e820_sanitise(struct pvg_e820 *map, unsigned *bad);
+int pvg_e820_sanitise(struct pvg_e820 *map, struct pvg_e820 *room, unsigned *bad);
 
 /*
  * The whole pages of RAM of an ordered map, below page `limit`: a page that is only partly RAM is

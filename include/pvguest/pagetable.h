@@ -99,9 +99,10 @@ int pvg_page_writable(struct pvguest *g, pvg_pfn_t pfn);
  * mapped there; -XEN_ENOMEM: no pages for tables; or what the hypervisor said. All or nothing.
  */
 int pvg_map(struct pvguest *g, uint64_t va, pvg_pfn_t first, uint64_t count, uint64_t flags);
-/* Clears the L1 entries of `count` pages from va on, mapped or not; tables stay. 0; -XEN_EINVAL: as
- * with pvg_map(), or an L1 table is missing, and nothing changed; or what the hypervisor said to
- * one of them: the others are cleared. */
+/* Clears the L1 entries of `count` pages from va on, mapped or not, at once; tables stay. 0;
+ * -XEN_EINVAL: as with pvg_map(), or an L1 table is missing, and nothing changed; or what the
+ * hypervisor said to an update that was queued before, and nothing changed; or to one of these: the
+ * others are cleared. */
 int pvg_unmap(struct pvguest *g, uint64_t va, uint64_t count);
 
 /* ---- pages of RAM, once the direct map is there */
@@ -111,7 +112,8 @@ int pvg_unmap(struct pvguest *g, uint64_t va, uint64_t count);
  * them writable. 0; -XEN_ENOMEM: none; -XEN_ENOSPC: the list of reservations is full. */
 int pvg_pages_take(struct pvguest *g, uint64_t count, uint64_t align, pvg_pfn_t *first);
 /* Gives pages back, all or a part of what was taken. They must be writable, and mapped nowhere but
- * in the direct map. 0; -XEN_EINVAL: not all of them are in use; -XEN_ENOSPC: the list is full. */
+ * in the direct map. 0; -XEN_EINVAL: not all of them are in use, or the kernel's image or a table
+ * of the library's is among them; -XEN_ENOSPC: the list is full. */
 int pvg_pages_give(struct pvguest *g, pvg_pfn_t first, uint64_t count);
 uint64_t pvg_pages_free(struct pvguest *g); /* how many are left */
 
@@ -137,8 +139,8 @@ int pvg_direct_map(struct pvguest *g, struct pvg_range range);
  * Maps machine memory [address, +bytes), which need not be the guest's RAM, read-only and
  * no-execute with `flags` added (PVG_PTE_RW, PWT, PCD). Returns where `address` itself is. NULL:
  * refused, see pvg_reason(): before pvg_boot(), a range beyond machine addresses or over more than
- * PVG_IOREMAP_PAGES_MAX pages, four mappings already, or the hypervisor (a domain without devices
- * may map its own frames only). All or nothing.
+ * PVG_IOREMAP_PAGES_MAX pages, flags that name a frame, four mappings already, or the hypervisor (a
+ * domain without devices may map its own frames only). All or nothing.
  */
 void *pvg_early_ioremap(struct pvguest *g, pvg_maddr_t address, uint64_t bytes, uint64_t flags);
 /* Clears it. 0; -XEN_EINVAL: not in a page that pvg_early_ioremap() returned; or what the

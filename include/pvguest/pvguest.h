@@ -72,10 +72,10 @@ struct pvguest *pvg_start(const start_info_t *si);
 
 /*
  * From start_info to a running memory system; see docs/libpvguest.md for the steps. Once:
- * -XEN_EBUSY: it was called before, and got as far as the fixmap. -XEN_EINVAL: an option, or a
- * start_info that contradicts itself; -XEN_ENOMEM, -XEN_ENOSPC: no room; or what the hypervisor
- * said. Each step undoes what it did when it fails; those before it stand, so that there is a
- * console to say so on, but nothing to go on with.
+ * -XEN_EBUSY: it was called before, and got as far as the fixmap, or lazy mode is on. -XEN_EINVAL:
+ * an option, or a start_info that contradicts itself; -XEN_ENOMEM, -XEN_ENOSPC: no room; or what
+ * the hypervisor said. Each step undoes what it did when it fails; those before it stand, so that
+ * there is a console to say so on, but nothing to go on with.
  */
 int pvg_boot(struct pvguest *g, const struct pvg_options *o);
 

@@ -241,6 +241,11 @@ uint64_t machine_m2p(struct machine *m, uint64_t n)
     return m->w->m2p[n];
 }
 
+void machine_set_m2p(struct machine *m, uint64_t mfn, uint64_t page)
+{
+    m->w->m2p[mfn] = page;
+}
+
 uint64_t *machine_frame(struct machine *m, uint64_t n)
 {
     return m->w->memory[n];

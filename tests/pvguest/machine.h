@@ -97,6 +97,8 @@ enum machine_owner machine_owner(struct machine *m, uint64_t mfn);
 unsigned machine_type(struct machine *m, uint64_t mfn); /* 0 when it is not in use as any */
 bool machine_pinned(struct machine *m, uint64_t mfn);
 uint64_t machine_m2p(struct machine *m, uint64_t mfn);
+/* As the hypervisor could. */
+void machine_set_m2p(struct machine *m, uint64_t mfn, uint64_t page);
 uint64_t *machine_frame(struct machine *m, uint64_t mfn);   /* its content: 512 words */
 uint64_t machine_owned(struct machine *m);                  /* frames of the guest */
 uint64_t machine_released(struct machine *m);               /* that it gave back, by hypercall */

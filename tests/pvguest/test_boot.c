@@ -256,6 +256,17 @@ static void test_mistakes_are_noticed(void **state)
 
 /* ---- failures: the state is that before a step or that after it, and there is a reason */
 
+/* A level that says its name twice: "p2m: p2m: ...". */
+static bool stutters(const char *reason)
+{
+    for (const char *next; (next = strstr(reason, ": ")); reason = next + 2) {
+        size_t n = (size_t)(next + 2 - reason);
+        if (strncmp(reason, next + 2, n) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void check_failed(const struct boot *b, const struct kind *k, uint64_t n)
 {
     const char *wrong = b->rc ? guest_check(b->m, b->g) : guest_check_booted(b->m, b->g);
@@ -264,6 +275,8 @@ static void check_failed(const struct boot *b, const struct kind *k, uint64_t n)
                  machine_failed_at(b->m), wrong, pvg_reason(b->g));
     if (b->rc && !pvg_reason(b->g)[0])
         fail_msg("%s: after failure %" PRIu64 " there is no reason", k->name, n);
+    if (stutters(pvg_reason(b->g)))
+        fail_msg("%s: after failure %" PRIu64 ": %s", k->name, n, pvg_reason(b->g));
 }
 
 /* true: the boot was over before anything failed. */

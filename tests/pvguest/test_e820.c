@@ -14,7 +14,7 @@
 #define UNITS    512u
 #define LINES(x) (sizeof(x) / sizeof((x)[0]))
 
-static struct pvg_e820 map;
+static struct pvg_e820 map, room;
 static struct pvg_regions ram;
 static unsigned bad;
 static uint64_t seed;
@@ -47,7 +47,7 @@ static void expect(const struct pvg_e820_entry *e, unsigned count)
 #define EXPECT(...)                                                                                \
     do {                                                                                           \
         const struct pvg_e820_entry e_[] = {__VA_ARGS__};                                          \
-        assert_int_equal(pvg_e820_sanitise(&map, &bad), 0);                                        \
+        assert_int_equal(pvg_e820_sanitise(&map, &room, &bad), 0);                                 \
         expect(e_, LINES(e_));                                                                     \
     } while (0)
 
@@ -59,10 +59,10 @@ static void test_order(void **state)
     SET({0x2000, 0x1000, 1}, {0x3000, 1, 1}, {0x3001, 0xfff, 2}, {0, 0x2000, 1});
     EXPECT({0, 0x3001, 1}, {0x3001, 0xfff, 2});
     set(NULL, 0);
-    assert_int_equal(pvg_e820_sanitise(&map, &bad), 0);
+    assert_int_equal(pvg_e820_sanitise(&map, &room, &bad), 0);
     assert_int_equal(map.count, 0);
     SET({0x5000, 0, 2}, {~0ull, 0, 1});
-    assert_int_equal(pvg_e820_sanitise(&map, &bad), 0);
+    assert_int_equal(pvg_e820_sanitise(&map, &room, &bad), 0);
     assert_int_equal(map.count, 0);
 }
 
@@ -122,7 +122,7 @@ static void refused(int rc, unsigned which)
     static struct pvg_e820 before;
     before = map;
     bad = 4242;
-    assert_int_equal(pvg_e820_sanitise(&map, &bad), rc);
+    assert_int_equal(pvg_e820_sanitise(&map, &room, &bad), rc);
     assert_int_equal(bad, which);
     assert_memory_equal(&map, &before, sizeof(map));
 }
@@ -151,7 +151,7 @@ static void test_many(void **state)
     map.count = PVG_E820_MAX;
     for (unsigned i = 0; i < PVG_E820_MAX; i++)
         single(i, (PVG_E820_MAX - 1 - i) * 0x2000ull, 0x1000, 1);
-    assert_int_equal(pvg_e820_sanitise(&map, &bad), 0);
+    assert_int_equal(pvg_e820_sanitise(&map, &room, &bad), 0);
     assert_int_equal(map.count, PVG_E820_MAX);
     for (unsigned i = 0; i < PVG_E820_MAX; i++)
         assert_true(map.at[i].address == i * 0x2000ull && map.at[i].bytes == 0x1000);
@@ -178,7 +178,7 @@ static void test_too_many(void **state)
     refused(-XEN_ENOSPC, 4242);
     /* one less before it: 1024 */
     map.at[0].bytes = 0;
-    assert_int_equal(pvg_e820_sanitise(&map, &bad), 0);
+    assert_int_equal(pvg_e820_sanitise(&map, &room, &bad), 0);
     assert_int_equal(map.count, PVG_E820_MAX);
 }
 
@@ -198,7 +198,7 @@ static void test_ram(void **state)
     SET({0, 0x9fc00, 1}, {0x9fc00, 0x400, 2}, {0xf0000, 0x10000, 2}, {0x100000, 0x7fe0000, 1},
         {0x80e0000, 0x20000, 3}, {0x8200800, 0x900, 1}, {0x8300800, 0x1000, 1},
         {0x8400800, 0x2000, 1});
-    assert_int_equal(pvg_e820_sanitise(&map, &bad), 0);
+    assert_int_equal(pvg_e820_sanitise(&map, &room, &bad), 0);
     const struct pvg_range all[] = {{0, 0x9f}, {0x100, 0x80e0}, {0x8401, 0x8402}};
     expect_ram(~0ull, all, 3);
     expect_ram(0x8402, all, 3);
@@ -264,11 +264,11 @@ static void test_random(void **state)
             single(i, first * UNIT, units * UNIT, random_below(3) ? 1 : random_below(7));
             model_add(model, &map.at[i]);
         }
-        assert_int_equal(pvg_e820_sanitise(&map, &bad), 0);
+        assert_int_equal(pvg_e820_sanitise(&map, &room, &bad), 0);
         check_map(model);
         check_ram(model, random_below(UNITS / 4 + 10));
         struct pvg_e820 once = map;
-        assert_int_equal(pvg_e820_sanitise(&map, &bad), 0);
+        assert_int_equal(pvg_e820_sanitise(&map, &room, &bad), 0);
         expect(once.at, once.count);
     }
 }

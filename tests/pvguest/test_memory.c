@@ -600,7 +600,7 @@ static void random_machine(uint64_t own_seed)
     unsigned bad;
     for (fake.g->map.count = 0; fake.map[fake.g->map.count].bytes; fake.g->map.count++)
         fake.g->map.at[fake.g->map.count] = fake.map[fake.g->map.count];
-    assert_int_equal(pvg_e820_sanitise(&fake.g->map, &bad), 0);
+    assert_int_equal(pvg_e820_sanitise(&fake.g->map, &fake.g->map_room, &bad), 0);
     fake.g->info.nr_pages = fake.si.nr_pages;
     if (random_below(3) == 0)
         fake.g->options.memory_limit = 150 + random_below(300);

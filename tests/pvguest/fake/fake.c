@@ -76,7 +76,8 @@ int fail(struct pvguest *g, int code, const char *format, ...)
 {
     va_list list;
     va_start(list, format);
-    say(g, code, "", format, list);
+    if (!g->undoing)
+        say(g, code, "", format, list);
     va_end(list);
     return code;
 }
@@ -85,7 +86,7 @@ int fail_in(struct pvguest *g, int code, const char *format, ...)
 {
     va_list list;
     va_start(list, format);
-    if (code)
+    if (code && !g->undoing)
         say(g, code, g->reason, format, list);
     va_end(list);
     return code;

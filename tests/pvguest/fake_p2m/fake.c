@@ -377,6 +377,13 @@ int pvg_regions_remove(struct pvg_regions *r, uint64_t from, uint64_t to)
     return 0;
 }
 
+int pvg_regions_add(struct pvg_regions *r, uint64_t from, uint64_t to)
+{
+    assert_int_equal(r->count, 0);
+    r->at[r->count++] = (struct pvg_range){from, to};
+    return 0;
+}
+
 /* ---- the rest of the library */
 
 const start_info_t *pvg_start_info(struct pvguest *guest)
