@@ -86,7 +86,7 @@ size_t pvg_read(struct pvguest *g, char *to, size_t room)
 static int find_ring(struct pvguest *g, uint64_t *va)
 {
     const start_info_t *si = pvg_start_info(g);
-    pvg_pfn_t pfn = m2p(g, pvg_mfn(si->console.domU.mfn));
+    pvg_pfn_t pfn = pvg_m2p(g, pvg_mfn(si->console.domU.mfn));
     if (same_pfn(pfn, PVG_NO_PFN))
         return fail(g, -XEN_EINVAL, "the console's ring, machine frame %lx, is no page of ours",
                     si->console.domU.mfn);

@@ -173,8 +173,6 @@ int flush_before(struct pvguest *g);
 
 /* ---- walk.c */
 
-/* m2p[mfn], checked both ways: PVG_NO_PFN when it is not a frame of ours. */
-pvg_pfn_t m2p(struct pvguest *g, pvg_mfn_t mfn);
 /* Where a page of the guest's memory can be reached: direct map, or boot region. 0: nowhere. */
 uint64_t page_va(struct pvguest *g, pvg_pfn_t pfn);
 /* Reads an entry of the table `mfn`. false: the table cannot be reached. */

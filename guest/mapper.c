@@ -203,7 +203,7 @@ int mapper_build(struct mapper *m)
 
 static bool ours(const struct mapper *m, uint64_t e)
 {
-    pvg_pfn_t pfn = m2p(m->g, pte_mfn(e));
+    pvg_pfn_t pfn = pvg_m2p(m->g, pte_mfn(e));
     return pfn.n >= m->buf.start && pfn.n < m->buf.end;
 }
 

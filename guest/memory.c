@@ -138,7 +138,7 @@ static struct pvg_range module_pages(struct pvguest *g)
 
 static struct pvg_range ring_page(struct pvguest *g, uint64_t mfn)
 {
-    pvg_pfn_t pfn = mfn ? m2p(g, pvg_mfn(mfn)) : PVG_NO_PFN;
+    pvg_pfn_t pfn = mfn ? pvg_m2p(g, pvg_mfn(mfn)) : PVG_NO_PFN;
     return same_pfn(pfn, PVG_NO_PFN) ? (struct pvg_range){0, 0}
                                      : (struct pvg_range){pfn.n, pfn.n + 1};
 }
@@ -211,7 +211,7 @@ static bool mapped_linearly(struct pvguest *g, pvg_mfn_t root, uint64_t page)
 {
     struct pvg_walk w;
     pvg_walk_from(g, root, PVG_VIRT_BASE + page * PVG_PAGE_BYTES, &w);
-    return w.mapped && m2p(g, pte_mfn(w.at[1].entry)).n == page;
+    return w.mapped && pvg_m2p(g, pte_mfn(w.at[1].entry)).n == page;
 }
 
 /* How far the builder's mapping reaches is said nowhere: only that the tables are in it, so that
@@ -551,7 +551,7 @@ static void unmove(struct pvguest *g, struct plan *p)
         if (!p->announced)
             continue;
         int rc = set_m2p(g, mfn, page);
-        if (rc && m2p(g, mfn).n != page)
+        if (rc && pvg_m2p(g, mfn).n != page)
             p->lost++;
     }
 }

@@ -50,7 +50,7 @@ static uint64_t top_va(struct pvguest *g, uint64_t pfn)
 
 static pvg_pfn_t mid_of(struct pvguest *g, uint64_t pfn)
 {
-    return m2p(g, pvg_mfn(load(g, top_va(g, pfn))));
+    return pvg_m2p(g, pvg_mfn(load(g, top_va(g, pfn))));
 }
 
 static void set_mid(struct pvguest *g, pvg_pfn_t mid, uint64_t pfn, uint64_t mfn)

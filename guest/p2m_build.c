@@ -37,8 +37,7 @@ static int find_list(struct pvguest *g, const start_info_t *si)
 int p2m_init(struct pvguest *g)
 {
     const start_info_t *si = pvg_start_info(g);
-    g->p2m = (struct p2m){
-        .layout = PVG_P2M_INITIAL, .top = PVG_NO_PFN, .spare.first = PVG_NO_PFN};
+    g->p2m = (struct p2m){.layout = PVG_P2M_INITIAL, .top = PVG_NO_PFN, .spare.first = PVG_NO_PFN};
     if (si->nr_pages == 0 || si->nr_pages > PVG_P2M_PFNS)
         return fail(g, -XEN_EINVAL, "start_info: %lu pages", si->nr_pages);
     if (si->mfn_list % PVG_PAGE_BYTES)
@@ -201,7 +200,7 @@ static int find_list_l3(struct pvguest *g, pvg_pfn_t *l3)
         return 0;
     pvg_walk(g, g->p2m.initial_va, &w);
     if (w.level > 0 && w.at[4].entry & PVG_PTE_PRESENT)
-        *l3 = m2p(g, pte_mfn(w.at[4].entry));
+        *l3 = pvg_m2p(g, pte_mfn(w.at[4].entry));
     return same_pfn(*l3, PVG_NO_PFN) ? fail(g, -XEN_EFAULT, "its tables are not there") : 0;
 }
 

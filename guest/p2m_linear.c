@@ -15,7 +15,7 @@ static uint64_t linear_word(struct pvguest *g, unsigned level, pvg_pfn_t child)
 
 static pvg_pfn_t linear_child(struct pvguest *g, uint64_t word)
 {
-    return m2p(g, pte_mfn(word));
+    return pvg_m2p(g, pte_mfn(word));
 }
 
 static uint64_t linear_va(uint64_t pfn)

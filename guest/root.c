@@ -58,7 +58,7 @@ static void drop_image(struct pvguest *g)
         if (!(e & PVG_PTE_PRESENT))
             continue;
         store(g, at, 0);
-        table_give(g, m2p(g, pte_mfn(e)));
+        table_give(g, pvg_m2p(g, pte_mfn(e)));
     }
 }
 
@@ -166,7 +166,7 @@ static int keep(struct pvguest *g, uint64_t from, uint64_t to)
 
 static int keep_frame(struct pvguest *g, uint64_t mfn)
 {
-    pvg_pfn_t pfn = m2p(g, pvg_mfn(mfn));
+    pvg_pfn_t pfn = pvg_m2p(g, pvg_mfn(mfn));
     return same_pfn(pfn, PVG_NO_PFN) ? 0 : keep(g, pfn.n, pfn.n + 1);
 }
 

@@ -11,7 +11,7 @@ static bool in_range(struct pvg_range r, uint64_t page)
 
 /* m2p alone proves nothing: a frame that was given away, or another's, may name one of our pages.
  * An entry with a mark is of no frame of ours either. */
-pvg_pfn_t m2p(struct pvguest *g, pvg_mfn_t mfn)
+pvg_pfn_t pvg_m2p(struct pvguest *g, pvg_mfn_t mfn)
 {
     if (mfn.n >= g->m2p_entries)
         return PVG_NO_PFN;
@@ -53,7 +53,7 @@ pvg_mfn_t pvg_root(struct pvguest *g)
 
 bool read_entry(struct pvguest *g, pvg_mfn_t table, unsigned slot, uint64_t *entry)
 {
-    pvg_pfn_t pfn = m2p(g, table);
+    pvg_pfn_t pfn = pvg_m2p(g, table);
     uint64_t va = same_pfn(pfn, PVG_NO_PFN) ? 0 : page_va(g, pfn);
     if (!va)
         return false;
@@ -97,7 +97,7 @@ void pvg_walk(struct pvguest *g, uint64_t va, struct pvg_walk *w)
 
 static void print_frame(struct pvguest *g, pvg_mfn_t mfn)
 {
-    pvg_pfn_t pfn = m2p(g, mfn);
+    pvg_pfn_t pfn = pvg_m2p(g, mfn);
     if (same_pfn(pfn, PVG_NO_PFN))
         pvg_print(g, "mfn %lx, not one of ours", mfn.n);
     else

@@ -41,6 +41,10 @@ static inline pvg_mfn_t pvg_p2m_mfn(struct pvguest *g, pvg_pfn_t pfn)
     return e == PVG_P2M_MISSING ? PVG_NO_MFN : pvg_mfn(e & ~PVG_P2M_MARKS);
 }
 
+/* The other way: the page that the frame is, by the hypervisor's m2p and checked against the p2m, as
+ * m2p alone proves nothing (R7). PVG_NO_PFN: no frame of our own, or no frame at all. */
+pvg_pfn_t pvg_m2p(struct pvguest *g, pvg_mfn_t mfn);
+
 /* What the linear look-up falls back to when a word says "missing". */
 uint64_t pvg_p2m_entry_slow(struct pvguest *g, pvg_pfn_t pfn);
 

@@ -164,13 +164,13 @@ static void test_m2p_knows_foreign_frames(void **state)
     pvg_pfn_t pfn = pvg_pfn(NR_PAGES + 700);
     machine_set_m2p(m, other.n, pfn.n);
     assert_int_equal(pvg_p2m_set(g, pfn, other.n | PVG_P2M_FOREIGN), 0);
-    assert_int_equal(m2p(g, other).n, PVG_NO_PFN.n);
+    assert_int_equal(pvg_m2p(g, other).n, PVG_NO_PFN.n);
     assert_int_equal(pvg_p2m_set(g, pfn, PVG_P2M_MISSING), 0);
     pvg_pfn_t same = pvg_pfn(other.n);
     machine_set_m2p(m, other.n, same.n);
     if (pvg_p2m_entry(g, same) == PVG_P2M_MISSING) {
         assert_int_equal(pvg_p2m_set(g, same, same.n | PVG_P2M_IDENTITY), 0);
-        assert_int_equal(m2p(g, other).n, PVG_NO_PFN.n);
+        assert_int_equal(pvg_m2p(g, other).n, PVG_NO_PFN.n);
         assert_int_equal(pvg_p2m_set(g, same, PVG_P2M_MISSING), 0);
     }
 }

@@ -131,7 +131,7 @@ void pvg_walk_from(struct pvguest *g, pvg_mfn_t root, uint64_t va, struct pvg_wa
 
 /* ---- p2m and m2p */
 
-pvg_pfn_t m2p(struct pvguest *g, pvg_mfn_t mfn)
+pvg_pfn_t pvg_m2p(struct pvguest *g, pvg_mfn_t mfn)
 {
     if (mfn.n >= FAKE_FRAMES || !fake.owned[mfn.n])
         return PVG_NO_PFN;

@@ -40,7 +40,7 @@ void batch_init(struct pvguest *g)
     (void)g;
 }
 
-pvg_pfn_t m2p(struct pvguest *g, pvg_mfn_t mfn)
+pvg_pfn_t pvg_m2p(struct pvguest *g, pvg_mfn_t mfn)
 {
     (void)g;
     return mfn.n == fake_ring_mfn ? pvg_pfn(7) : PVG_NO_PFN;

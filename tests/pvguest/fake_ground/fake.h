@@ -19,7 +19,7 @@
 typedef int64_t hypercall_fake(unsigned number, uint64_t a, uint64_t b, uint64_t c);
 extern hypercall_fake *fake_answers;
 
-extern uint64_t fake_ring_mfn; /* the only frame that m2p() knows, as page 7 */
+extern uint64_t fake_ring_mfn; /* the only frame that pvg_m2p() knows, as page 7 */
 extern uint64_t fake_ring_va;  /* where page_va() has it */
 extern unsigned fake_traps;    /* calls of traps_init() */
 extern int fake_traps_rc;

@@ -283,7 +283,7 @@ uint64_t page_va(struct pvguest *guest, pvg_pfn_t pfn)
     return pfn.n < f->is.ram ? PVG_DIRECT_BASE + pfn.n * PVG_PAGE_BYTES : 0;
 }
 
-pvg_pfn_t m2p(struct pvguest *guest, pvg_mfn_t mfn)
+pvg_pfn_t pvg_m2p(struct pvguest *guest, pvg_mfn_t mfn)
 {
     uint64_t pfn = fake_pfn(mfn.n);
     if (pfn == PVG_NONE || pvg_p2m_mfn(guest, pvg_pfn(pfn)).n != mfn.n)
