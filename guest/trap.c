@@ -72,18 +72,19 @@ static uint8_t flags_of(unsigned vector)
     return vector == TRAP_BP || vector == TRAP_OF ? PRIVILEGE_ANY : 0;
 }
 
-/* Entries with address 0 end the table (<xen/arch-x86/xen.h>). */
+/* An entry with address 0 ends it (<xen/arch-x86/xen.h>). */
+static trap_info_t trap_table[EXCEPTIONS + 1];
+
 static int set_table(struct pvguest *g)
 {
-    static trap_info_t table[EXCEPTIONS + 1];
     for (unsigned i = 0; i < EXCEPTIONS; i++)
-        table[i] = (trap_info_t){
+        trap_table[i] = (trap_info_t){
             .vector = (uint8_t)i,
             .flags = flags_of(i),
             .cs = FLAT_KERNEL_CS,
             .address = pvg_trap_stub(i),
         };
-    int64_t rc = pvg_hypercall(g, __HYPERVISOR_set_trap_table, (uintptr_t)table, 0, 0, 0, 0);
+    int64_t rc = pvg_hypercall(g, __HYPERVISOR_set_trap_table, (uintptr_t)trap_table, 0, 0, 0, 0);
     return rc ? fail(g, (int)rc, "set_trap_table: %s", error_name((int)rc)) : 0;
 }
 

@@ -7,7 +7,7 @@ nm "$1" | awk '
     $2 ~ /^[bBdDcC]$/ { seen[$3] = 1 }
     END {
         n = split("the_guest pvg_fix_l1 pvg_fix_l2 pvg_own_l2 pvg_own_l3 pvg_own_l4 stack stack_top " \
-                  "guard_rsp guard_trap trapped table.0 set_table.table", wanted, " ")
+                  "guard_rsp guard_trap trapped trap_table", wanted, " ")
         for (i = 1; i <= n; i++) {
             if (!(wanted[i] in seen) && wanted[i] == "the_guest") {
                 print "no " wanted[i] ": this is not the library"
