@@ -57,9 +57,9 @@ void trap_entry(struct pvg_trap *t)
     pvg_trap_handler *handler = g->handler[t->vector];
     if (handler && handler(g, t))
         return;
-    /* An event that nobody takes is pending still, and would come again before the guard is left.
-     */
-    if (!guard_rsp || g->ends > 0 || t->vector == PVG_TRAP_EVENT)
+    /* An event that nobody takes is pending still, and comes again where it is not masked. */
+    bool again = t->vector == PVG_TRAP_EVENT && (t->rflags & RFLAGS_IF);
+    if (!guard_rsp || g->ends > 0 || again)
         trap_fatal(g, t);
     leave_guarded(t);
 }

@@ -49,7 +49,9 @@ uint64_t pvg_fault_address(struct pvguest *g);
 
 /*
  * Calls f(arg). An exception in it that no handler takes comes back here: *t is what was met, and
- * the result false; otherwise true, and *t is as it was. Not nested: that is fatal.
+ * the result false; otherwise true, and *t is as it was. Not nested: that is fatal. So is an event
+ * that no handler takes, as it would come again at once, unless a handler has masked events for the
+ * way back (IF of t->rflags).
  */
 bool pvg_guarded(struct pvguest *g, void (*f)(void *), void *arg, struct pvg_trap *t);
 

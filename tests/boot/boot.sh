@@ -34,15 +34,6 @@ out=$dir/out err=$dir/err json=$dir/json
 # shellcheck source=tests/boot/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-# field NAME: a value of the JSON verdict, as Python prints it; a dotted name goes down.
-field() {
-    python3 -c '
-import functools, json, sys
-verdict = json.load(open(sys.argv[1]))
-print(functools.reduce(lambda o, k: o.get(k) if o else None, sys.argv[2].split("."), verdict))
-' "$json" "$1"
-}
-
 # boot CODE OUTCOME OPTION...: run, and compare how it ended.
 boot() {
     code=$1 outcome=$2

@@ -13,26 +13,10 @@ here=$(dirname "$0")
 
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-
-flunk() {
-    echo "FAILED: $*"
-    echo "--- the guest's last words"
-    tail -n 5 "$dir/out"
-    echo "--- verdict"
-    cat "$dir/err"
-    echo "--- log of the hypervisor"
-    tail -n 30 "$dir/log"
-    exit 1
-}
-
-# field NAME: a value of the JSON verdict, as Python prints it; a dotted name goes down.
-field() {
-    python3 -c '
-import functools, json, sys
-verdict = json.load(open(sys.argv[1]))
-print(functools.reduce(lambda o, k: o.get(k) if o else None, sys.argv[2].split("."), verdict))
-' "$dir/json" "$1"
-}
+# shellcheck disable=SC2034 # for what is sourced
+out=$dir/out err=$dir/err json=$dir/json
+# shellcheck source=tests/boot/lib.sh
+. "$here/../boot/lib.sh"
 
 audited() {
     [ "$(field audit.taken)" = True ] || flunk "no audit was taken"

@@ -10,26 +10,10 @@ here=$(dirname "$0")
 
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-
-flunk() {
-    echo "FAILED: $*"
-    echo "--- the kernel's last words"
-    tail -n 40 "$dir/out"
-    echo "--- verdict"
-    cat "$dir/err"
-    echo "--- log of the hypervisor"
-    tail -n 20 "$dir/log" 2>/dev/null
-    exit 1
-}
-
-# field NAME: a value of the JSON verdict, as Python prints it; a dotted name goes down.
-field() {
-    python3 -c '
-import functools, json, sys
-verdict = json.load(open(sys.argv[1]))
-print(functools.reduce(lambda o, k: o.get(k) if o else None, sys.argv[2].split("."), verdict))
-' "$dir/json" "$1"
-}
+# shellcheck disable=SC2034 # for what is sourced
+out=$dir/out err=$dir/err json=$dir/json
+# shellcheck source=tests/boot/lib.sh
+. "$here/../boot/lib.sh"
 
 # run WORDS OPTION...: DIR/out is what the kernel said, without the hypervisor's own lines.
 run() {
