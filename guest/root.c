@@ -31,8 +31,8 @@ static int fill_image_table(struct pvguest *g, uint64_t first)
     if (rc)
         return rc;
     for (uint64_t p = first; p < first + ENTRIES && p < g->image.to; p++) {
-        uint64_t flags = pvg_regions_holds(&g->tables, p) ? PVG_PTE_IMAGE & ~PVG_PTE_RW
-                                                          : PVG_PTE_IMAGE;
+        uint64_t flags =
+            pvg_regions_holds(&g->tables, p) ? PVG_PTE_IMAGE & ~PVG_PTE_RW : PVG_PTE_IMAGE;
         if (p >= g->image.from)
             store(g, va + p % ENTRIES * sizeof(uint64_t),
                   pvg_pte(pvg_p2m_mfn(g, pvg_pfn(p)), flags));

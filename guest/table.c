@@ -29,8 +29,7 @@ int table_hook(struct pvguest *g, uint64_t va, unsigned level, pvg_pfn_t table)
     pvg_walk(g, va, &w);
     if (level < 2 || level > 4 || w.level == 0 || w.level > level)
         return fail(g, -XEN_EINVAL, "no L%u table is there for %lx", level, va);
-    uint64_t entry = same_pfn(table, PVG_NO_PFN)
-                         ? 0
-                         : pvg_pte(pvg_p2m_mfn(g, table), PVG_PTE_TABLE);
+    uint64_t entry =
+        same_pfn(table, PVG_NO_PFN) ? 0 : pvg_pte(pvg_p2m_mfn(g, table), PVG_PTE_TABLE);
     return batch_update(g, w.at[level].at.a, entry);
 }

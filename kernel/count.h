@@ -4,7 +4,8 @@
 
 #include <stdint.h>
 
-/* How often the console was told of trouble. Defined in count.c, or, badly, in count_misaligned.c. */
+/* How often the console was told of trouble. Defined in count.c, or, badly, in count_misaligned.c.
+ */
 extern uint64_t troubles_told;
 
 #endif

@@ -37,8 +37,8 @@ static inline uint64_t port_image_end(void)
 /* trap_entry.S: the word at va, or `otherwise` when nothing is mapped there. */
 uint64_t pvg_safe_load(uint64_t va, uint64_t otherwise);
 
-/* A word of the machine-to-physical table at `base`. Where the machine has a hole, the table has one,
- * too: no frame of ours, ~0. */
+/* A word of the machine-to-physical table at `base`. Where the machine has a hole, the table has
+ * one, too: no frame of ours, ~0. */
 static inline uint64_t port_m2p(uint64_t base, uint64_t mfn)
 {
     return pvg_safe_load(base + mfn * sizeof(uint64_t), ~0ull);
