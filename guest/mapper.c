@@ -122,29 +122,34 @@ static int fill_entries(struct mapper *m, unsigned level, uint64_t window, uint6
     return 0;
 }
 
-/* The window is closed before anyone may hook the table: it is a writable mapping. */
 static int fill_new(struct mapper *m, unsigned level, uint64_t from, uint64_t last,
                     pvg_pfn_t *table)
 {
     uint64_t window;
-    int rc = take(m, table), closed;
+    int rc = take(m, table);
     if (rc == 0)
         rc = window_open(m->g, level, *table, &window);
-    if (rc)
-        return rc;
-    rc = fill_entries(m, level, window, from, last);
-    if (rc)
-        undo_begin(m->g);
-    closed = window_close(m->g, level);
-    if (rc)
-        undo_end(m->g);
-    return rc ? rc : closed;
+    return rc ? rc : fill_entries(m, level, window, from, last);
+}
+
+/* A window is a writable mapping, so none may be open when a table is hooked (R2). The next table
+ * of a level takes the window over from the one before: here alone they are closed. */
+static int close_windows(struct pvguest *g)
+{
+    int rc = 0;
+    for (unsigned level = 1; level <= 4; level++) {
+        int closed = fixmap_entry(g, FIX_WINDOW + level) ? window_close(g, level) : 0;
+        rc = rc ? rc : closed;
+    }
+    return rc;
 }
 
 static int hook_new(struct mapper *m, unsigned level, pvg_maddr_t at, const struct step *s)
 {
     pvg_pfn_t table;
     int rc = fill_new(m, level - 1, s->from, s->last, &table);
+    if (rc == 0)
+        rc = close_windows(m->g);
     if (rc)
         return rc;
     rc = batch_update(m->g, at.a, pvg_pte(pvg_p2m_mfn(m->g, table), PVG_PTE_TABLE));
@@ -229,14 +234,6 @@ static void undo_live(struct mapper *m, unsigned level, pvg_mfn_t table, uint64_
         else
             undo_live(m, level - 1, pte_mfn(e), s.from, s.last);
     }
-}
-
-/* One that was refused to be closed still holds its page. */
-static void close_windows(struct pvguest *g)
-{
-    for (unsigned level = 1; level <= 4; level++)
-        if (fixmap_entry(g, FIX_WINDOW + level))
-            window_close(g, level);
 }
 
 void mapper_undo(struct mapper *m)

@@ -74,6 +74,8 @@ int pvg_page_writable(struct pvguest *g, pvg_pfn_t pfn)
 int pvg_pages_take(struct pvguest *g, uint64_t count, uint64_t align, pvg_pfn_t *first)
 {
     uint64_t found = PVG_NONE;
+    if (count == 0 || (align & (align - 1)))
+        return fail(g, -XEN_EINVAL, "%lu pages, aligned to %lu: no such run", count, align);
     for (unsigned i = g->direct.count; i-- > 0 && found == PVG_NONE;)
         found = pvg_memblock_find(&g->memblock, count, align, g->direct.at[i], PVG_TOP_DOWN);
     if (found == PVG_NONE)

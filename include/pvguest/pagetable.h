@@ -109,7 +109,8 @@ int pvg_unmap(struct pvguest *g, uint64_t va, uint64_t count);
 
 /* Takes `count` contiguous pages, the highest there are; the number of the first is a multiple of
  * `align` (a power of two, in pages; 0 counts as 1). Their content is undefined, the direct map has
- * them writable. 0; -XEN_ENOMEM: none; -XEN_ENOSPC: the list of reservations is full. */
+ * them writable. 0; -XEN_EINVAL: no pages, or no such alignment; -XEN_ENOMEM: none; -XEN_ENOSPC: the
+ * list of reservations is full. */
 int pvg_pages_take(struct pvguest *g, uint64_t count, uint64_t align, pvg_pfn_t *first);
 /* Gives pages back, all or a part of what was taken. They must be writable, and mapped nowhere but
  * in the direct map. 0; -XEN_EINVAL: not all of them are in use, or the kernel's image or a table
