@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # The test guest under pvmm, against what real Xen said: conform.sh PVMM BUILD GUEST CASE.
 #
-# Cases: conform; chaos SEED; attack; attack-store; fatal FROM TO; map; map-bad. With xen- before it, conform and chaos run
-# under the real Xen out of BUILD/xen instead, which must say what is recorded.
+# Cases: conform; chaos SEED; attack; attack-store; fatal FROM TO; map; map-bad. With xen- before it, conform
+# and chaos run under the real Xen out of BUILD/xen instead, which must say what is recorded.
 set -u
 PVMM=$1 BUILD=$2 GUEST=$3 CASE=$4
 shift 4
