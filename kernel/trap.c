@@ -169,35 +169,33 @@ static void page_fault_masks(struct tap *t)
     CHECK_SAME(t, after, 0);
 }
 
-static void general_protection(struct tap *t)
+/* f(arg) meets this exception. */
+static void meets(struct tap *t, void (*f)(void *), void *arg, unsigned vector, uint64_t error)
 {
     struct pvg_trap met;
-    CHECK(t, !pvg_guarded(t->g, do_gp, NULL, &met));
-    CHECK_SAME(t, met.vector, VECTOR_GP);
-    CHECK_SAME(t, met.error, 0xfff8);
+    CHECK(t, !pvg_guarded(t->g, f, arg, &met));
+    CHECK_SAME(t, met.vector, vector);
+    CHECK_SAME(t, met.error, error);
+}
+
+static void general_protection(struct tap *t)
+{
+    meets(t, do_gp, NULL, VECTOR_GP, 0xfff8);
 }
 
 static void not_canonical(struct tap *t)
 {
-    struct pvg_trap met;
-    CHECK(t, !pvg_guarded(t->g, do_read, (void *)0x8000000000000000ull, &met));
-    CHECK_SAME(t, met.vector, VECTOR_GP);
-    CHECK_SAME(t, met.error, 0);
+    meets(t, do_read, (void *)0x8000000000000000ull, VECTOR_GP, 0);
 }
 
 static void invalid_opcode(struct tap *t)
 {
-    struct pvg_trap met;
-    CHECK(t, !pvg_guarded(t->g, do_ud, NULL, &met));
-    CHECK_SAME(t, met.vector, VECTOR_UD);
-    CHECK_SAME(t, met.error, 0);
+    meets(t, do_ud, NULL, VECTOR_UD, 0);
 }
 
 static void divide(struct tap *t)
 {
-    struct pvg_trap met;
-    CHECK(t, !pvg_guarded(t->g, do_de, NULL, &met));
-    CHECK_SAME(t, met.vector, VECTOR_DE);
+    meets(t, do_de, NULL, VECTOR_DE, 0);
 }
 
 static void breakpoint(struct tap *t)

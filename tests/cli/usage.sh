@@ -99,14 +99,19 @@ qemu "that fails" 'echo "cannot set up guest memory" >&2; exit 1' 128 \
 qemu "that is killed" 'kill -9 $$' 128 "QEMU was killed by signal 9"
 qemu "that ends at once" 'exit 0' 131 "without a verdict or a hello"
 
-# Which module the hypervisor is told to take for the map: the last.
-module() { # NUMBER OPTION...
-    wanted=$1
-    shift
+# machine_words OPTION...: the words that QEMU is started with, in $dir/words.
+machine_words() {
     printf '#!/bin/sh\necho "$*" > "%s"\nexit 1\n' "$dir/words" > "$dir/qemu"
     chmod +x "$dir/qemu"
     rm -f "$dir/words"
     timeout 60 "$PVMM" run --qemu "$dir/qemu" --accel tcg "$@" "$k" </dev/null >"$dir/out" 2>"$dir/err"
+}
+
+# Which module the hypervisor is told to take for the map: the last.
+module() { # NUMBER OPTION...
+    wanted=$1
+    shift
+    machine_words "$@"
     echo "map with '$*': $(grep -o 'e820=[^ ]*' "$dir/words")"
     [ "$(grep -o 'e820=[^ ]*' "$dir/words")" = "$wanted" ] || flunk "map with '$*': not $wanted"
 }
@@ -119,10 +124,7 @@ module e820=2 --e820 "$dir/map" -i "$dir/cpio"
 store() { # WANTED OPTION...
     wanted=$1
     shift
-    printf '#!/bin/sh\necho "$*" > "%s"\nexit 1\n' "$dir/words" > "$dir/qemu"
-    chmod +x "$dir/qemu"
-    rm -f "$dir/words"
-    timeout 60 "$PVMM" run --qemu "$dir/qemu" --accel tcg "$@" "$k" </dev/null >"$dir/out" 2>"$dir/err"
+    machine_words "$@"
     echo "store with '$*': $(grep -o 'store=[^ ]*' "$dir/words")"
     grep -Eq "(^| )store=$wanted( |\$)" "$dir/words" || flunk "store with '$*': not store=$wanted"
 }
