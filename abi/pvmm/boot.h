@@ -29,17 +29,25 @@
  *                  Without it, one entry of RAM has all of the guest's memory
  *   store=1        the host keeps a store for the guest, which gets an event channel to it;
  *                  without, or with 0, start_info.store_evtchn is 0
+ *   records=N      records of the flight recorder, 0 to PVMM_RECORDS_MAX, rounded up to a power of
+ * two; 0: off. Without it, PVMM_RECORDS_DEFAULT strict=1       the first breach of the memory
+ * contract ends the guest (PVMM_OUTCOME_BROKEN) halt=1         at the first breach the hypervisor
+ * waits for PVMM_BELL_GO before it goes back into the guest, at the instruction that was refused:
+ * for debuggers
  */
 #ifndef PVMM_ABI_BOOT_H
 #define PVMM_ABI_BOOT_H
 
 #include <stdint.h>
 
-#define PVMM_OPT_MEM   "mem="
-#define PVMM_OPT_SEED  "seed="
-#define PVMM_OPT_BLANK "blank="
-#define PVMM_OPT_STORE "store="
-#define PVMM_OPT_E820  "e820="
+#define PVMM_OPT_MEM     "mem="
+#define PVMM_OPT_SEED    "seed="
+#define PVMM_OPT_BLANK   "blank="
+#define PVMM_OPT_STORE   "store="
+#define PVMM_OPT_E820    "e820="
+#define PVMM_OPT_RECORDS "records="
+#define PVMM_OPT_STRICT  "strict="
+#define PVMM_OPT_HALT    "halt="
 
 #define PVMM_GUEST_CMDLINE_MAX 1024u /* bytes with the NUL: start_info_t.cmd_line */
 
@@ -49,8 +57,9 @@
  */
 #define PVMM_E820_MAGIC   0x303238656d6d7670ull /* "pvmme820" in memory */
 #define PVMM_E820_VERSION 1u
-#define PVMM_E820_MAX     1024u /* entries: as many as a real Xen keeps for a domain (4.17: E820MAX) \
-                                 */
+#define PVMM_E820_MAX                                                                              \
+    1024u /* entries: as many as a real Xen keeps for a domain (4.17: E820MAX)                     \
+           */
 
 struct pvmm_e820 {
     uint64_t magic;

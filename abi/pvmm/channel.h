@@ -14,12 +14,11 @@
  * The store (xenstore) itself runs in the host tool; the channel only carries the bytes of the
  * guest's ring (struct xenstore_domain_interface, <xen/io/xs_wire.h>), uninterpreted:
  *   guest -> host    the hypervisor copies what the guest wrote into `store_out` and advances
- *                    `store_out_written`; never more than PVMM_STORE_RING bytes beyond what the host
- *                    has acknowledged with PVMM_BELL_STORE_TAKEN.
- *   host -> guest    PVMM_BELL_STORE_DATA carries the bytes; `store_in_taken` counts those that have
- *                    reached the guest's ring. The host never has more than PVMM_STORE_RING bytes
- *                    under way beyond it; what exceeds this is dropped and logged.
- * So every input of the hypervisor comes over COM2, and the mailbox has one writer.
+ *                    `store_out_written`; never more than PVMM_STORE_RING bytes beyond what the
+ * host has acknowledged with PVMM_BELL_STORE_TAKEN. host -> guest    PVMM_BELL_STORE_DATA carries
+ * the bytes; `store_in_taken` counts those that have reached the guest's ring. The host never has
+ * more than PVMM_STORE_RING bytes under way beyond it; what exceeds this is dropped and logged. So
+ * every input of the hypervisor comes over COM2, and the mailbox has one writer.
  *
  * The mailbox (struct pvmm_mailbox) lies in the machine's memory, which QEMU keeps in a shared
  * file; the host maps it. The hypervisor writes it, the host reads it. What is read while the
@@ -31,13 +30,19 @@
 
 #include <stdint.h>
 
+#include <pvmm/machine.h>
+#include <pvmm/recorder.h>
+#include <pvmm/report.h>
+
 #define PVMM_MAILBOX_MAGIC   0x584f424d4d5650ull /* "PVMMBOX" in memory order */
-#define PVMM_MAILBOX_VERSION 3u
+#define PVMM_MAILBOX_VERSION 4u
 
 /* Host -> hypervisor messages on COM2, by their first byte. */
-#define PVMM_BELL_STOP 'q' /* stop the guest, audit, publish the verdict, power the machine off */
+#define PVMM_BELL_STOP        'q' /* stop the guest, audit, publish the verdict, power the machine off */
 #define PVMM_BELL_STORE_DATA  's' /* N, then N bytes (1..255) for the guest's store ring */
 #define PVMM_BELL_STORE_TAKEN 'a' /* N (1..255): so many more bytes of `store_out` were read */
+#define PVMM_BELL_GO                                                                               \
+    'g' /* the hypervisor, which waits (reports.waiting), goes back into the guest */
 
 #define PVMM_STORE_RING 1024u /* bytes; a power of two */
 
@@ -51,63 +56,64 @@
 enum pvmm_state {
     PVMM_STATE_BOOTING = 1, /* the hypervisor sets itself up and builds the guest */
     PVMM_STATE_RUNNING = 2, /* the guest's first instruction was reached */
-    PVMM_STATE_ENDED   = 3, /* the guest is over; `verdict` is complete */
+    PVMM_STATE_ENDED = 3,   /* the guest is over; `verdict` is complete */
 };
 
 /* How the guest ended. */
 enum pvmm_outcome {
-    PVMM_OUTCOME_NONE      = 0, /* not ended */
-    PVMM_OUTCOME_POWEROFF  = 1, /* SCHEDOP_shutdown(SHUTDOWN_poweroff) */
-    PVMM_OUTCOME_REBOOT    = 2, /* SHUTDOWN_reboot */
-    PVMM_OUTCOME_SUSPEND   = 3, /* SHUTDOWN_suspend */
-    PVMM_OUTCOME_CRASH     = 4, /* SHUTDOWN_crash (a guest panic), or an unknown reason code */
-    PVMM_OUTCOME_KILLED    = 5, /* the hypervisor ended the guest: it could not go on */
-    PVMM_OUTCOME_STOPPED   = 6, /* PVMM_BELL_STOP arrived */
+    PVMM_OUTCOME_NONE = 0,      /* not ended */
+    PVMM_OUTCOME_POWEROFF = 1,  /* SCHEDOP_shutdown(SHUTDOWN_poweroff) */
+    PVMM_OUTCOME_REBOOT = 2,    /* SHUTDOWN_reboot */
+    PVMM_OUTCOME_SUSPEND = 3,   /* SHUTDOWN_suspend */
+    PVMM_OUTCOME_CRASH = 4,     /* SHUTDOWN_crash (a guest panic), or an unknown reason code */
+    PVMM_OUTCOME_KILLED = 5,    /* the hypervisor ended the guest: it could not go on */
+    PVMM_OUTCOME_STOPPED = 6,   /* PVMM_BELL_STOP arrived */
     PVMM_OUTCOME_BAD_GUEST = 7, /* the image cannot be started: not PV, damaged, too big, ... */
-    PVMM_OUTCOME_PANIC     = 8, /* the hypervisor itself failed: a bug of ours */
+    PVMM_OUTCOME_PANIC = 8,     /* the hypervisor itself failed: a bug of ours */
+    PVMM_OUTCOME_BROKEN = 9,    /* PVMM_OPT_STRICT: the guest broke the memory contract */
 };
 
 /* Type indices of `frames_by_type`; the core's frame types in their order. */
 enum pvmm_frame_type {
     PVMM_FRAME_NONE = 0,
-    PVMM_FRAME_L1   = 1,
-    PVMM_FRAME_L2   = 2,
-    PVMM_FRAME_L3   = 3,
-    PVMM_FRAME_L4   = 4,
+    PVMM_FRAME_L1 = 1,
+    PVMM_FRAME_L2 = 2,
+    PVMM_FRAME_L3 = 3,
+    PVMM_FRAME_L4 = 4,
     PVMM_FRAME_DESC = 5, /* descriptor page: GDT or LDT */
     PVMM_FRAME_WRITABLE = 6,
     PVMM_FRAME_TYPES = 7,
 };
 
 struct pvmm_audit {
-    uint32_t taken;    /* 1: an audit ran and the fields below hold */
-    uint32_t findings; /* differences found; 0 is a clean audit */
-    uint64_t frames;   /* frames looked at */
-    uint64_t tables;   /* validated tables walked */
-    uint64_t entries;  /* present entries counted in them */
+    uint32_t taken;                                  /* 1: an audit ran and the fields below hold */
+    uint32_t findings;                               /* differences found; 0 is a clean audit */
+    uint64_t frames;                                 /* frames looked at */
+    uint64_t tables;                                 /* validated tables walked */
+    uint64_t entries;                                /* present entries counted in them */
     char finding[PVMM_FINDINGS][PVMM_FINDING_CHARS]; /* the first ones, NUL-terminated */
 };
 
 /* What there is to say about a run. Times are nanoseconds since the guest's first instruction. */
 struct pvmm_verdict {
-    uint32_t outcome;         /* enum pvmm_outcome */
-    uint32_t shutdown_reason; /* the guest's SCHEDOP_shutdown reason; ~0 if it gave none */
+    uint32_t outcome;                 /* enum pvmm_outcome */
+    uint32_t shutdown_reason;         /* the guest's SCHEDOP_shutdown reason; ~0 if it gave none */
     char message[PVMM_MESSAGE_CHARS]; /* what, where and why, one line; empty for a clean end */
-    uint64_t ns_to_user;      /* first return to guest user mode (init); 0: never */
-    uint64_t ns_total;        /* end of the guest */
-    uint64_t seed;            /* seed of the frame shuffle */
-    uint64_t guest_frames;    /* frames given to the guest at build */
+    uint64_t ns_to_user;              /* first return to guest user mode (init); 0: never */
+    uint64_t ns_total;                /* end of the guest */
+    uint64_t seed;                    /* seed of the frame shuffle */
+    uint64_t guest_frames;            /* frames given to the guest at build */
     uint64_t hypercalls[PVMM_HYPERCALLS]; /* calls by number, multicall elements included */
     uint64_t refused[PVMM_HYPERCALLS];    /* of those: answered with an error */
     uint64_t unknown_hypercalls;          /* numbers of PVMM_HYPERCALLS and above */
     uint64_t refused_requests; /* single memory requests the core refused (elements of batches) */
     uint64_t frames_by_type[PVMM_FRAME_TYPES]; /* the guest's frames at the end */
     uint64_t frames_pinned;
-    uint64_t tlb_flushes;      /* whole-TLB flushes done for type changes or on the guest's request */
+    uint64_t tlb_flushes; /* whole-TLB flushes done for type changes or on the guest's request */
     uint64_t tlb_page_flushes; /* single-page invalidations */
     uint64_t root_switches;    /* CR3 loads for guest address spaces and user/kernel crossings */
     uint64_t exceptions_bounced;
-    uint64_t events_delivered; /* upcalls made */
+    uint64_t events_delivered;      /* upcalls made */
     uint64_t emulated_instructions; /* privileged instructions */
     uint64_t emulated_table_writes; /* direct stores to L1 tables */
     struct pvmm_audit audit;
@@ -118,8 +124,8 @@ struct pvmm_verdict {
 struct pvmm_mailbox {
     uint64_t magic;
     uint32_t version;
-    uint32_t size;  /* of this structure in bytes */
-    uint32_t state; /* enum pvmm_state */
+    uint32_t size;        /* of this structure in bytes */
+    uint32_t state;       /* enum pvmm_state */
     uint32_t log_size;    /* PVMM_LOG_SIZE */
     uint64_t log_written; /* bytes ever written; byte i lies at log[i % log_size] */
     char log[PVMM_LOG_SIZE];
@@ -133,6 +139,9 @@ struct pvmm_mailbox {
     uint64_t store_out_written; /* bytes ever; byte i lies at store_out[i % PVMM_STORE_RING] */
     uint64_t store_in_taken;    /* bytes ever put into the guest's ring */
     uint8_t store_out[PVMM_STORE_RING];
+    struct pvmm_machine machine;
+    struct pvmm_recorder recorder;
+    struct pvmm_reports reports;
 };
 
 #endif
