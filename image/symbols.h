@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Names of a guest kernel's addresses, from several sources: files that people name (an ELF file
+ * with symbols, System.map), the kernel image itself, and the tables that Linux keeps in its own
+ * memory (kallsyms, the list of modules). The first source that knows an address names it.
+ */
+#ifndef PVMM_IMAGE_SYMBOLS_H
+#define PVMM_IMAGE_SYMBOLS_H
+
+#include "image.h"
+
+struct pv_symbols;
+
+struct pv_symbol {
+    char name[128];
+    char module[64];  /* "": the kernel itself */
+    uint64_t address; /* of the symbol */
+    uint64_t offset;  /* of the address asked for, from it */
+    uint64_t size;    /* 0: not known; else offset < size */
+    bool is_code;
+};
+
+struct pv_symbols *pv_symbols_new(void); /* NULL: out of memory */
+void pv_symbols_free(struct pv_symbols *s);
+
+/* An ELF file or a System.map, by content. */
+int pv_symbols_file(struct pv_symbols *s, const char *path, struct pv_error *e);
+/* The same; the descriptor is not taken over. `name` is for messages. An ELF file without symbols
+ * is no error: *count is how many were read. */
+int pv_symbols_fd(struct pv_symbols *s, int fd, const char *name, size_t *count,
+                  struct pv_error *e);
+/* What a Linux keeps in its memory, seen from `root`: kallsyms, and the symbols of the modules that
+ * are loaded now. May be called again: modules come and go. -1: no Linux, or none of its tables
+ * makes sense; why is in *e. */
+int pv_symbols_guest(struct pv_symbols *s, const struct pv_view *v, mfn_t root, size_t *count,
+                     struct pv_error *e);
+
+bool pv_symbol_at(const struct pv_symbols *s, uint64_t va, struct pv_symbol *out);
+bool pv_symbol_find(const struct pv_symbols *s, const char *name, uint64_t *va);
+
+/* ---- the stack */
+
+#define PV_FRAMES 24
+struct pv_stack_frame {
+    uint64_t address; /* where it goes on; [0] is rip itself */
+    uint64_t sp;      /* where on the stack that stands; 0 for [0] */
+    bool certain;     /* the call before it leads to the function of the frame above */
+};
+
+/*
+ * What was called from where: words of the stack that follow a call instruction in the guest's
+ * code. Kernels keep no frame pointers, so a word may be a leftover of an earlier call: what is
+ * `certain` is not. `stack` has `words` from `rsp` on. Returns the number of frames, at most
+ * PV_FRAMES.
+ */
+size_t pv_stack_walk(const struct pv_symbols *s, const struct pv_view *v, mfn_t root, uint64_t rip,
+                     uint64_t rsp, const uint64_t *stack, size_t words,
+                     struct pv_stack_frame frames[PV_FRAMES]);
+
+/* One instruction in words ("mov %rax, (%rdi)"); false: it makes no sense. */
+bool pv_disassemble(const uint8_t *code, size_t bytes, uint64_t address, char *text, size_t size);
+
+#endif
