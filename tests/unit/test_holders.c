@@ -151,6 +151,22 @@ static void test_a_release_that_is_not_finished(void **state)
     assert_int_equal(ask(t.l1), 0);
 }
 
+/* Until it is undone a failed promotion is left over, too, and counted by nobody. */
+static void test_a_failed_promotion_that_is_left_over(void **state)
+{
+    (void)state;
+    struct tree t = tree();
+    put(t.l2, L2_SLOT + 1, TABLE(t.l2));
+    begin(v);
+    assert_int_equal(core_pin(c, v, d, t.l2, 2), CORE_EINVAL);
+    assert_int_equal(ask(t.l2), 1);
+    assert_holder(0, HOLDER_LEFTOVER, TYPE_NONE, NULL);
+    assert_int_equal(ask(t.l1), 1);
+    assert_entry(0, t.l2, 2, L2_SLOT, TYPE_L1);
+    end(v);
+    assert_int_equal(ask(t.l2), 0);
+}
+
 /* The second entry was never taken, and holds nothing; the orphan has a reference on itself. */
 static void test_entries_of_an_unfinished_promotion(void **state)
 {
@@ -325,12 +341,14 @@ static void test_reserved_slots_are_not_followed(void **state)
 {
     (void)state;
     struct tree t = tree();
-    mfn_t l3 = frame();
+    mfn_t l3 = frame(), l2 = frame();
+    put(l3, 2, TABLE(l2));
     assert_int_equal(load(t.l4), 0);
     assert_int_equal(pin(l3, 3), 0);
     uint64_t own = get(t.l4, GLUE_L4_RESERVED_FIRST);
     put(t.l4, GLUE_L4_RESERVED_FIRST, TABLE(l3));
     assert_place(core_place_of(c, l3, 3, 1, t.l4), l3, 3, va_of(0, 1, 0, 0));
+    assert_place(core_place_of(c, l2, 2, 1, t.l4), l3, 3, va_of(0, 2, 1, 0));
     assert_int_equal(ask(l3), 1);
     assert_holder(0, HOLDER_PIN, TYPE_L3, NULL);
     put(t.l4, GLUE_L4_RESERVED_FIRST, own);
@@ -412,6 +430,7 @@ int main(void)
         TEST(test_descriptor_pages),
         TEST(test_a_frame_held_for_the_hypervisor_and_a_loan),
         TEST(test_a_release_that_is_not_finished),
+        TEST(test_a_failed_promotion_that_is_left_over),
         TEST(test_entries_of_an_unfinished_promotion),
         TEST(test_device_memory_and_reserved_slots_hold_nothing),
         TEST(test_a_table_that_is_missing_is_passed_over),
