@@ -40,6 +40,16 @@ struct guest_trap {
     bool mask_events;
 };
 
+/* The guest stands at an instruction of its own, for a debugger (explain.c). */
+struct stand {
+    bool due;      /* before it goes on */
+    bool over;     /* it did, and the instruction is not done yet */
+    bool answered; /* that is a hypercall, and its result is `answer` */
+    bool in_earnest; /* that is a hypercall, and was not made yet: it ends the domain */
+    uint64_t rip, rax;
+    uint64_t answer;
+};
+
 struct vcpu {
     struct core_vcpu mem; /* roots, GDT, LDT: see core.h */
     struct domain *domain;
@@ -74,6 +84,8 @@ struct vcpu {
     struct insn_text store_text;  /* the last direct store to a table (n 0: none), */
     struct store_form store_form; /* and what its bytes mean */
     bool nmi_pending, nmi_masked;
+    uint64_t multicall_index; /* of the element under way */
+    struct stand stand;
     uint16_t virq_port[24]; /* port bound to each VIRQ on this vCPU; 0: none */
 };
 
@@ -102,6 +114,8 @@ struct domain {
     unsigned ports_known;   /* ports below this have been in use; grows in steps */
     uint16_t console_port, store_port; /* 0: none, or the guest closed it */
     mfn_t console_mfn, xenstore_mfn;
+    pfn_t start_info;
+    gva_t virt_base; /* of pfn 0 in the builder's tables */
     uint64_t build_frames;  /* frames given at build = start_info.nr_pages */
     uint32_t vm_assist;
 
