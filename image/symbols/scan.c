@@ -15,7 +15,7 @@
 #define FORTH_BYTES (16u << 20)
 
 /* Marks that look right are few in a kernel: one. */
-#define NEAR_TRIES 4096u
+#define NEAR_TRIES 256u
 #define WIDE_TRIES 4u
 
 struct scan {

@@ -150,12 +150,13 @@ static unsigned underscores(const char *name)
     return (unsigned)strspn(name, "_");
 }
 
-/* Names that compilers and linkers make up. */
+/* Names that compilers and linkers make up, and the second names of a module's two ends. */
 static bool is_odd(const char *name)
 {
     return name[0] == '.' || strchr(name, '$') != NULL || strncmp(name, "__pfx_", 6) == 0 ||
            strncmp(name, "__cfi_", 6) == 0 || strncmp(name, "__start_", 8) == 0 ||
-           strncmp(name, "__stop_", 7) == 0;
+           strncmp(name, "__stop_", 7) == 0 || strcmp(name, "init_module") == 0 ||
+           strcmp(name, "cleanup_module") == 0;
 }
 
 static unsigned standing(const struct source *s, const struct entry *e)
