@@ -13,6 +13,7 @@
 
 #include "exitcodes.h"
 #include "registry.h"
+#include "stand.h"
 
 #define PAGE       4096u
 #define MEMORY_MAX (UINT64_C(256) << 30)
@@ -43,6 +44,7 @@ enum long_option {
     OPT_CORE,
     OPT_NO_CORE,
     OPT_TRACE,
+    OPT_GDB,
 };
 
 static const struct option long_options[] = {
@@ -75,6 +77,7 @@ static const struct option long_options[] = {
     {"core", required_argument, NULL, OPT_CORE},
     {"no-core", no_argument, NULL, OPT_NO_CORE},
     {"trace", required_argument, NULL, OPT_TRACE},
+    {"gdb", optional_argument, NULL, OPT_GDB},
     {"verbose", no_argument, NULL, 'v'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
@@ -241,6 +244,22 @@ static int parse_explain(struct options *o, int opt, char *arg, struct error *e)
     }
 }
 
+static int parse_gdb(struct options *o, const char *arg, struct error *e)
+{
+    char *end;
+    unsigned long port = STAND_PORT;
+
+    if (arg != NULL) {
+        errno = 0;
+        port = strtoul(arg, &end, 10);
+        if (!isdigit((unsigned char)arg[0]) || *end != '\0' || errno != 0 || port == 0 ||
+            port > 65535)
+            return error_set(e, EXIT_USAGE, "--gdb=%s: a TCP port is wanted, 1 to 65535", arg);
+    }
+    o->gdb_port = (unsigned)port;
+    return 0;
+}
+
 static int parse_long(struct options *o, int opt, char *arg, struct error *e)
 {
     switch (opt) {
@@ -271,6 +290,8 @@ static int parse_long(struct options *o, int opt, char *arg, struct error *e)
     case OPT_DETACH:
         o->detach = true;
         return 0;
+    case OPT_GDB:
+        return parse_gdb(o, arg, e);
     case OPT_NO_STORE:
         o->store = false;
         return 0;

@@ -181,9 +181,10 @@ static int pvmm_words(struct plan *p)
         snprintf(records, sizeof(records), " " PVMM_OPT_RECORDS "%llu",
                  (unsigned long long)p->o->records);
     return snprintf(p->hypervisor_arguments, sizeof(p->hypervisor_arguments),
-                    PVMM_OPT_MEM "%llu " PVMM_OPT_STORE "%d " PVMM_OPT_BLANK "0x%llx%s%s%s%s",
+                    PVMM_OPT_MEM "%llu " PVMM_OPT_STORE "%d " PVMM_OPT_BLANK "0x%llx%s%s%s%s%s",
                     (unsigned long long)p->o->memory, p->o->store, BLANK_FROM, seed, e820, records,
-                    p->o->strict ? " " PVMM_OPT_STRICT "1" : "");
+                    p->o->strict ? " " PVMM_OPT_STRICT "1" : "",
+                    p->o->gdb_port != 0 ? " " PVMM_OPT_HALT "1" : "");
 }
 
 static int hypervisor_arguments(struct plan *p, struct error *e)
@@ -290,6 +291,7 @@ static int attempt(struct plan *p, const char *accel, bool on_trial, struct cons
         .cpu = p->o->cpu,
         .accel = accel,
         .icount = p->o->icount,
+        .gdb_port = p->o->gdb_port,
         .megabytes = p->megabytes,
         .hypervisor_fd = p->hypervisor_fd,
         .iso_fd = p->iso_fd,
@@ -315,6 +317,7 @@ static int attempt(struct plan *p, const char *accel, bool on_trial, struct cons
         .store = {.wanted = p->o->store && !p->real_xen,
                   .name = p->o->name != NULL ? p->o->name : "guest",
                   .memory = p->o->memory},
+        .stand = {.port = p->real_xen ? 0 : p->o->gdb_port},
         .deadline = deadline(p),
     };
     m.ram_fd = memfd_new("machine", p->megabytes * MIB, e);

@@ -12,6 +12,7 @@
 #include "guest_store.h"
 #include "mailbox.h"
 #include "qemu.h"
+#include "stand.h"
 #include "verdict.h"
 #include "xenlog.h"
 
@@ -29,6 +30,7 @@ struct session {
     struct detach *detach;   /* NULL: stays in the foreground */
     struct explainer *explainer;
     struct guest_store store; /* the fields that are its caller's */
+    struct stand stand;       /* likewise */
 
     /* its own */
     struct qemu qemu;

@@ -58,18 +58,6 @@ extern uint64_t root_template[512];
  */
 void paging_map_descriptor(unsigned page, mfn_t m, uint64_t flags);
 
-/* ---- recorder.c: acts on the guest's memory; their numbers: abi/pvmm/recorder.h */
-
-extern bool recorder_on;
-/* Never inlined: its callers are the core's shortest paths. */
-__attribute__((noinline)) void recorder_write(unsigned act, maddr_t at, uint64_t old, uint64_t now);
-
-static inline void recorder_note(unsigned act, maddr_t at, uint64_t old, uint64_t now)
-{
-    if (recorder_on)
-        recorder_write(act, at, old, now);
-}
-
 /* ---- TLB (cpu.c) */
 
 extern uint64_t tlb_flushes, tlb_page_flushes, root_switches; /* counted for the verdict */
