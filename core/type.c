@@ -295,6 +295,11 @@ bool core_frame_validated(const struct core *c, mfn_t m)
     return load_use(c, m) & USE_VALIDATED;
 }
 
+bool core_frame_shared(const struct core *c, mfn_t m)
+{
+    return load_hold(c, m) & HOLD_SHARED;
+}
+
 int core_hold_owner(uint64_t hold)
 {
     uint32_t owner = hold_owner(hold);

@@ -39,6 +39,12 @@ struct pv_backend {
     mfn_t (*mfn_of)(const struct pv_view *v, pfn_t p);
     /* L4 frames that are pinned, in ascending order from `from`; NO_MFN: no more, or not known. */
     mfn_t (*next_pinned_root)(const struct pv_view *v, mfn_t from);
+    /* The guest's frames, and the pfns at which it has one, in ascending order likewise. */
+    mfn_t (*next_owned)(const struct pv_view *v, mfn_t from);
+    pfn_t (*next_pfn)(const struct pv_view *v, pfn_t from);
+    /* Where the frame's words lie, not to be written, until the view is closed; NULL: nowhere. The
+     * pointer itself may be NULL: this kind of image has none. */
+    uint64_t *(*words)(const struct pv_view *v, mfn_t m);
     void (*close)(struct pv_view *v);
 };
 
@@ -49,7 +55,8 @@ struct pv_view {
     uint64_t nr_frames; /* machine frames: every mfn is below */
     uint64_t nr_pages;  /* the guest's pages */
     pfn_t end_pfn;      /* every pfn of the guest is below */
-    mfn_t shared_info;  /* NO_MFN: not in the image */
+    mfn_t shared_info;  /* NO_MFN: not in the image. In a dump-core, which does not tell: a number
+                           above all others that stands for it */
     mfn_t initial_root; /* the L4 that the domain builder made; NO_MFN: not known */
     unsigned nr_vcpus;
     struct pv_vcpu *vcpu;
@@ -86,12 +93,13 @@ void pv_close(struct pv_view *v);
 size_t pv_read_va(const struct pv_view *v, mfn_t root, gva_t va, void *to, size_t n);
 
 struct pv_walk {
-    unsigned level; /* the lowest level reached: 4..1 */
+    unsigned level; /* the lowest level reached: 4..1; 0: the address is not canonical */
     bool present;   /* a mapping exists; superpages are followed, as other hypervisors have them */
     maddr_t at[5];  /* by level */
     uint64_t entry[5];
     maddr_t to; /* what the address maps */
 };
+/* Returns w->present; *w is filled as far as the walk came. */
 bool pv_walk(const struct pv_view *v, mfn_t root, gva_t va, struct pv_walk *w);
 
 /* ---- what the guest publishes for tools (shared_info.arch, <xen/arch-x86/xen.h>) */
@@ -114,7 +122,7 @@ struct pv_publication {
     bool published;     /* the guest published a list at all */
     bool linear;        /* p2m_cr3 and p2m_vaddr; else pfn_to_mfn_frame_list_list */
     uint64_t max_pfn;   /* as published: a count */
-    uint64_t populated; /* frames of the guest that m2p has at a pfn */
+    uint64_t populated; /* pfns at which m2p has a frame of the guest's */
     uint64_t covered;   /* of these: the list says the same */
     uint64_t gaps;      /* runs that differ; the first are kept */
     struct pv_gap gap[PV_GAPS];

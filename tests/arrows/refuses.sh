@@ -7,7 +7,7 @@ check=$1 root=$2
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT INT TERM
 mkdir -p "$dir/tree/tests"
-(cd "$root" && cp -r abi core hypervisor store cli bench include guest kernel "$dir/tree" &&
+(cd "$root" && cp -r abi core hypervisor store image cli bench include guest kernel "$dir/tree" &&
     cp -r tests/guest "$dir/tree/tests")
 
 cat > "$dir/wrong" <<'END'
@@ -18,6 +18,9 @@ core/frame.c <pvguest/types.h>
 guest/error.c "core.h"
 guest/error.c "tap.h"
 guest/error.c <string.h>
+image/view.c "vcpu.h"
+image/view.c "run.h"
+image/view.c <pvguest/types.h>
 kernel/tap.c "port.h"
 kernel/tap.c "internal.h"
 kernel/tap.c <pvmm/boot.h>

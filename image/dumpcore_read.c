@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reads dump-cores. What a file says of itself is compared with its size and with what else it says
+ * before anything relies on it; memory is taken for what has been read, not for what is claimed.
+ */
+#include "dumpcore.h"
+#include "internal.h"
+
+#include <elf.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SECTIONS_MAX 1024u
+#define NAMES_MAX    (64u << 10)
+#define NOTES_MAX    (64u << 10)
+#define VCPUS_MAX    8192u
+#define GMFN_LIMIT   (1ull << 40) /* machine addresses have 52 bits (AMD64 APM vol. 2, 5.3) */
+
+struct span {
+    bool there;
+    uint64_t at, bytes;
+};
+
+struct dump {
+    int fd;
+    uint64_t file_bytes;
+    struct span notes, prstatus, shared, pages, p2m, pfn;
+    bool is_dump, has_header, has_format;
+    struct dump_header header;
+    uint64_t format;
+    struct pv_pairs by_pfn; /* value: mfn; the index is that of the page */
+    struct pv_pairs by_mfn; /* value: index */
+};
+
+/* ---- the backend */
+
+static const struct dump *dump_of(const struct pv_view *v)
+{
+    return v->image;
+}
+
+static bool find_frame(const struct pv_view *v, mfn_t m, uint64_t *at)
+{
+    const struct dump *d = dump_of(v);
+    if (d->shared.there && mfn_eq(m, v->shared_info)) {
+        *at = d->shared.at;
+        return true;
+    }
+    const struct pv_pair *pair = pv_pairs_find(&d->by_mfn, m.n);
+    if (pair)
+        *at = d->pages.at + pair->value * PAGE_BYTES;
+    return pair;
+}
+
+static bool dump_read(const struct pv_view *v, mfn_t m, unsigned offset, void *to, unsigned n)
+{
+    struct pv_error ignored;
+    uint64_t at;
+    return offset <= PAGE_BYTES && n <= PAGE_BYTES - offset && find_frame(v, m, &at) &&
+           pv_read_at(dump_of(v)->fd, at + offset, to, n, "a page", &ignored) == 0;
+}
+
+static bool dump_owned(const struct pv_view *v, mfn_t m)
+{
+    return pv_pairs_find(&dump_of(v)->by_mfn, m.n);
+}
+
+static pfn_t dump_pfn_of(const struct pv_view *v, mfn_t m)
+{
+    const struct pv_pair *pair = pv_pairs_find(&dump_of(v)->by_mfn, m.n);
+    return pair ? pfn(dump_of(v)->by_pfn.pair[pair->value].key) : NO_PFN;
+}
+
+static mfn_t dump_mfn_of(const struct pv_view *v, pfn_t p)
+{
+    const struct pv_pair *pair = pv_pairs_find(&dump_of(v)->by_pfn, p.n);
+    return pair ? mfn(pair->value) : NO_MFN;
+}
+
+static mfn_t dump_next_pinned_root(const struct pv_view *v, mfn_t from)
+{
+    (void)v;
+    (void)from;
+    return NO_MFN;
+}
+
+static mfn_t dump_next_owned(const struct pv_view *v, mfn_t from)
+{
+    const struct pv_pair *pair = pv_pairs_from(&dump_of(v)->by_mfn, from.n);
+    return pair ? mfn(pair->key) : NO_MFN;
+}
+
+static pfn_t dump_next_pfn(const struct pv_view *v, pfn_t from)
+{
+    const struct pv_pair *pair = pv_pairs_from(&dump_of(v)->by_pfn, from.n);
+    return pair ? pfn(pair->key) : NO_PFN;
+}
+
+static void dump_free(struct dump *d)
+{
+    if (d->fd >= 0)
+        close(d->fd);
+    pv_pairs_free(&d->by_pfn);
+    pv_pairs_free(&d->by_mfn);
+    free(d);
+}
+
+static void dump_close(struct pv_view *v)
+{
+    dump_free(v->image);
+}
+
+static const struct pv_backend dump_backend = {
+    .read = dump_read,
+    .owned = dump_owned,
+    .pfn_of = dump_pfn_of,
+    .mfn_of = dump_mfn_of,
+    .next_pinned_root = dump_next_pinned_root,
+    .next_owned = dump_next_owned,
+    .next_pfn = dump_next_pfn,
+    .close = dump_close,
+};
+
+/* ---- the ELF file */
+
+static int open_file(struct dump *d, const char *path, struct pv_error *e)
+{
+    d->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not keep it waiting */
+    if (d->fd < 0)
+        return pv_fail_errno(e, "cannot open it");
+    struct stat st;
+    if (fstat(d->fd, &st) < 0)
+        return pv_fail_errno(e, "cannot look at it");
+    if (!S_ISREG(st.st_mode))
+        return pv_fail(e, "not a regular file");
+    d->file_bytes = (uint64_t)st.st_size;
+    return 0;
+}
+
+static bool fits(const struct dump *d, uint64_t at, uint64_t bytes)
+{
+    return at <= d->file_bytes && bytes <= d->file_bytes - at;
+}
+
+static int read_part(const struct dump *d, uint64_t at, void *to, size_t n, const char *what,
+                     struct pv_error *e)
+{
+    if (!fits(d, at, n))
+        return pv_fail(e, "cut short: %s would lie at %llx, the file has %llu bytes", what,
+                       (unsigned long long)at, (unsigned long long)d->file_bytes);
+    return pv_read_at(d->fd, at, to, n, what, e);
+}
+
+static int check_elf(const Elf64_Ehdr *h, struct pv_error *e)
+{
+    if (memcmp(h->e_ident, ELFMAG, SELFMAG))
+        return pv_fail(e, "not an ELF file");
+    if (h->e_ident[EI_CLASS] != ELFCLASS64 || h->e_ident[EI_DATA] != ELFDATA2LSB ||
+        h->e_machine != EM_X86_64)
+        return pv_fail(e, "not of a 64-bit x86 guest (ELF class %u, machine %u)",
+                       h->e_ident[EI_CLASS], h->e_machine);
+    if (h->e_type != ET_CORE)
+        return pv_fail(e, "not a core file (ELF type %u)", h->e_type);
+    if (h->e_shentsize != sizeof(Elf64_Shdr) || h->e_shnum == 0 || h->e_shnum > SECTIONS_MAX)
+        return pv_fail(e, "%u sections with headers of %u bytes: not a dump-core", h->e_shnum,
+                       h->e_shentsize);
+    if (h->e_shstrndx >= h->e_shnum)
+        return pv_fail(e, "section %u, said to have the names, is none of %u", h->e_shstrndx,
+                       h->e_shnum);
+    return 0;
+}
+
+static struct span *span_of(struct dump *d, const char *name)
+{
+    const struct {
+        const char *name;
+        struct span *span;
+    } known[] = {
+        {DUMP_NOTES, &d->notes}, {DUMP_PRSTATUS, &d->prstatus}, {DUMP_SHARED_INFO, &d->shared},
+        {DUMP_PAGES, &d->pages}, {DUMP_P2M, &d->p2m},           {DUMP_PFN, &d->pfn},
+    };
+    for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+        if (strcmp(known[i].name, name) == 0)
+            return known[i].span;
+    return NULL;
+}
+
+static int take_section(struct dump *d, const Elf64_Shdr *s, const char *name, struct pv_error *e)
+{
+    struct span *span = span_of(d, name);
+    if (!span)
+        return 0;
+    if (span->there)
+        return pv_fail(e, "two sections %s", name);
+    if (s->sh_type == SHT_NOBITS)
+        return pv_fail(e, "section %s has no content", name);
+    if (!fits(d, s->sh_offset, s->sh_size))
+        return pv_fail(e,
+                       "cut short: section %s, of %llu bytes at %llx, ends behind the file's %llu",
+                       name, (unsigned long long)s->sh_size, (unsigned long long)s->sh_offset,
+                       (unsigned long long)d->file_bytes);
+    *span = (struct span){.there = true, .at = s->sh_offset, .bytes = s->sh_size};
+    return 0;
+}
+
+static int take_sections(struct dump *d, const Elf64_Shdr *s, unsigned n, const char *names,
+                         size_t bytes, struct pv_error *e)
+{
+    for (unsigned i = 1; i < n; i++) { /* number 0 is none */
+        if (s[i].sh_name >= bytes)
+            return pv_fail(e, "the name of section %u lies outside of the names", i);
+        if (take_section(d, &s[i], names + s[i].sh_name, e))
+            return -1;
+    }
+    return 0;
+}
+
+/* The names are returned with a 0 behind them. */
+static int read_names(const struct dump *d, const Elf64_Shdr *s, char **out, struct pv_error *e)
+{
+    if (s->sh_type != SHT_STRTAB || s->sh_size > NAMES_MAX)
+        return pv_fail(e, "the sections' names are no table of strings (type %u, %llu bytes)",
+                       s->sh_type, (unsigned long long)s->sh_size);
+    *out = calloc(1, s->sh_size + 1);
+    if (!*out)
+        return pv_no_memory(e);
+    return read_part(d, s->sh_offset, *out, s->sh_size, "the sections' names", e);
+}
+
+static int read_sections(struct dump *d, struct pv_error *e)
+{
+    Elf64_Ehdr h;
+    if (read_part(d, 0, &h, sizeof(h), "the ELF header", e) || check_elf(&h, e))
+        return -1;
+    Elf64_Shdr *s = calloc(h.e_shnum, sizeof(*s));
+    char *names = NULL;
+    int rc = s ? read_part(d, h.e_shoff, s, h.e_shnum * sizeof(*s), "the section headers", e)
+               : pv_no_memory(e);
+    if (rc == 0)
+        rc = read_names(d, &s[h.e_shstrndx], &names, e);
+    if (rc == 0)
+        rc = take_sections(d, s, h.e_shnum, names, s[h.e_shstrndx].sh_size + 1, e);
+    free(names);
+    free(s);
+    return rc;
+}
+
+static int check_sections(const struct dump *d, struct pv_error *e)
+{
+    if (!d->notes.there)
+        return pv_fail(e, "not a dump-core: section " DUMP_NOTES " is missing");
+    if (d->pfn.there)
+        return pv_fail(e, "of no PV guest: it has a section " DUMP_PFN);
+    const struct {
+        const char *name;
+        const struct span *span;
+    } needed[] = {{DUMP_PRSTATUS, &d->prstatus}, {DUMP_PAGES, &d->pages}, {DUMP_P2M, &d->p2m}};
+    for (size_t i = 0; i < sizeof(needed) / sizeof(*needed); i++)
+        if (!needed[i].span->there)
+            return pv_fail(e, "section %s is missing", needed[i].name);
+    if (d->shared.there && d->shared.bytes != PAGE_BYTES)
+        return pv_fail(e, "section " DUMP_SHARED_INFO " has %llu bytes: not a page",
+                       (unsigned long long)d->shared.bytes);
+    return 0;
+}
+
+/* ---- the notes */
+
+static int take_note(struct dump *d, uint32_t type, const uint8_t *at, uint32_t bytes,
+                     struct pv_error *e)
+{
+    switch (type) {
+    case XEN_ELFNOTE_DUMPCORE_NONE:
+        d->is_dump = true;
+        return 0;
+    case XEN_ELFNOTE_DUMPCORE_HEADER:
+        if (bytes != sizeof(d->header))
+            return pv_fail(e, "the header note has %u bytes", bytes);
+        memcpy(&d->header, at, sizeof(d->header));
+        d->has_header = true;
+        return 0;
+    case XEN_ELFNOTE_DUMPCORE_FORMAT_VERSION:
+        if (bytes != sizeof(d->format))
+            return pv_fail(e, "the note of the format's version has %u bytes", bytes);
+        memcpy(&d->format, at, sizeof(d->format));
+        d->has_format = true;
+        return 0;
+    }
+    return 0;
+}
+
+/* Parts of a note are padded to 4 bytes. */
+static uint64_t padded(uint32_t bytes)
+{
+    return ((uint64_t)bytes + 3) & ~3ull;
+}
+
+static int parse_notes(struct dump *d, const uint8_t *notes, uint64_t bytes, struct pv_error *e)
+{
+    while (bytes > 0) {
+        Elf64_Nhdr n;
+        if (bytes < sizeof(n))
+            return pv_fail(e, "the last note is cut short");
+        memcpy(&n, notes, sizeof(n));
+        notes += sizeof(n);
+        bytes -= sizeof(n);
+        uint64_t name = padded(n.n_namesz), content = padded(n.n_descsz);
+        if (name > bytes || content > bytes - name)
+            return pv_fail(e, "note %x does not fit into its section", n.n_type);
+        bool xen = n.n_namesz == sizeof(DUMP_NOTE_NAME) &&
+                   memcmp(notes, DUMP_NOTE_NAME, sizeof(DUMP_NOTE_NAME)) == 0;
+        if (xen && take_note(d, n.n_type, notes + name, n.n_descsz, e))
+            return -1;
+        notes += name + content;
+        bytes -= name + content;
+    }
+    return 0;
+}
+
+static int read_notes(struct dump *d, struct pv_error *e)
+{
+    if (d->notes.bytes > NOTES_MAX)
+        return pv_fail(e, "notes of %llu bytes", (unsigned long long)d->notes.bytes);
+    uint8_t *notes = malloc(d->notes.bytes + 1);
+    if (!notes)
+        return pv_no_memory(e);
+    int rc = read_part(d, d->notes.at, notes, d->notes.bytes, "the notes", e);
+    if (rc == 0)
+        rc = parse_notes(d, notes, d->notes.bytes, e);
+    free(notes);
+    return rc;
+}
+
+static int check_notes(const struct dump *d, struct pv_error *e)
+{
+    const struct dump_header *h = &d->header;
+    if (!d->is_dump || !d->has_header || !d->has_format)
+        return pv_fail(e, "not a dump-core: a note of Xen's is missing");
+    if (d->format >> 32 != DUMP_FORMAT_MAJOR)
+        return pv_fail(e, "the format's version is %llu.%llu; known is 0.1",
+                       (unsigned long long)(d->format >> 32),
+                       (unsigned long long)(d->format & 0xffffffff));
+    if (h->magic == DUMP_MAGIC_HVM)
+        return pv_fail(e, "of an HVM guest, not of a PV one");
+    if (h->magic != DUMP_MAGIC_PV)
+        return pv_fail(e, "the header note begins with %llx", (unsigned long long)h->magic);
+    if (h->page_bytes != PAGE_BYTES)
+        return pv_fail(e, "pages of %llu bytes", (unsigned long long)h->page_bytes);
+    return 0;
+}
+
+/* ---- the tables */
+
+static int check_count(const char *name, const struct span *s, uint64_t n, uint64_t element,
+                       struct pv_error *e)
+{
+    if (s->bytes % element || s->bytes / element != n)
+        return pv_fail(e, "section %s has %llu bytes: not %llu times %llu", name,
+                       (unsigned long long)s->bytes, (unsigned long long)n,
+                       (unsigned long long)element);
+    return 0;
+}
+
+static int check_counts(const struct dump *d, struct pv_error *e)
+{
+    if (d->header.vcpus > VCPUS_MAX)
+        return pv_fail(e, "%llu vCPUs", (unsigned long long)d->header.vcpus);
+    return check_count(DUMP_PRSTATUS, &d->prstatus, d->header.vcpus, PVMM_CONTEXT_BYTES, e) ||
+           check_count(DUMP_PAGES, &d->pages, d->header.pages, PAGE_BYTES, e) ||
+           check_count(DUMP_P2M, &d->p2m, d->header.pages, sizeof(struct dump_p2m), e);
+}
+
+static int take_page(struct dump *d, const struct dump_p2m *p, struct pv_error *e)
+{
+    const struct pv_pairs *t = &d->by_pfn;
+    if (t->n && t->pair[t->n - 1].key >= p->pfn)
+        return pv_fail(e, "pfn %llx stands behind pfn %llx in " DUMP_P2M,
+                       (unsigned long long)p->pfn, (unsigned long long)t->pair[t->n - 1].key);
+    if (p->gmfn >= GMFN_LIMIT)
+        return pv_fail(e, "pfn %llx has mfn %llx, which cannot be", (unsigned long long)p->pfn,
+                       (unsigned long long)p->gmfn);
+    if (!pv_pairs_add(&d->by_mfn, p->gmfn, t->n) || !pv_pairs_add(&d->by_pfn, p->pfn, p->gmfn))
+        return pv_no_memory(e);
+    return 0;
+}
+
+/* The last of the elements may be empty. */
+static int take_pages(struct dump *d, const struct dump_p2m *p, size_t n, bool *ended,
+                      struct pv_error *e)
+{
+    for (size_t i = 0; i < n; i++) {
+        bool empty = p[i].pfn == NO_PFN.n;
+        if (*ended && !empty)
+            return pv_fail(e, "pfn %llx stands behind an empty element of " DUMP_P2M,
+                           (unsigned long long)p[i].pfn);
+        *ended = empty;
+        if (!empty && take_page(d, &p[i], e))
+            return -1;
+    }
+    return 0;
+}
+
+/* Chunk by chunk: a hole of the file, however large, is a pfn 0 behind another and ends it. */
+static int read_p2m(struct dump *d, struct pv_error *e)
+{
+    struct dump_p2m chunk[1024];
+    bool ended = false;
+    for (uint64_t done = 0; done < d->p2m.bytes;) {
+        uint64_t rest = d->p2m.bytes - done;
+        size_t n = rest < sizeof(chunk) ? (size_t)rest : sizeof(chunk);
+        if (read_part(d, d->p2m.at + done, chunk, n, DUMP_P2M, e) ||
+            take_pages(d, chunk, n / sizeof(*chunk), &ended, e))
+            return -1;
+        done += n;
+    }
+    pv_pairs_sort(&d->by_mfn);
+    return 0;
+}
+
+/* ---- opening */
+
+static int read_vcpus(const struct dump *d, struct pv_view *v, struct pv_error *e)
+{
+    uint8_t context[PVMM_CONTEXT_BYTES];
+    for (unsigned i = 0; i < v->nr_vcpus; i++) {
+        if (read_part(d, d->prstatus.at + (uint64_t)i * sizeof(context), context, sizeof(context),
+                      DUMP_PRSTATUS, e))
+            return -1;
+        pv_vcpu_set(&v->vcpu[i], context);
+    }
+    return 0;
+}
+
+static void describe(struct pv_view *v, const struct dump *d)
+{
+    const struct pv_pairs *pfns = &d->by_pfn, *mfns = &d->by_mfn;
+    v->nr_pages = pfns->n;
+    v->end_pfn = pfn(pfns->n ? pfns->pair[pfns->n - 1].key + 1 : 0);
+    v->nr_frames = mfns->n ? mfns->pair[mfns->n - 1].key + 1 : 0;
+    if (d->shared.there)
+        v->shared_info = mfn(v->nr_frames++);
+}
+
+static int read_dump(struct dump *d, const char *path, struct pv_error *e)
+{
+    return open_file(d, path, e) || read_sections(d, e) || check_sections(d, e) ||
+                   read_notes(d, e) || check_notes(d, e) || check_counts(d, e) || read_p2m(d, e)
+               ? -1
+               : 0;
+}
+
+static int open_view(struct pv_view **out, const struct dump *d, struct pv_error *e)
+{
+    struct pv_view *v = pv_view_new(&dump_backend, "xl dump-core", (unsigned)d->header.vcpus);
+    if (!v)
+        return pv_no_memory(e);
+    if (read_vcpus(d, v, e)) {
+        free(v->vcpu);
+        free(v);
+        return -1;
+    }
+    describe(v, d);
+    *out = v;
+    return 0;
+}
+
+int pv_dumpcore_open(struct pv_view **out, const char *path, struct pv_error *e)
+{
+    struct dump *d = calloc(1, sizeof(*d));
+    if (!d)
+        return pv_no_memory(e);
+    d->fd = -1;
+    struct pv_view *v = NULL;
+    if (read_dump(d, path, e) || open_view(&v, d, e)) {
+        dump_free(d);
+        return pv_context(e, "cannot open %s as a dump-core", path);
+    }
+    v->image = d;
+    *out = v;
+    return 0;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The core's surroundings offline (core/glue.md): a machine that stands still, or of which a copy
+ * of the frame table is looked at. Frames come out of the view; there is nothing to take, to flush
+ * or to wait for.
+ */
+#ifndef PVMM_IMAGE_GLUE_H
+#define PVMM_IMAGE_GLUE_H
+
+#include "core.h"
+#include "image.h"
+
+#define GLUE_TABLE_ENTRIES     512u
+#define GLUE_L4_RESERVED_FIRST 256u
+#define GLUE_L4_RESERVED_LAST  271u
+
+static inline uint64_t *glue_frame(struct core *c, mfn_t m)
+{
+    const struct pv_view *v = c->embedding;
+    return v->backend->words ? v->backend->words(v, m) : NULL;
+}
+
+static inline bool glue_pause(struct core *c)
+{
+    (void)c;
+    return false;
+}
+
+static inline bool glue_take(struct core *c, unsigned order, mfn_t *out)
+{
+    (void)c;
+    (void)order;
+    (void)out;
+    return false;
+}
+
+/* What is freed offline stays where it is. */
+static inline void glue_give(struct core *c, mfn_t m)
+{
+    (void)c;
+    (void)m;
+}
+
+/* What the hypervisor put there is not known here: what is there is taken for it. */
+static inline uint64_t glue_l4_reserved(struct core *c, mfn_t l4, unsigned slot)
+{
+    const uint64_t *words = glue_frame(c, l4);
+    return words ? words[slot] : 0;
+}
+
+static inline uint16_t glue_tlb_now(struct core *c)
+{
+    (void)c;
+    return 0;
+}
+
+static inline void glue_tlb_flush_since(struct core *c, uint16_t stamp)
+{
+    (void)c;
+    (void)stamp;
+}
+
+static inline void glue_tlb_flush_domain(struct core *c, struct core_domain *d)
+{
+    (void)c;
+    (void)d;
+}
+
+static inline void glue_relax(void)
+{
+}
+
+#endif

@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The memory of a machine that runs pvmm, as abi/pvmm/machine.h describes it. The frame table and
+ * m2p are copied, at opening and at each refresh; everything else is read when it is asked for.
+ * Reading a file's hole leaves it one, where touching a mapping of it would fill it: so nothing but
+ * the tables that the core walks is mapped.
+ */
+#include "machine.h"
+#include "internal.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define HIGH_BASE (1ull << 32) /* where RAM goes on above the PCI hole */
+#define MFN_LIMIT (1ull << 40) /* machine addresses have 52 bits (AMD64 APM vol. 2, 5.3) */
+
+/* What changes while the machine runs. */
+struct snapshot {
+    struct frame *frames;
+    uint64_t *m2p;
+    struct pv_pairs by_pfn; /* of the guest's frames */
+    int domid;
+    uint64_t owned;
+};
+
+struct machine {
+    int fd;
+    uint64_t file_bytes, low_bytes, high_end;
+    uint64_t nr_frames, frames_at, m2p_at, shared_mfn;
+    uint64_t *map; /* the whole file, read-only; NULL: not yet */
+    struct core core;
+    struct snapshot now;
+};
+
+/* ---- places in the file */
+
+/* Where a frame lies in the file; false: it is no RAM. */
+static bool place(const struct machine *mc, mfn_t m, uint64_t *at)
+{
+    if (m.n >= mc->nr_frames)
+        return false;
+    uint64_t a = m.n << PAGE_SHIFT_4K;
+    if (a < mc->low_bytes) {
+        *at = a;
+        return true;
+    }
+    if (a < HIGH_BASE || a >= mc->high_end)
+        return false;
+    *at = mc->low_bytes + (a - HIGH_BASE);
+    return true;
+}
+
+static bool is_ram(const struct machine *mc, mfn_t m)
+{
+    uint64_t at;
+    return place(mc, m, &at);
+}
+
+/* ---- the backend */
+
+static const struct machine *machine_of(const struct pv_view *v)
+{
+    return v->image;
+}
+
+static bool machine_read(const struct pv_view *v, mfn_t m, unsigned offset, void *to, unsigned n)
+{
+    struct pv_error ignored;
+    uint64_t at;
+    return offset <= PAGE_BYTES && n <= PAGE_BYTES - offset && place(machine_of(v), m, &at) &&
+           pv_read_at(machine_of(v)->fd, at + offset, to, n, "memory", &ignored) == 0;
+}
+
+static bool is_page(const struct machine *mc, mfn_t m)
+{
+    return is_ram(mc, m) && core_frame_owner(&mc->core, m) == mc->now.domid &&
+           !core_frame_shared(&mc->core, m);
+}
+
+static bool machine_owned(const struct pv_view *v, mfn_t m)
+{
+    return is_page(machine_of(v), m);
+}
+
+static pfn_t machine_pfn_of(const struct pv_view *v, mfn_t m)
+{
+    const struct machine *mc = machine_of(v);
+    return m.n < mc->nr_frames ? pfn(mc->now.m2p[m.n]) : NO_PFN;
+}
+
+static mfn_t machine_mfn_of(const struct pv_view *v, pfn_t p)
+{
+    const struct pv_pair *pair = pv_pairs_find(&machine_of(v)->now.by_pfn, p.n);
+    return pair ? mfn(pair->value) : NO_MFN;
+}
+
+static mfn_t machine_next_owned(const struct pv_view *v, mfn_t from)
+{
+    const struct machine *mc = machine_of(v);
+    for (; from.n < mc->nr_frames; from.n++)
+        if (is_page(mc, from))
+            return from;
+    return NO_MFN;
+}
+
+static mfn_t machine_next_pinned_root(const struct pv_view *v, mfn_t from)
+{
+    const struct core *c = &machine_of(v)->core;
+    mfn_t m = machine_next_owned(v, from);
+    while (!mfn_eq(m, NO_MFN) && !(core_frame_type(c, m) == TYPE_L4 && core_frame_pinned(c, m)))
+        m = machine_next_owned(v, mfn(m.n + 1));
+    return m;
+}
+
+static pfn_t machine_next_pfn(const struct pv_view *v, pfn_t from)
+{
+    const struct pv_pair *pair = pv_pairs_from(&machine_of(v)->now.by_pfn, from.n);
+    return pair ? pfn(pair->key) : NO_PFN;
+}
+
+static uint64_t *machine_words(const struct pv_view *v, mfn_t m)
+{
+    struct machine *mc = v->image;
+    uint64_t at;
+    if (!place(mc, m, &at))
+        return NULL;
+    if (!mc->map) {
+        void *map = mmap(NULL, mc->file_bytes, PROT_READ, MAP_SHARED, mc->fd, 0);
+        if (map == MAP_FAILED)
+            return NULL;
+        mc->map = map;
+    }
+    return mc->map + at / sizeof(uint64_t);
+}
+
+static void snapshot_free(struct snapshot *s)
+{
+    free(s->frames);
+    free(s->m2p);
+    pv_pairs_free(&s->by_pfn);
+}
+
+static void machine_free(struct machine *mc)
+{
+    snapshot_free(&mc->now);
+    if (mc->map)
+        munmap(mc->map, mc->file_bytes);
+    close(mc->fd);
+    free(mc);
+}
+
+static void machine_close(struct pv_view *v)
+{
+    machine_free(v->image);
+}
+
+static const struct pv_backend machine_backend = {
+    .read = machine_read,
+    .owned = machine_owned,
+    .pfn_of = machine_pfn_of,
+    .mfn_of = machine_mfn_of,
+    .next_pinned_root = machine_next_pinned_root,
+    .next_owned = machine_next_owned,
+    .next_pfn = machine_next_pfn,
+    .words = machine_words,
+    .close = machine_close,
+};
+
+struct core *pv_machine_core(const struct pv_view *v)
+{
+    return v->backend == &machine_backend ? &((struct machine *)v->image)->core : NULL;
+}
+
+/* ---- checking the description */
+
+static int check_version(const struct pvmm_machine *m, struct pv_error *e)
+{
+    if (m->version != PVMM_MACHINE_VERSION)
+        return pv_fail(e, "the description has version %u; known is %u", m->version,
+                       PVMM_MACHINE_VERSION);
+    if (m->frame_bytes != sizeof(struct frame))
+        return pv_fail(e, "the frame table has elements of %u bytes; known are %zu", m->frame_bytes,
+                       sizeof(struct frame));
+    if (m->vcpus > 1 || m->context_valid > 1 || m->context_valid > m->vcpus)
+        return pv_fail(e, "%u vCPUs, of which %u have a context: there is room for one", m->vcpus,
+                       m->context_valid);
+    return 0;
+}
+
+/* Finds out how the file is divided. */
+static int check_file(struct machine *mc, const struct pvmm_machine *m, struct pv_error *e)
+{
+    struct stat st;
+    if (fstat(mc->fd, &st) < 0)
+        return pv_fail_errno(e, "cannot look at the memory's file");
+    uint64_t bytes = st.st_size < 0 ? 0 : (uint64_t)st.st_size;
+    if (bytes == 0 || bytes % PAGE_BYTES)
+        return pv_fail(e, "the memory's file has %llu bytes: no number of frames",
+                       (unsigned long long)bytes);
+    if (m->high_end && (m->high_end < HIGH_BASE || m->high_end % PAGE_BYTES))
+        return pv_fail(e, "RAM ends at %llx: neither above 4 GiB nor 0",
+                       (unsigned long long)m->high_end);
+    uint64_t high = m->high_end ? m->high_end - HIGH_BASE : 0;
+    if (high > bytes || bytes - high > HIGH_BASE)
+        return pv_fail(e, "the memory's file has %llu bytes, of which %llu lie from 4 GiB on",
+                       (unsigned long long)bytes, (unsigned long long)high);
+    mc->file_bytes = bytes;
+    mc->low_bytes = bytes - high;
+    mc->high_end = m->high_end;
+    return 0;
+}
+
+static int check_table(const struct machine *mc, const char *what, uint64_t at, size_t element,
+                       struct pv_error *e)
+{
+    if (at % element || at > mc->low_bytes || mc->nr_frames > (mc->low_bytes - at) / element)
+        return pv_fail(e, "%s at %llx, of %llu elements, does not lie in RAM below 4 GiB", what,
+                       (unsigned long long)at, (unsigned long long)mc->nr_frames);
+    return 0;
+}
+
+static int check_frame(const struct machine *mc, const char *what, uint64_t n, struct pv_error *e)
+{
+    if (!is_ram(mc, mfn(n)))
+        return pv_fail(e, "%s, mfn %llx, is no RAM", what, (unsigned long long)n);
+    return 0;
+}
+
+static int check_tables(struct machine *mc, const struct pvmm_machine *m, struct pv_error *e)
+{
+    mc->nr_frames = m->nr_frames;
+    mc->frames_at = m->frames_at;
+    mc->m2p_at = m->m2p_at;
+    mc->shared_mfn = m->shared_mfn;
+    if (m->nr_frames == 0 || m->nr_frames > MFN_LIMIT)
+        return pv_fail(e, "a machine of %llu frames", (unsigned long long)m->nr_frames);
+    if (check_table(mc, "the frame table", m->frames_at, sizeof(struct frame), e) ||
+        check_table(mc, "m2p", m->m2p_at, sizeof(uint64_t), e))
+        return -1;
+    if (m->frames_at < m->m2p_at + m->nr_frames * sizeof(uint64_t) &&
+        m->m2p_at < m->frames_at + m->nr_frames * sizeof(struct frame))
+        return pv_fail(e, "the frame table at %llx and m2p at %llx overlap",
+                       (unsigned long long)m->frames_at, (unsigned long long)m->m2p_at);
+    if (check_frame(mc, "shared_info", m->shared_mfn, e) ||
+        check_frame(mc, "the initial root", m->initial_root, e))
+        return -1;
+    return 0;
+}
+
+/* ---- taking the copy */
+
+static void use_snapshot(struct machine *mc, const struct snapshot *s)
+{
+    mc->now = *s;
+    mc->core.frames = s->frames;
+    mc->core.m2p = s->m2p;
+    mc->core.nr_frames = mc->nr_frames;
+}
+
+/* m2p is the guest's to write (R7): any number can stand in it. */
+static int invert_m2p(struct machine *mc, struct snapshot *s, struct pv_error *e)
+{
+    const struct machine seen = {.low_bytes = mc->low_bytes,
+                                 .high_end = mc->high_end,
+                                 .nr_frames = mc->nr_frames,
+                                 .core = {.frames = s->frames, .nr_frames = mc->nr_frames},
+                                 .now = {.domid = s->domid}};
+    for (uint64_t n = 0; n < mc->nr_frames; n++) {
+        if (!is_page(&seen, mfn(n)))
+            continue;
+        s->owned++;
+        if (s->m2p[n] != NO_PFN.n && !pv_pairs_add(&s->by_pfn, s->m2p[n], n))
+            return pv_no_memory(e);
+    }
+    pv_pairs_sort(&s->by_pfn);
+    return 0;
+}
+
+/* The guest's domain is the one that shared_info is lent to. */
+static int find_domain(const struct machine *mc, struct snapshot *s, struct pv_error *e)
+{
+    const struct core seen = {.frames = s->frames, .nr_frames = mc->nr_frames};
+    s->domid = core_frame_owner(&seen, mfn(mc->shared_mfn));
+    if (s->domid < 0 || !core_frame_shared(&seen, mfn(mc->shared_mfn)))
+        return pv_fail(e, "mfn %llx, said to be shared_info, is lent to no domain",
+                       (unsigned long long)mc->shared_mfn);
+    return 0;
+}
+
+static int fill_snapshot(struct machine *mc, struct snapshot *s, struct pv_error *e)
+{
+    s->frames = calloc(mc->nr_frames, sizeof(*s->frames));
+    s->m2p = calloc(mc->nr_frames, sizeof(*s->m2p));
+    if (!s->frames || !s->m2p)
+        return pv_no_memory(e);
+    if (pv_read_at(mc->fd, mc->frames_at, s->frames, mc->nr_frames * sizeof(*s->frames),
+                   "the frame table", e) ||
+        pv_read_at(mc->fd, mc->m2p_at, s->m2p, mc->nr_frames * sizeof(*s->m2p), "m2p", e))
+        return -1;
+    if (find_domain(mc, s, e))
+        return -1;
+    return invert_m2p(mc, s, e);
+}
+
+/* On failure the copy from before stays. */
+static int take_snapshot(struct machine *mc, struct pv_error *e)
+{
+    struct snapshot fresh = {0};
+    if (fill_snapshot(mc, &fresh, e)) {
+        snapshot_free(&fresh);
+        return -1;
+    }
+    snapshot_free(&mc->now);
+    use_snapshot(mc, &fresh);
+    return 0;
+}
+
+/* ---- opening */
+
+static void describe(struct pv_view *v, const struct pvmm_machine *m)
+{
+    const struct machine *mc = v->image;
+    const struct pv_pairs *p = &mc->now.by_pfn;
+    v->nr_frames = mc->nr_frames;
+    v->nr_pages = mc->now.owned;
+    v->end_pfn = pfn(p->n ? p->pair[p->n - 1].key + 1 : 0);
+    v->shared_info = mfn(m->shared_mfn);
+    v->initial_root = mfn(m->initial_root);
+    if (m->context_valid)
+        pv_vcpu_set(&v->vcpu[0], m->context);
+}
+
+static int open_machine(struct machine *mc, const struct pvmm_machine *m, struct pv_error *e)
+{
+    if (check_version(m, e) || check_file(mc, m, e) || check_tables(mc, m, e))
+        return -1;
+    return take_snapshot(mc, e);
+}
+
+int pv_machine_open(struct pv_view **out, int ram_fd, const struct pvmm_machine *m,
+                    struct pv_error *e)
+{
+    struct machine *mc = calloc(1, sizeof(*mc));
+    if (!mc)
+        return pv_no_memory(e);
+    mc->fd = fcntl(ram_fd, F_DUPFD_CLOEXEC, 0);
+    if (mc->fd < 0) {
+        free(mc);
+        return pv_fail_errno(e, "cannot open the machine's memory");
+    }
+    struct pv_view *v = NULL;
+    int rc = open_machine(mc, m, e);
+    if (rc)
+        pv_context(e, "the machine's memory makes no sense");
+    else if (!(v = pv_view_new(&machine_backend, "pvmm machine memory", m->vcpus)))
+        rc = pv_no_memory(e);
+    if (rc) {
+        machine_free(mc);
+        return -1;
+    }
+    v->image = mc;
+    mc->core.embedding = v;
+    describe(v, m);
+    *out = v;
+    return 0;
+}
+
+static bool is_same_machine(const struct machine *mc, const struct pv_view *v,
+                            const struct pvmm_machine *m)
+{
+    return m->nr_frames == mc->nr_frames && m->frames_at == mc->frames_at &&
+           m->m2p_at == mc->m2p_at && m->high_end == mc->high_end &&
+           m->shared_mfn == mc->shared_mfn && m->initial_root == v->initial_root.n &&
+           m->vcpus == v->nr_vcpus;
+}
+
+int pv_machine_refresh(struct pv_view *v, const struct pvmm_machine *m, struct pv_error *e)
+{
+    if (v->backend != &machine_backend)
+        return pv_fail(e, "%s does not change", v->kind);
+    struct machine *mc = v->image;
+    if (check_version(m, e))
+        return -1;
+    if (!is_same_machine(mc, v, m))
+        return pv_fail(e, "the description is of another machine");
+    if (take_snapshot(mc, e))
+        return pv_context(e, "cannot look at the machine's memory again");
+    describe(v, m);
+    return 0;
+}
