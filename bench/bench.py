@@ -16,6 +16,7 @@ import machines
 from machines import BenchError, EMPTY, MACHINES, ROWS
 
 TIME_TO_INIT = "time-to-init"
+UNRECORDED = "pvmm without recorder"
 COUNTS = ("tlb_flushes", "tlb_page_flushes", "root_switches")
 
 # Bytes the hypervisor keeps for each frame of the machine. Ours: hypervisor/frames.c, frames_fill();
@@ -71,11 +72,13 @@ def verdict(path):
 
 
 def measure_icount(s, scratch):
-    """({machine: figures}, {row: (verdict, parts)}), both by counting instructions. The host's load
-    does not matter to a count, so that two machines may run at a time."""
+    """({machine: figures}, {row: (verdict, parts)}, figures of pvmm without its recorder), all by
+    counting instructions. The host's load does not matter to a count, so that two machines may run at
+    a time."""
     jobs = {("pvmm", row): machines.command(s, "pvmm", True, row, json=f"{scratch}/{row}.json")
             for row in (*ROWS, EMPTY)}
     whole = {(m, None): machines.command(s, m, True) for m in MACHINES}
+    whole[UNRECORDED, None] = machines.command(s, "pvmm", True, options=["--records", "off"])
     workers = min(2, os.cpu_count() or 1)
     done = Jobs(s, workers, "icount").run({**whole, **jobs})
     alone = {row: (verdict(f"{scratch}/{row}.json"),
@@ -84,7 +87,7 @@ def measure_icount(s, scratch):
     figures = {m: machines.figures(done[m, None].lines) for m in MACHINES}
     for found in figures.values():
         found[TIME_TO_INIT] = found.get("tsc")
-    return figures, alone
+    return figures, alone, machines.figures(done[UNRECORDED, None].lines)
 
 
 def measure_wall(s):
@@ -119,6 +122,15 @@ def table_row(name, figures):
 
 def rows_of(figures):
     return [table_row(name, figures) for name in (TIME_TO_INIT, *ROWS)]
+
+
+def recorder_rows(on, off):
+    """What the flight recorder costs, as a fraction of the row without it."""
+    missing = [row for row in ROWS if row not in on or row not in off]
+    if missing:
+        raise BenchError(f"no figure with and without the recorder for {', '.join(missing)}")
+    return [{"name": row, "off": off[row], "on": on[row],
+             "cost": ratio(on[row] - off[row], off[row])} for row in ROWS]
 
 
 def counts_of(alone, row):
@@ -203,6 +215,11 @@ def report(results):
             f"{s['memory']}, -icount shift=0):", "", cost_table(results["rows"]), "",
             "PV tax: (pvmm - bare) / (Xen - bare). Counts: under pvmm, for each part of the row;",
             "at time-to-init those of a whole run with no row in it, power-off included.", ""]
+    text += ["What the flight recorder costs (the same runs, --records off and as it is by itself):",
+             "", columns(["", "off", "on", "cost"],
+                         [[r["name"], shown(r["off"]), shown(r["on"]),
+                           "-" if r["cost"] is None else f"{r['cost']:.2%}"]
+                          for r in results["recorder"]]), ""]
     if results["wall"] is not None:
         text += ["Nanoseconds by the wall clock, the same without -icount (noisy):", "",
                  cost_table(results["wall"]), ""]
@@ -217,9 +234,10 @@ def report(results):
 def measure(s, wall):
     s.check(s.xen)
     with tempfile.TemporaryDirectory() as scratch:
-        figures, alone = measure_icount(s, scratch)
+        figures, alone, unrecorded = measure_icount(s, scratch)
     return {
         "rows": [{**r, **counts_of(alone, r["name"])} for r in rows_of(figures)],
+        "recorder": recorder_rows(figures["pvmm"], unrecorded),
         "wall": rows_of(measure_wall(s)) if wall else None,
         "sizes": sizes_of(alone[EMPTY][0], image_sizes(s.loaded), image_sizes(s.xen)),
         "setting": {"machine": "q35", "cpu": "qemu64", "memory": s.memory},
@@ -269,6 +287,17 @@ def check(path, limit):
     return 1 if dear else 0
 
 
+def check_recorder(path, limit):
+    try:
+        costs = {r["name"]: r["cost"] for r in read_results(path)["recorder"]}
+        cost = costs["fork-exec"]
+    except (KeyError, TypeError):
+        raise BenchError("these are not results of this benchmark") from None
+    print(f"fork-exec: the recorder costs {'?' if cost is None else format(cost, '.2%')}, "
+          f"the limit is {limit:.2%}")
+    return 0 if cost is not None and cost < limit else 1
+
+
 def arguments():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("--build", default="build", help="the build directory (build)")
@@ -277,6 +306,9 @@ def arguments():
     p.add_argument("--no-wall", action="store_true", help="count instructions only")
     p.add_argument("--check", type=float, metavar="TAX",
                    help="measure nothing: exit 1 unless every PV tax of the last results is below")
+    p.add_argument("--check-recorder", type=float, metavar="PERCENT",
+                   help="measure nothing: exit 1 unless in the last results the recorder costs less "
+                        "of the row fork-exec")
     return p.parse_args()
 
 
@@ -285,6 +317,8 @@ def main():
     path = f"{a.build}/bench/results.json"
     if a.check is not None:
         return check(path, a.check)
+    if a.check_recorder is not None:
+        return check_recorder(path, a.check_recorder / 100)
     results = measure(machines.Setting(a.build, a.memory, a.timeout), not a.no_wall)
     write_results(path, results)
     print(report(results))

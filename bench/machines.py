@@ -50,8 +50,8 @@ class Setting:
         self.no_store = ["--no-store"] if "--no-store" in text else []
 
 
-def command(s, machine, icount, row=None, json=None, qemu=None):
-    """The words that run the kernel on one of the machines."""
+def command(s, machine, icount, row=None, json=None, qemu=None, options=()):
+    """The words that run the kernel on one of the machines; `options` are more of `pvmm run`."""
     words = " ".join(["quiet", *([row] if row else [])])
     if machine == "bare":
         return [qemu or s.qemu, "-machine", "q35,accel=tcg", "-cpu", "qemu64", "-m", s.memory,
@@ -62,7 +62,7 @@ def command(s, machine, icount, row=None, json=None, qemu=None):
     return [s.pvmm, "run", "--accel", "tcg", "--machine", "q35", "--cpu", "qemu64",
             "-m", s.memory, "--qemu", qemu or s.qemu,
             *(["--icount"] if icount else []), "-i", s.ramdisk, "-a", words,
-            *(["--json", json] if json else []),
+            *(["--json", json] if json else []), *options,
             *(["--hypervisor", s.xen] if machine == "xen" else [*s.no_store, "--seed", "1"]),
             s.kernel]
 

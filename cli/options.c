@@ -11,6 +11,7 @@
 
 #include "exitcodes.h"
 #include "registry.h"
+#include "stand.h"
 
 #define PAGE       4096u
 #define MEMORY_MAX (UINT64_C(256) << 30)
@@ -36,6 +37,7 @@ enum long_option {
     OPT_ALL_KEYS,
     OPT_DETACH,
     OPT_NO_STORE,
+    OPT_GDB,
 };
 
 static const struct option long_options[] = {
@@ -63,6 +65,7 @@ static const struct option long_options[] = {
     {"all-keys", no_argument, NULL, OPT_ALL_KEYS},
     {"detach", no_argument, NULL, OPT_DETACH},
     {"no-store", no_argument, NULL, OPT_NO_STORE},
+    {"gdb", optional_argument, NULL, OPT_GDB},
     {"verbose", no_argument, NULL, 'v'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
@@ -186,6 +189,22 @@ static int parse_machine_memory(struct options *o, const char *text, struct erro
     return 0;
 }
 
+static int parse_gdb(struct options *o, const char *arg, struct error *e)
+{
+    char *end;
+    unsigned long port = STAND_PORT;
+
+    if (arg != NULL) {
+        errno = 0;
+        port = strtoul(arg, &end, 10);
+        if (!isdigit((unsigned char)arg[0]) || *end != '\0' || errno != 0 || port == 0 ||
+            port > 65535)
+            return error_set(e, EXIT_USAGE, "--gdb=%s: a TCP port is wanted, 1 to 65535", arg);
+    }
+    o->gdb_port = (unsigned)port;
+    return 0;
+}
+
 static int parse_long(struct options *o, int opt, char *arg, struct error *e)
 {
     switch (opt) {
@@ -211,6 +230,8 @@ static int parse_long(struct options *o, int opt, char *arg, struct error *e)
     case OPT_DETACH:
         o->detach = true;
         return 0;
+    case OPT_GDB:
+        return parse_gdb(o, arg, e);
     case OPT_NO_STORE:
         o->store = false;
         return 0;

@@ -38,6 +38,7 @@ struct options {
     bool all_keys; /* Ctrl-C on a terminal goes to the guest */
     bool verbose;
     bool help;
+    unsigned gdb_port; /* 0: no debugger */
 };
 
 /* Fill in defaults, then what argv says; argv[0] is "run". Errors are EXIT_USAGE or EXIT_NOT_YET.

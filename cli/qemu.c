@@ -93,6 +93,10 @@ static void add_machine(struct command *c, const struct machine *m)
     add(c, "-no-reboot");
     add(c, "-display");
     add(c, "none");
+    if (m->gdb_port != 0) {
+        add(c, "-gdb");
+        add(c, "tcp:127.0.0.1:%u,server=on,wait=off", m->gdb_port);
+    }
     if (m->icount) {
         add(c, "-icount");
         add(c, "shift=0,sleep=off");

@@ -19,6 +19,7 @@ struct machine {
     const char *cpu;
     const char *accel; /* tcg or kvm */
     bool icount;
+    unsigned gdb_port;  /* of the debugger stub; 0: none */
     uint64_t megabytes; /* of the machine's memory */
     int ram_fd;         /* memory file of that size */
     int iso_fd;         /* a memory file with a CD image to boot from; -1: the files below */

@@ -133,8 +133,9 @@ static int pvmm_words(struct plan *p)
     if (p->e820_fd >= 0) /* the last module */
         snprintf(e820, sizeof(e820), " " PVMM_OPT_E820 "%d", p->initrd_fd >= 0 ? 2 : 1);
     return snprintf(p->hypervisor_arguments, sizeof(p->hypervisor_arguments),
-                    PVMM_OPT_MEM "%llu " PVMM_OPT_STORE "%d " PVMM_OPT_BLANK "0x%llx%s%s",
-                    (unsigned long long)p->o->memory, p->o->store, BLANK_FROM, seed, e820);
+                    PVMM_OPT_MEM "%llu " PVMM_OPT_STORE "%d " PVMM_OPT_BLANK "0x%llx%s%s%s",
+                    (unsigned long long)p->o->memory, p->o->store, BLANK_FROM, seed, e820,
+                    p->o->gdb_port != 0 ? " " PVMM_OPT_HALT "1" : "");
 }
 
 static int hypervisor_arguments(struct plan *p, struct error *e)
@@ -239,6 +240,7 @@ static int attempt(struct plan *p, const char *accel, bool on_trial, struct cons
         .cpu = p->o->cpu,
         .accel = accel,
         .icount = p->o->icount,
+        .gdb_port = p->o->gdb_port,
         .megabytes = p->megabytes,
         .hypervisor_fd = p->hypervisor_fd,
         .iso_fd = p->iso_fd,
@@ -263,6 +265,7 @@ static int attempt(struct plan *p, const char *accel, bool on_trial, struct cons
         .store = {.wanted = p->o->store && !p->real_xen,
                   .name = p->o->name != NULL ? p->o->name : "guest",
                   .memory = p->o->memory},
+        .stand = {.port = p->real_xen ? 0 : p->o->gdb_port},
         .deadline = deadline(p),
     };
     m.ram_fd = memfd_new("machine", p->megabytes * MIB, e);

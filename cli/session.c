@@ -108,6 +108,8 @@ static void take_stock(struct session *s)
     const int64_t now = clock_now();
 
     serve_store(s);
+    if (stand_serve(&s->stand, &s->mailbox, &s->bell, s->qemu.com2))
+        s->deadline = NEVER; /* a person has all the time there is */
     if (s->quiet_since != NEVER && now - s->quiet_since >= QUIET && lines_pending(&s->lines)) {
         lines_peek(&s->lines);
         s->quiet_since = NEVER;

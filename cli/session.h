@@ -11,6 +11,7 @@
 #include "guest_store.h"
 #include "mailbox.h"
 #include "qemu.h"
+#include "stand.h"
 #include "verdict.h"
 #include "xenlog.h"
 
@@ -27,6 +28,7 @@ struct session {
     struct control *control;  /* NULL: the guest has no name */
     struct detach *detach;    /* NULL: stays in the foreground */
     struct guest_store store; /* the fields that are its caller's */
+    struct stand stand;       /* likewise */
 
     /* its own */
     struct qemu qemu;

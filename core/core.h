@@ -345,8 +345,7 @@ uint32_t core_frame_uses(const struct core *c, mfn_t m);
 uint32_t core_frame_holds(const struct core *c, mfn_t m);
 bool core_frame_pinned(const struct core *c, mfn_t m);
 bool core_frame_validated(const struct core *c, mfn_t m);
-/* A loan of the hypervisor's (core_share)? Then its owner may map it, but it is no page of its. */
-bool core_frame_shared(const struct core *c, mfn_t m);
+bool core_frame_shared(const struct core *c, mfn_t m); /* core_share() */
 /* Owner's domain id, or -1: nobody, -2: device memory. */
 int core_frame_owner(const struct core *c, mfn_t m);
 /* The parts of the words of struct frame, for who has copies of them (struct core_refusal). The

@@ -166,4 +166,10 @@ static inline bool canonical(uint64_t a)
     return (uint64_t)((int64_t)(a << 16) >> 16) == a;
 }
 
+/* FPU and SSE registers; 512 bytes, aligned to 16. */
+static inline void fxsave(void *to)
+{
+    __asm__ volatile("fxsaveq (%0)" : : "r"(to) : "memory");
+}
+
 #endif

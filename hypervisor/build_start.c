@@ -115,6 +115,8 @@ static uint16_t bind_host(struct domain *d, enum host_port host)
 void start_state_make(struct domain *d, const struct layout *l, const struct guest_image *g,
                       const char *command_line, bool with_store)
 {
+    d->start_info = pfn(l->start_info);
+    d->virt_base = gva(l->virt_base);
     d->xenstore_mfn = guest_mfn(l->xenstore);
     d->console_mfn = guest_mfn(l->console);
     d->console_port = bind_host(d, HOST_PORT_CONSOLE);

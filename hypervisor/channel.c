@@ -7,7 +7,7 @@
 
 struct pvmm_mailbox mailbox __attribute__((aligned(4096)));
 
-static volatile bool stop_requested;
+static volatile bool stop_requested, go_requested;
 
 void channel_init(void)
 {
@@ -17,6 +17,8 @@ void channel_init(void)
     mailbox.log_size = PVMM_LOG_SIZE;
     mailbox.store_ring_size = PVMM_STORE_RING;
     mailbox.state = PVMM_STATE_BOOTING;
+    mailbox.reports.version = PVMM_REPORTS_VERSION;
+    mailbox.reports.report_bytes = sizeof(struct pvmm_report);
     __atomic_store_n(&mailbox.magic, PVMM_MAILBOX_MAGIC, __ATOMIC_RELEASE);
     int n =
         format(line, sizeof(line), "@%lx %lx\n", (uint64_t)&mailbox - IMAGE_BASE, sizeof(mailbox));
@@ -44,6 +46,13 @@ void channel_bell(void)
     serial_write(DOORBELL, "*\n", 2);
 }
 
+bool channel_go(void)
+{
+    bool go = go_requested;
+    go_requested = false;
+    return go;
+}
+
 bool channel_stop_requested(void)
 {
     return stop_requested;
@@ -64,6 +73,9 @@ static void first_byte(uint8_t byte)
     switch (byte) {
     case PVMM_BELL_STOP:
         stop_requested = true;
+        break;
+    case PVMM_BELL_GO:
+        go_requested = true;
         break;
     case PVMM_BELL_STORE_DATA:
     case PVMM_BELL_STORE_TAKEN:

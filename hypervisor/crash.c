@@ -2,9 +2,11 @@
 /* What to say when a guest cannot go on: its registers, stack, code, and how an address maps. */
 #include "asm.h"
 #include "cpu.h"
+#include "explain.h"
 #include "log.h"
 #include "machine.h"
 #include "string.h"
+#include "traps.h"
 
 #define STACK_WORDS 16u
 #define CODE_BYTES  16u
@@ -97,7 +99,7 @@ void crash_report(struct vcpu *v, const struct regs *r, gva_t va)
     dump_walk(v, va);
 }
 
-void domain_kill(struct vcpu *v, const struct regs *r, gva_t va, const char *fmt, ...)
+void domain_kill(struct vcpu *v, struct regs *r, gva_t va, const char *fmt, ...)
 {
     char message[PVMM_MESSAGE_CHARS];
     va_list args;
@@ -107,5 +109,9 @@ void domain_kill(struct vcpu *v, const struct regs *r, gva_t va, const char *fmt
     va_end(args);
     log_line("killed: %s", message);
     crash_report(v, r, va);
+    if (explain_crash(v, r, va, message)) {
+        explain_stand(v, r);
+        resume_guest(r);
+    }
     domain_end(PVMM_OUTCOME_KILLED, ~0u, message);
 }

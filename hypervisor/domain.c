@@ -2,6 +2,11 @@
 /* The one domain: who it is, and how it ends. */
 #include "domain.h"
 
+#include "cpu.h"
+#include "explain.h"
+#include "publish.h"
+#include "recorder.h"
+
 struct domain the_domain;
 static struct core the_machine;
 
@@ -73,6 +78,9 @@ void domain_started(struct domain *d)
     d->own_frames = own_frames();
     d->entry_time_ns = now_ns();
     channel_domain(d);
+    publish_machine(d);
+    explain_init();
+    recorder_start();
     channel_state(PVMM_STATE_RUNNING);
 }
 
@@ -153,7 +161,10 @@ void domain_end(enum pvmm_outcome o, uint32_t reason, const char *message)
     to->guest_frames = the_domain.build_frames;
     format(to->message, sizeof(to->message), "%s", message);
     log_line("the guest is over: outcome %d%s%s", (int)o, message[0] ? ": " : "", message);
+    recorder_on = false;
     if (worth_auditing(o)) {
+        if (!mailbox.machine.context_valid) /* else a report says how it ended */
+            publish_context(&the_domain.vcpu[0], guest_regs(this_cpu()));
         verdict_memory(to);
         verdict_audit(&to->audit);
     }

@@ -124,7 +124,7 @@ static bool read_control(struct vcpu *v, unsigned n, uint64_t *out)
 }
 
 /* MOV to CR3. One that pauses is executed again, after the guest's interrupts. */
-static bool load_root(struct vcpu *v, const struct regs *r, struct insn *i, mfn_t root)
+static bool load_root(struct vcpu *v, struct insn *i, mfn_t root)
 {
     static unsigned seen;
     int rc;
@@ -137,13 +137,16 @@ static bool load_root(struct vcpu *v, const struct regs *r, struct insn *i, mfn_
     if (rc == CORE_RESTART)
         i->at = 0;
     else if (rc)
-        request_refused(v, "MOV to CR3", r->rip, log_worthwhile(&seen));
+        request_refused(v,
+                        REQUEST(.kind = PVMM_REQUEST_CR3, .name = "MOV to CR3",
+                                .args = {root.n << PAGE_SHIFT_4K}, .address = NO_INDEX),
+                        log_worthwhile(&seen));
     request_close(v);
     return rc == 0 || rc == CORE_RESTART;
 }
 
 /* Of CR0 the guest has TS alone; of CR4 nothing: what it sees is what there is. */
-static bool write_control(struct vcpu *v, const struct regs *r, struct insn *i, uint64_t value)
+static bool write_control(struct vcpu *v, struct insn *i, uint64_t value)
 {
     static unsigned seen;
 
@@ -157,7 +160,7 @@ static bool write_control(struct vcpu *v, const struct regs *r, struct insn *i, 
         v->info->arch.cr2 = value;
         return true;
     case 3:
-        return load_root(v, r, i, maddr_frame((maddr_t){value}));
+        return load_root(v, i, maddr_frame((maddr_t){value}));
     case 4:
         if (value != v->guest_cr4 && log_worthwhile(&seen))
             log_line("write of %lx to CR4 ignored (it has %lx)", value, v->guest_cr4);
@@ -179,7 +182,7 @@ static bool move_register(struct vcpu *v, struct regs *r, struct insn *i, const 
     case OP2_READ_CR:
         return read_control(v, i->reg, general);
     case OP2_WRITE_CR:
-        return write_control(v, r, i, *general);
+        return write_control(v, i, *general);
     case OP2_READ_DR:
         return debugreg_get(v, i->reg, general) == 0;
     default:

@@ -99,6 +99,11 @@ static void *boot_take(uint64_t bytes, uint64_t alignment)
     return direct((maddr_t){at});
 }
 
+void *boot_array(uint64_t bytes)
+{
+    return boot_take(bytes, PAGE_BYTES);
+}
+
 mfn_t boot_frame(void)
 {
     void *p = boot_take(PAGE_BYTES, PAGE_BYTES);

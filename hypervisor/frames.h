@@ -17,6 +17,8 @@ void frames_init(const struct boot_loader_info *b);
 void frames_fill(uint64_t seed, uint64_t blank_from);
 /* One cleared frame that is never free again: page tables of the hypervisor. */
 mfn_t boot_frame(void);
+/* Room for an array that is never free again, below 4 GiB; not cleared. */
+void *boot_array(uint64_t bytes);
 /* Everything that is still unused becomes free, in the order of the seed. */
 void frames_release_ram(const struct boot_loader_info *b);
 /* The whole frames of a boot module that was read become free, where they are RAM in use: loaders

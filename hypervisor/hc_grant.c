@@ -160,7 +160,7 @@ static int copy_bytes(struct call *c, const struct gnttab_copy *op, const struct
     if (rc == CORE_RESTART)
         return rc;
     if (rc) {
-        note_refusal(c, rc);
+        note_refusal_at(c, rc, c->v->grant_index, (uint32_t)c->arg[2], NULL);
         return GNTST_general_error;
     }
     return fits ? GNTST_okay : GNTST_bad_copy_arg;
@@ -271,6 +271,7 @@ static int64_t for_each(struct call *c, gva_t list, uint32_t count, uint32_t byt
         return -XEN_EFAULT;
     while (rc == 0 && i < count) {
         bool stop = i > 0 && cpu_interrupt_pending();
+        c->v->grant_index = i;
         rc = stop ? CORE_RESTART : perform(c, gva(list.a + (uint64_t)i * bytes), step);
         i += rc == 0;
     }

@@ -6,7 +6,7 @@
 
 #define COMMAND_BITS    6u /* of memory_op's first argument; above: extents done before this turn */
 #define COMMAND_MASK    ((1u << COMMAND_BITS) - 1)
-#define MAX_ORDER       9u /* of an extent, for a domain without devices */
+#define MAX_ORDER       9u         /* of an extent, for a domain without devices */
 #define M2P_PIECE_BYTES (2u << 20) /* machphys_mfn_list tells one frame in each */
 
 static bool order_allowed(uint32_t order)
@@ -96,6 +96,13 @@ static int decrease_one(struct extents *x, uint64_t index)
     return 0;
 }
 
+static void note_extent(const struct extents *x, int rc, uint64_t index)
+{
+    uint64_t element[3] = {0};
+    bool read = x->list.a && copy_from_guest(element, extent_at(x, index), sizeof(xen_pfn_t));
+    note_refusal_at(x->call, rc, index, x->count, read ? element : NULL);
+}
+
 /* Returns how many extents are done in all; a failure shows only in that number. */
 static int64_t for_extents(struct extents *x, uint32_t command, uint64_t from, extent_step *step)
 {
@@ -108,7 +115,9 @@ static int64_t for_extents(struct extents *x, uint32_t command, uint64_t from, e
         rc = i > from && cpu_interrupt_pending() ? CORE_RESTART : step(x, i);
         i += rc == 0;
     }
-    request_end(c, rc == CORE_RESTART ? 0 : rc);
+    if (rc != 0 && rc != CORE_RESTART)
+        note_extent(x, rc, i);
+    request_end(c, 0);
     if (rc == CORE_RESTART) {
         c->arg[0] = command | i << COMMAND_BITS;
         return call_restart(c);
@@ -251,7 +260,10 @@ static int64_t exchange(struct call *c)
         if (!request_begin(c))
             return call_restart(c);
         rc = exchange_chunks(&x);
-        request_end(c, rc); /* leaves rc == CORE_RESTART to be issued again */
+        if (rc != 0 && rc != CORE_RESTART)
+            note_refusal_at(c, rc, x.e.nr_exchanged, x.e.in.nr_extents, NULL);
+        request_end(c,
+                    rc == CORE_RESTART ? rc : 0); /* leaves rc == CORE_RESTART to be issued again */
     }
     if (!copy_to_guest(counter, &x.e.nr_exchanged, sizeof(x.e.nr_exchanged))) {
         c->restart = false;

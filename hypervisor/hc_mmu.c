@@ -80,12 +80,23 @@ static bool leftovers_remain(struct call *c)
     return false;
 }
 
+/* The element that was refused, as the guest's list has it now. */
+static __attribute__((noinline, cold)) void note_element(struct call *c, const struct batch *b,
+                                                         uint32_t performed, int rc)
+{
+    uint64_t words[3] = {0};
+    uint64_t bytes = b->element_bytes < sizeof(words) ? b->element_bytes : sizeof(words);
+    gva_t at = gva(b->list.a + (uint64_t)performed * b->element_bytes);
+    bool read = copy_from_guest(words, at, bytes);
+    note_refusal_at(c, rc, b->done + performed, b->done + b->count, read ? words : NULL);
+}
+
 static __attribute__((noinline)) int64_t batch_finish(struct call *c, const struct batch *b,
                                                       uint32_t performed, int rc)
 {
     uint32_t done = b->done + performed;
     if (rc < 0 && rc != CORE_RESTART)
-        note_refusal(c, rc);
+        note_element(c, b, performed, rc);
     bool remain = leftovers_remain(c);
     if (b->done_at.a)
         copy_to_guest(b->done_at, &done, sizeof(done));

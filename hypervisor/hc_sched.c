@@ -2,6 +2,8 @@
 /* sched_op and its older form: giving the CPU up, for a while or for good (<xen/sched.h>). */
 #include "hypercall.h"
 
+#include "explain.h"
+
 #include <xen/sched.h>
 
 #define POLL_PORTS_MAX 128u /* as real Xen has it */
@@ -21,10 +23,13 @@ static enum pvmm_outcome outcome_of(unsigned reason)
 }
 
 /* A guest that gives up by itself shows its state too: where it stands, and its last page fault. */
-static void report_crash(const struct call *c, unsigned reason, const char *message)
+static int64_t report_crash(const struct call *c, unsigned reason, const char *message)
 {
+    gva_t last_fault = gva(c->v->info->arch.cr2);
     log_line("%s", message);
-    crash_report(c->v, c->regs, gva(c->v->info->arch.cr2));
+    crash_report(c->v, c->regs, last_fault);
+    if (explain_crash(c->v, c->regs, last_fault, message))
+        return 0;
     domain_end(PVMM_OUTCOME_CRASH, reason, message);
 }
 
@@ -34,7 +39,7 @@ static _Noreturn void shut_down(const struct call *c, unsigned reason)
     if (outcome_of(reason) == PVMM_OUTCOME_CRASH) {
         format(message, sizeof(message), "the guest shut down with reason %u%s", reason,
                reason == SHUTDOWN_crash ? " (crash)" : "");
-        report_crash(c, reason, message);
+        return report_crash(c, reason, message);
     }
     domain_end(outcome_of(reason), reason, message);
 }

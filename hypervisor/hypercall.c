@@ -4,6 +4,7 @@
 
 #include <pvmm/hypercalls.h>
 
+#include "explain.h"
 #include "string.h"
 
 #define LOGGED_EACH 4u /* lines per number; more are only counted */
@@ -82,11 +83,14 @@ static bool is_probe(const struct call *c)
     return c->number == __HYPERVISOR_vcpu_op && (uint32_t)c->arg[0] == VCPUOP_is_up;
 }
 
+static void explain_error(const struct call *c, int64_t result);
+
 static __attribute__((noinline, cold)) void note_error(const struct call *c, bool served,
                                                        int64_t result)
 {
     if (c->number < PVMM_HYPERCALLS)
         mailbox.verdict.refused[c->number]++;
+    explain_error(c, result);
     if (c->noted || is_probe(c) || !may_log(c->number))
         return;
     if (!served)
@@ -108,12 +112,56 @@ static void note_result(const struct call *c, bool served, int64_t result)
         note_error(c, served, result);
 }
 
-void note_refusal(struct call *c, int rc)
+static void fill_request(struct request *q, const struct call *c)
 {
-    if (c->v->mem.refusal.error != rc) /* not the core's */
+    *q = (struct request){
+        .kind = PVMM_REQUEST_HYPERCALL,
+        .name = hypercall_name(c->number),
+        .hypercall = c->number,
+        .multicall_index = c->nested ? c->v->multicall_index : NO_INDEX,
+        .batch_index = NO_INDEX,
+        .address = NO_INDEX,
+    };
+    memcpy(q->args, c->arg, sizeof(q->args));
+}
+
+void note_refusal_at(struct call *c, int rc, uint64_t index, uint64_t count,
+                     const uint64_t element[3])
+{
+    struct request q;
+    if (c->v->mem.refusal.error != rc) /* not the core's: see note_error() */
         return;
     c->noted = true;
-    request_refused(c->v, hypercall_name(c->number), c->regs->rip, may_log(c->number));
+    fill_request(&q, c);
+    q.batch_index = index;
+    q.batch_count = count;
+    if (element)
+        memcpy(q.element, element, sizeof(q.element));
+    request_refused(c->v, &q, may_log(c->number));
+}
+
+void note_refusal(struct call *c, int rc)
+{
+    note_refusal_at(c, rc, NO_INDEX, 0, NULL);
+}
+
+/* An error that the core does not know of, of a request about page tables or descriptors: a bad
+ * buffer, a domain that it may not name, an unknown command. */
+static bool is_table_request(uint64_t number)
+{
+    return number == __HYPERVISOR_mmu_update || number == __HYPERVISOR_mmuext_op ||
+           number == __HYPERVISOR_update_va_mapping || number == __HYPERVISOR_set_gdt ||
+           number == __HYPERVISOR_update_descriptor ||
+           number == __HYPERVISOR_update_va_mapping_otherdomain;
+}
+
+static void explain_error(const struct call *c, int64_t result)
+{
+    struct request q;
+    if (c->noted || !is_table_request(c->number))
+        return;
+    fill_request(&q, c);
+    explain_refusal(c->v, &q, (int)result);
 }
 
 /* ---- memory requests */
@@ -188,6 +236,7 @@ static int64_t hc_multicall(struct call *c)
     if (!guest_range_ok(list, (uint64_t)count * sizeof(multicall_entry_t)))
         return -XEN_EFAULT;
     for (uint32_t i = 0; i < count; i++) {
+        c->v->multicall_index = i;
         bool stop = i > 0 && (c->v->blocked || cpu_interrupt_pending());
         int64_t rc = stop ? 0 : multicall_element(c, list, &element);
         if (rc)
@@ -222,8 +271,19 @@ void do_iret(struct vcpu *v, struct regs *r)
     guest_iret(v, r);
 }
 
+/* The guest stood at this call, which was answered before. */
+static __attribute__((noinline, cold)) void answer_again(struct vcpu *v, struct regs *r)
+{
+    v->stand.answered = v->stand.over = false;
+    r->rax = v->stand.answer;
+}
+
 __attribute__((noinline)) void do_hypercall(struct vcpu *v, struct regs *r)
 {
+    if (__builtin_expect(v->stand.answered, false)) {
+        answer_again(v, r);
+        return;
+    }
     struct call c = {
         .v = v,
         .regs = r,

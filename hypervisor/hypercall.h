@@ -38,8 +38,11 @@ static inline int64_t call_restart(struct call *c)
  * notes a refusal, and gives what the handler returns. */
 bool request_begin(struct call *c);
 int64_t request_end(struct call *c, int rc);
-/* Counts and logs a request that the core refused (R10). */
+/* The request was refused (R10): counts that, reports and logs it. The second is for lists: element
+ * `index` of `count`, of which the first words are `element` (NULL: not known). */
 void note_refusal(struct call *c, int rc);
+void note_refusal_at(struct call *c, int rc, uint64_t index, uint64_t count,
+                     const uint64_t element[3]);
 
 const char *hypercall_name(uint64_t number); /* "?" if it has none */
 

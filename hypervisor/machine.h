@@ -24,6 +24,7 @@ struct boot_info {
     struct module module[4];
     uint64_t seed;
     uint64_t blank_from; /* RAM from here on holds zeroes */
+    uint64_t high_end;   /* end of the RAM from 4 GiB on; 0: there is none */
 };
 
 extern struct boot_info boot_info;
@@ -99,7 +100,7 @@ void channel_bell(void);
 _Noreturn void domain_end(enum pvmm_outcome o, uint32_t reason, const char *message);
 /* The hypervisor cannot let the guest go on: prints registers, guest stack and the page-table walk
  * of `va` to the log, then domain_end(PVMM_OUTCOME_KILLED). */
-_Noreturn void domain_kill(struct vcpu *v, const struct regs *r, gva_t va, const char *fmt, ...)
+_Noreturn void domain_kill(struct vcpu *v, struct regs *r, gva_t va, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 void crash_report(struct vcpu *v, const struct regs *r, gva_t va);
 void dump_walk(struct vcpu *v, gva_t va);

@@ -10,19 +10,34 @@
 #include "multiboot.h"
 #include "options.h"
 #include "paging.h"
+#include "recorder.h"
 #include "serial.h"
 #include "traps.h"
 
 _Noreturn void hv_main(uint32_t magic, uint32_t address);
 
+#define FOUR_GIB 0x100000000ull
+
 struct boot_info boot_info;
 
 static struct boot_loader_info loader;
+
+/* End of the RAM from 4 GiB on; 0: there is none. */
+static uint64_t high_end(void)
+{
+    uint64_t end = 0;
+
+    for (unsigned i = 0; i < loader.nr_ram; i++)
+        if (loader.ram[i].end > FOUR_GIB && loader.ram[i].end > end)
+            end = loader.ram[i].end;
+    return end;
+}
 
 static void fill_boot_info(void)
 {
     boot_info.command_line = loader.command_line;
     boot_info.nr_modules = loader.nr_modules;
+    boot_info.high_end = high_end();
     for (unsigned i = 0; i < loader.nr_modules; i++) {
         const struct boot_module *m = &loader.module[i];
 
@@ -53,6 +68,7 @@ static void memory_init(void)
 {
     frames_init(&loader);
     frames_fill(boot_info.seed, boot_info.blank_from);
+    recorder_init();
     paging_init(&loader);
     frames_release_ram(&loader);
     log_line("%lu frames free, seed 0x%lx", frames_free(), boot_info.seed);

@@ -39,6 +39,17 @@ bool frames_take(unsigned order, mfn_t *out);
 void frames_give(mfn_t m);
 uint64_t frames_free(void);
 
+/* ---- recorder.c: acts by enum core_act, which are enum pvmm_act */
+
+extern bool recorder_on;
+void recorder_write(unsigned act, maddr_t at, uint64_t old, uint64_t now);
+
+static inline void recorder_note(unsigned act, maddr_t at, uint64_t old, uint64_t now)
+{
+    if (recorder_on)
+        recorder_write(act, at, old, now);
+}
+
 /* ---- paging.c */
 
 /* The L4 entries of the hypervisor's slots, the same in every root (R6). */

@@ -77,20 +77,27 @@ static bool is_guests_fault(const struct vcpu *v)
     return v->mem.refusal.reason == REASON_NONE || v->mem.refusal.reason == REASON_NOT_A_TABLE;
 }
 
-__attribute__((flatten)) bool emulate_table_write(struct vcpu *v, struct regs *r, gva_t va)
+__attribute__((flatten)) enum table_write emulate_table_write(struct vcpu *v, struct regs *r,
+                                                              gva_t va)
 {
     static unsigned seen;
+    bool refused;
     maddr_t at;
     int rc;
 
     if (!find_target(v, va, &at))
-        return false;
+        return TABLE_WRITE_NONE;
     if (!request_open(v))
-        return true; /* the guest executes the instruction again */
+        return TABLE_WRITE_DONE; /* the guest executes the instruction again */
     rc = decode_and_write(v, r, va, at);
-    if (rc && rc != CORE_RESTART && !is_guests_fault(v))
-        request_refused(v, "direct table write", r->rip, log_worthwhile(&seen));
+    refused = rc && rc != CORE_RESTART && !is_guests_fault(v);
+    if (refused)
+        request_refused(
+            v, REQUEST(.kind = PVMM_REQUEST_STORE, .name = "direct table write", .address = va.a),
+            log_worthwhile(&seen));
     request_close(v);
     mailbox.verdict.emulated_table_writes += rc == 0;
-    return rc == 0 || rc == CORE_RESTART;
+    if (rc == 0 || rc == CORE_RESTART)
+        return TABLE_WRITE_DONE;
+    return refused ? TABLE_WRITE_REFUSED : TABLE_WRITE_NONE;
 }

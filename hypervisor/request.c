@@ -2,6 +2,8 @@
 /* The brackets around every memory request, and what is written down about refused ones. */
 #include "request.h"
 
+#include "cpu.h"
+#include "explain.h"
 #include "machine.h"
 #include "string.h"
 
@@ -42,21 +44,25 @@ static void log_frame(const struct core_refusal *why)
              core_hold_count(why->hold), core_type_name((enum frame_type)why->wanted));
 }
 
-__attribute__((noinline, cold)) void request_refused(struct vcpu *v, const char *what, uint64_t rip,
-                                                     bool log)
+static void log_refusal(const struct core_refusal *why, const struct request *q, uint64_t rip)
 {
-    const struct core_refusal *why = &v->mem.refusal;
     bool known = why->frame.n < the_core()->nr_frames;
-    mailbox.verdict.refused_requests++;
-    if (!log)
-        return;
-    log_line("%s: R%u, %s: %d (value %lx, pfn %lx), called from %lx", what, (unsigned)why->rule,
+    log_line("%s: R%u, %s: %d (value %lx, pfn %lx), called from %lx", q->name, (unsigned)why->rule,
              core_reason_text(why->reason), why->error, why->value,
              known ? the_core()->m2p[why->frame.n] : NO_PFN.n, rip);
     log_frame(why);
     for (unsigned i = 0; i < why->steps; i++)
         log_line("  at L%u table %lx, slot %u", (unsigned)why->path[i].level, why->path[i].table.n,
                  (unsigned)why->path[i].slot);
+}
+
+__attribute__((noinline, cold)) void request_refused(struct vcpu *v, const struct request *q,
+                                                     bool log)
+{
+    mailbox.verdict.refused_requests++;
+    if (log)
+        log_refusal(&v->mem.refusal, q, guest_regs(this_cpu())->rip);
+    explain_refusal(v, q, v->mem.refusal.error);
 }
 
 int load_kernel_root(struct vcpu *v, mfn_t m)

@@ -5,6 +5,7 @@
  */
 #include "asm.h"
 #include "domain.h"
+#include "explain.h"
 
 static bool timer_fired, timer_set;
 
@@ -161,6 +162,8 @@ static void deliver_nmi(struct vcpu *v, struct regs *r)
 void see_to_guest(struct vcpu *v, struct regs *r)
 {
     serve(v);
+    if (v->stand.due)
+        explain_stand(v, r);
     if (!may_run(v))
         wait(v);
     /* An event on top of an NMI waits by itself: the NMI's entry masks events. */

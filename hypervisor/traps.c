@@ -4,6 +4,7 @@
 
 #include "asm.h"
 #include "cpu.h"
+#include "explain.h"
 #include "interrupts.h"
 #include "log.h"
 #include "machine.h"
@@ -40,7 +41,10 @@ static bool fill_ldt(struct vcpu *v, uint64_t address)
     if (rc == 0)
         cpu_map_ldt_page(index, m);
     else if (rc != CORE_RESTART && v->mem.refusal.reason != REASON_NO_L1)
-        request_refused(v, "LDT page", address, true);
+        request_refused(v,
+                        REQUEST(.kind = PVMM_REQUEST_LDT, .name = "LDT page",
+                                .address = v->mem.ldt_base.a + (uint64_t)index * PAGE_BYTES),
+                        true);
     request_close(v);
     return rc == 0 || rc == CORE_RESTART;
 }
@@ -72,6 +76,8 @@ static void guest_general_protection(struct vcpu *v, struct regs *r)
         return;
     if (r->error_code == 0 && v->in_kernel && emulate_privileged(v, r))
         return;
+    if (v->stand.due) /* at this instruction, which was refused */
+        return;
     bounce_exception(v, r, TRAP_GP, (uint32_t)r->error_code);
 }
 
@@ -85,6 +91,20 @@ static uint64_t address_for_guest(const struct vcpu *v, uint64_t address)
     return v->mem.ldt_base.a + index * (uint64_t)PAGE_BYTES + address % PAGE_BYTES;
 }
 
+/* The guest kernel wrote to what is present and not writable. true: the guest does not take the
+ * fault. */
+static inline bool kernel_write_fault(struct vcpu *v, struct regs *r, gva_t va)
+{
+    switch (emulate_table_write(v, r, va)) {
+    case TABLE_WRITE_DONE:
+        return true;
+    case TABLE_WRITE_REFUSED:
+        return v->stand.due;
+    default:
+        return explain_write_fault(v, r, va);
+    }
+}
+
 static __attribute__((noinline)) void guest_page_fault(struct vcpu *v, struct regs *r)
 {
     const uint32_t write_to_present = PFEC_PRESENT | PFEC_WRITE;
@@ -94,7 +114,7 @@ static __attribute__((noinline)) void guest_page_fault(struct vcpu *v, struct re
     if (!(error & PFEC_USER) && fill_ldt(v, address))
         return;
     if (v->in_kernel && (error & write_to_present) == write_to_present &&
-        emulate_table_write(v, r, gva(address)))
+        kernel_write_fault(v, r, gva(address)))
         return;
     bounce_page_fault(v, r, error, address_for_guest(v, address));
 }

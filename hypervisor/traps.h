@@ -14,9 +14,9 @@ static inline bool event_due(const struct vcpu *v)
 
 /* ---- from entry.S (traps.c) */
 
-/* Every entry that came from the guest: traps and interrupts, SYSCALL, and SYSCALL from 32-bit code.
- * On return the guest goes on with *r. The commonest of what they call is not inlined, so that none
- * pays for what another has to save. */
+/* Every entry that came from the guest: traps and interrupts, SYSCALL, and SYSCALL from 32-bit
+ * code. On return the guest goes on with *r. The commonest of what they call is not inlined, so
+ * that none pays for what another has to save. */
 void guest_entry(struct regs *r);
 void guest_syscall(struct regs *r);
 void guest_syscall32(struct regs *r);
@@ -27,7 +27,8 @@ void ist_entry(struct regs *r);
 /* Goes on with the guest; `r` at its place on the CPU's stack. */
 _Noreturn void resume_guest(struct regs *r);
 
-/* A trap of the guest's came on a stack of its own: its registers go where those of other traps lie. */
+/* A trap of the guest's came on a stack of its own: its registers go where those of other traps
+ * lie. */
 struct regs *to_guest_stack(const struct regs *r);
 
 /* Runs `v` for the first time; never returns. Loads roots, segments, GDT. */
@@ -75,9 +76,13 @@ void first_user_entry(struct vcpu *v);
 /* A #GP or #UD from guest-kernel mode: privileged instruction or forced CPUID.
  * true: done, rip advanced. */
 bool emulate_privileged(struct vcpu *v, struct regs *r);
-/* A write fault from guest-kernel mode at `va`, page present: a store to an L1 table?
- * true: done (or to be tried again). */
-bool emulate_table_write(struct vcpu *v, struct regs *r, gva_t va);
+/* A write fault from guest-kernel mode at `va`, page present: a store to an L1 table? */
+enum table_write {
+    TABLE_WRITE_NONE,    /* no: the fault is the guest's */
+    TABLE_WRITE_DONE,    /* or to be tried again */
+    TABLE_WRITE_REFUSED, /* and reported; the fault is the guest's */
+};
+enum table_write emulate_table_write(struct vcpu *v, struct regs *r, gva_t va);
 
 /* ---- hypercall.c */
 

@@ -34,7 +34,7 @@ struct pvmm_machine {
      * root (0: none). Written when a report of a crash is filed, and at the end. */
     uint32_t context_valid;
     uint32_t vcpus;
-    uint8_t context[PVMM_CONTEXT_BYTES];
+    uint8_t context[PVMM_CONTEXT_BYTES] __attribute__((aligned(16)));
 };
 
 #endif

@@ -111,6 +111,7 @@ struct pvmm_report {
     uint64_t count;    /* how often, this time included */
     uint64_t time;     /* of the TSC */
     uint64_t recorded; /* records written before it */
+    uint64_t origin; /* where in the guest: rip, or what called the stub that a hypercall is made by */
 
     /* The request. Of a hypercall: */
     uint64_t hypercall; /* number; PVMM_NONE: none */

@@ -61,6 +61,13 @@ static inline void glue_tlb_flush_domain(struct core *c, struct core_domain *d)
     tlb_flush_local();
 }
 
+static inline void glue_note(struct core *c, enum core_act act, maddr_t at, uint64_t old,
+                             uint64_t now)
+{
+    (void)c;
+    recorder_note(act, at, old, now);
+}
+
 static inline void glue_relax(void)
 {
     __asm__ volatile("pause" : : : "memory");

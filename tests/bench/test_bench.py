@@ -108,6 +108,19 @@ class Arithmetic(unittest.TestCase):
             bench.counts_of(alone, "mprotect")
 
 
+class Recorder(unittest.TestCase):
+    def test_cost_is_what_it_adds(self):
+        rows = {r["name"]: r for r in bench.recorder_rows(figures(4.1), figures(4))}
+        self.assertEqual(list(rows), list(machines.ROWS))
+        self.assertAlmostEqual(rows["fork-exec"]["cost"], 0.025)
+
+    def test_a_missing_figure_is_named(self):
+        off = figures(4)
+        del off["mprotect"]
+        with self.assertRaisesRegex(BenchError, "mprotect"):
+            bench.recorder_rows(figures(4), off)
+
+
 def elf32(*segments):
     """An image with these (type, bytes in the file, bytes in memory)."""
     head = b"\x7fELF\x01".ljust(28, b"\0") + struct.pack("<I", 52)
@@ -141,6 +154,7 @@ def results():
     rows = [{**r, "tlb_flushes": 0.5, "tlb_page_flushes": 0.0, "root_switches": 2.0}
             for r in bench.rows_of(three())]
     return {"rows": rows, "wall": bench.rows_of(three()), "sizes": bench.sizes_of(COUNTED, (1, 2), (3, 4)),
+            "recorder": bench.recorder_rows(figures(4), figures(3.9)),
             "setting": {"machine": "q35", "cpu": "qemu64", "memory": "1G"}}
 
 
@@ -190,7 +204,9 @@ class Results(unittest.TestCase):
     def test_the_report_has_every_row(self):
         text = bench.report(results())
         for name in (bench.TIME_TO_INIT, *machines.ROWS):
-            self.assertEqual(sum(line.startswith(name) for line in text.splitlines()), 2, name)
+            tables = 2 if name == bench.TIME_TO_INIT else 3
+            self.assertEqual(sum(line.startswith(name) for line in text.splitlines()), tables, name)
+        self.assertRegex(text, r"fork-exec +11.7 +12.0 +2.56%\n")
         self.assertRegex(text, r"fork-exit +2.0 +10.0 +8.0 +0.80 +0.75 +0.50 +0.00 +2.00\n")
         self.assertRegex(text, r"time-to-init +5,000 +25,000 +20,000 +0.80 +-")
         self.assertRegex(text, r"in all +44 +-")
@@ -291,6 +307,8 @@ class Whole(unittest.TestCase):
         self.assertAlmostEqual(rows[1]["pv_tax"], 0.75)
         self.bench("--check", "0.8", code=0)
         self.bench("--check", "0.7", code=1)
+        self.bench("--check-recorder", "3", code=0)  # the stand-in knows no recorder: it costs nothing
+        self.bench("--check-recorder", "0", code=1)
 
     def test_a_run_that_fails_shows_its_end(self):
         for kind, says in (("failed", r'bare: the benchmark failed at "mmap"(.|\n)*\| reason'),

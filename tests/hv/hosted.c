@@ -53,7 +53,7 @@ void domain_end(enum pvmm_outcome o, uint32_t reason, const char *message)
     end(o);
 }
 
-void domain_kill(struct vcpu *v, const struct regs *r, gva_t va, const char *fmt, ...)
+void domain_kill(struct vcpu *v, struct regs *r, gva_t va, const char *fmt, ...)
 {
     va_list args;
 

@@ -32,7 +32,7 @@ static struct {
     int open;        /* requests opened and not closed */
     int root_result; /* of load_kernel_root() */
     mfn_t root;
-    uint64_t refused_at;
+    uint64_t refused_root; /* 0: none was */
 } asked;
 
 bool msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
@@ -76,12 +76,13 @@ void request_close(struct vcpu *v)
     asked.open--;
 }
 
-void request_refused(struct vcpu *v, const char *what, uint64_t rip, bool log)
+void request_refused(struct vcpu *v, const struct request *q, bool log)
 {
     (void)v;
-    (void)what;
     (void)log;
-    asked.refused_at = rip;
+    assert_int_equal(q->kind, PVMM_REQUEST_CR3);
+    assert_int_equal(q->hypercall, NO_INDEX);
+    asked.refused_root = q->args[0];
 }
 
 int load_kernel_root(struct vcpu *v, mfn_t m)
@@ -269,7 +270,7 @@ static void test_writes_of_cr3(void **state)
     assert_int_equal(asked.open, 0);
     asked.root_result = CORE_EINVAL;
     LEFT("\x0f\x22\xd8");
-    assert_int_equal(asked.refused_at, CODE);
+    assert_int_equal(asked.refused_root, 0x5678ull << 12);
     assert_int_equal(asked.open, 0);
 }
 
@@ -280,7 +281,7 @@ static void test_writes_of_cr3_that_pause(void **state)
     asked.root_result = CORE_RESTART;
     assert_true(RUN("\x0f\x22\xd8"));
     assert_int_equal(regs.rip, CODE);
-    assert_int_equal(asked.refused_at, 0);
+    assert_int_equal(asked.refused_root, 0);
     asked.root_result = 0;
     asked.root = mfn(1);
     asked.busy = true;

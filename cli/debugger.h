@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The guest made to stand at one of its instructions, by way of QEMU's debugger stub (GDB's remote
+ * serial protocol). QEMU stops the machine when somebody connects, and leaves it stopped when they
+ * go: so the guest still stands there when a person's debugger comes.
+ */
+#ifndef PVMM_CLI_DEBUGGER_H
+#define PVMM_CLI_DEBUGGER_H
+
+#include <stdint.h>
+
+#include "error.h"
+
+/* Connects to the stub at that port of this host; a descriptor, or -1. The machine stops. */
+int debugger_connect(unsigned port, struct error *e);
+
+/* Lets the machine run, to stop before it executes what is at `address`. */
+int debugger_run_to(int fd, uint64_t address, struct error *e);
+
+/* Waits until it does, and takes the breakpoint away. */
+int debugger_arrived(int fd, uint64_t address, struct error *e);
+
+#endif
