@@ -33,7 +33,7 @@ static int64_t report_crash(const struct call *c, unsigned reason, const char *m
     domain_end(PVMM_OUTCOME_CRASH, reason, message);
 }
 
-static _Noreturn void shut_down(const struct call *c, unsigned reason)
+static int64_t shut_down(const struct call *c, unsigned reason)
 {
     char message[64] = "";
     if (outcome_of(reason) == PVMM_OUTCOME_CRASH) {
@@ -49,7 +49,7 @@ static int64_t guest_shutdown(const struct call *c, gva_t arg)
     struct sched_shutdown how;
     if (!copy_from_guest(&how, arg, sizeof(how)))
         return -XEN_EFAULT;
-    shut_down(c, how.reason & 0xff);
+    return shut_down(c, how.reason & 0xff);
 }
 
 /* before_guest() does the waiting, once this call's result is in place. */
@@ -131,7 +131,7 @@ int64_t hc_sched_op_compat(struct call *c)
     case SCHEDOP_block:
         return block(c->v);
     case SCHEDOP_shutdown:
-        shut_down(c, c->arg[1] & 0xff);
+        return shut_down(c, c->arg[1] & 0xff);
     default:
         return -XEN_ENOSYS;
     }
