@@ -14,13 +14,13 @@ endif
 PACKAGES := qemu-system-x86 meson ninja-build gcc libc6-dev clang libclang-rt-14-dev pkg-config \
             python3 libxen-dev libcmocka-dev libelf-dev liblzma-dev zlib1g-dev libzstd-dev \
             liblz4-dev libbz2-dev libjson-c-dev busybox-static cpio gzip bzip2 lz4 zstd xz-utils \
-            binutils gcovr grub-common grub-pc-bin xorriso mtools libzydis-dev libbpf-dev
+            binutils gcovr gcc-12 make grub-common grub-pc-bin xorriso mtools libzydis-dev libbpf-dev
 
 PVMM   := $(BUILD)/pvmm
 KERNEL := $(BUILD)/kernel/vmlinuz
 INITRD := $(BUILD)/initramfs.cpio.gz
 
-.PHONY: all deps kernel kernel-cloud xen grub run test bench bench-where clean help
+.PHONY: all deps kernel kernel-cloud xen grub headers gnumach run test cases bench bench-where clean help
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -43,6 +43,14 @@ xen:
 grub:
 	@scripts/fetch-grub.sh $(BUILD)/grub
 
+# Of the kernel in $(BUILD)/kernel, so that one is first.
+headers:
+	@$(MAKE) --no-print-directory kernel
+	@scripts/fetch-headers.sh $(BUILD)/kernel $(BUILD)/headers
+
+gnumach:
+	@scripts/fetch-gnumach.sh $(BUILD)/gnumach
+
 # Each step needs the one before, so these are lists, not prerequisites that -j may reorder.
 run:
 	@$(MAKE) --no-print-directory deps
@@ -58,7 +66,18 @@ test:
 	@$(MAKE) --no-print-directory kernel-cloud
 	@$(MAKE) --no-print-directory xen
 	@$(MAKE) --no-print-directory grub
+	@$(MAKE) --no-print-directory headers
+	@$(MAKE) --no-print-directory gnumach
 	meson test -C $(BUILD) --print-errorlogs
+
+cases:
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory kernel
+	@$(MAKE) --no-print-directory xen
+	@$(MAKE) --no-print-directory headers
+	@$(MAKE) --no-print-directory gnumach
+	@python3 -B cases/run.py --build $(BUILD)
 
 # Not MEMORY: figures are to be compared, and bare Linux has its huge pages only from 512 MB of free memory up.
 bench:
@@ -82,6 +101,7 @@ help:
 	@echo "make deps     install the Debian packages that are missing"
 	@echo "make run      boot Debian's kernel with a memory workload, and print the verdict"
 	@echo "make test     run every test"
+	@echo "make cases    kernels that break the memory contract: who names the cause? (cases/README.md)"
 	@echo "make bench    measure memory work: bare, on real Xen, under pvmm (docs/performance.md)"
 	@echo "make bench-where ROW=NAME"
 	@echo "              where the instructions of a row of it go"

@@ -3,6 +3,7 @@
 
 #include <elf.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "exitcodes.h"
@@ -100,24 +101,76 @@ static bool section(struct view elf, const Elf64_Ehdr *h, unsigned i, Elf64_Shdr
     return true;
 }
 
-bool has_legacy_section(struct view elf)
+static bool find_legacy(struct view elf, const Elf64_Ehdr *h, Elf64_Shdr *s)
 {
     static const char name[] = "__xen_guest";
-    Elf64_Shdr strings, s;
-    Elf64_Ehdr h;
+    Elf64_Shdr strings;
 
-    if (elf.size < sizeof(h))
-        return false;
-    memcpy(&h, elf.data, sizeof(h));
-    if (h.e_shentsize != sizeof(s) || !section(elf, &h, h.e_shstrndx, &strings) ||
+    if (h->e_shentsize != sizeof(*s) || !section(elf, h, h->e_shstrndx, &strings) ||
         strings.sh_offset > elf.size)
         return false;
-    for (unsigned i = 0; i < h.e_shnum && section(elf, &h, i, &s); i++) {
+    for (unsigned i = 0; i < h->e_shnum && section(elf, h, i, s); i++) {
         const uint64_t room = elf.size - strings.sh_offset;
 
-        if (s.sh_name < room && room - s.sh_name >= sizeof(name) &&
-            memcmp(elf.data + strings.sh_offset + s.sh_name, name, sizeof(name)) == 0)
+        if (s->sh_name < room && room - s->sh_name >= sizeof(name) &&
+            memcmp(elf.data + strings.sh_offset + s->sh_name, name, sizeof(name)) == 0)
             return true;
     }
     return false;
+}
+
+/* One word KEY=value of it; it ends with a NUL. */
+static void take_word(struct xen_notes *notes, const char *word)
+{
+    static const struct {
+        const char *key;
+        uint32_t type;
+    } keys[] = {
+        {"VIRT_BASE=", XEN_ELFNOTE_VIRT_BASE},
+        {"VIRT_ENTRY=", XEN_ELFNOTE_ENTRY},
+        {"ELF_PADDR_OFFSET=", XEN_ELFNOTE_PADDR_OFFSET},
+    };
+
+    if (strncmp(word, "GUEST_OS=", 9) == 0)
+        snprintf(notes->guest_os, sizeof(notes->guest_os), "%s", word + 9);
+    for (unsigned i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        const size_t n = strlen(keys[i].key);
+
+        if (strncmp(word, keys[i].key, n) != 0)
+            continue;
+        notes->seen[keys[i].type] = true;
+        notes->value[keys[i].type] = strtoull(word + n, NULL, 0);
+    }
+}
+
+int legacy_notes_read(struct view elf, struct xen_notes *notes, struct error *e)
+{
+    char text[1024], *rest, *word;
+    Elf64_Ehdr h;
+    Elf64_Shdr s;
+
+    if (elf.size < sizeof(h))
+        return 0;
+    memcpy(&h, elf.data, sizeof(h));
+    if (!find_legacy(elf, &h, &s))
+        return 0;
+    if (s.sh_offset > elf.size || s.sh_size > elf.size - s.sh_offset)
+        return error_set(
+            e, EXIT_UNTESTABLE,
+            "truncated: section __xen_guest at 0x%llx, 0x%llx bytes, ends past the file",
+            (unsigned long long)s.sh_offset, (unsigned long long)s.sh_size);
+    if (s.sh_size >= sizeof(text))
+        return error_set(e, EXIT_UNTESTABLE, "damaged: section __xen_guest has 0x%llx bytes",
+                         (unsigned long long)s.sh_size);
+    memcpy(text, elf.data + s.sh_offset, s.sh_size);
+    text[s.sh_size] = '\0';
+    notes->count++;
+    notes->seen[XEN_ELFNOTE_ENTRY] = true;
+    notes->value[XEN_ELFNOTE_ENTRY] = h.e_entry;
+    for (word = strtok_r(text, ",", &rest); word != NULL; word = strtok_r(NULL, ",", &rest))
+        take_word(notes, word);
+    /* Without an offset the segments' physical addresses are virtual ones. */
+    if (!notes->seen[XEN_ELFNOTE_PADDR_OFFSET])
+        notes->value[XEN_ELFNOTE_PADDR_OFFSET] = notes->value[XEN_ELFNOTE_VIRT_BASE];
+    return 0;
 }

@@ -20,7 +20,8 @@ struct xen_notes {
 int xen_notes_read(struct view elf, uint64_t offset, uint64_t size, struct xen_notes *notes,
                    struct error *e);
 
-/* Is there a section named __xen_guest, the way before ELF notes? */
-bool has_legacy_section(struct view elf);
+/* The way before ELF notes: a section __xen_guest with one string "KEY=value,KEY=value". What it
+ * says is taken as notes; without one nothing is. */
+int legacy_notes_read(struct view elf, struct xen_notes *notes, struct error *e);
 
 #endif

@@ -191,14 +191,10 @@ static int check_addresses(const struct pv_image *img, const Elf64_Phdr *seg, un
     return img->has_init_p2m ? check_range("INIT_P2M", img->init_p2m, img->init_p2m, e) : 0;
 }
 
-static int need_notes(struct view elf, const struct xen_notes *notes, struct error *e)
+static int need_notes(const struct xen_notes *notes, struct error *e)
 {
     if (notes->count == 0)
-        return error_set(e, EXIT_UNTESTABLE, "%s",
-                         has_legacy_section(elf)
-                             ? "its Xen facts are in a __xen_guest section, which is not "
-                               "supported: ELF notes are needed"
-                             : "not a PV kernel: it has no Xen ELF notes");
+        return error_set(e, EXIT_UNTESTABLE, "not a PV kernel: it has no Xen ELF notes");
     if (!notes->seen[XEN_ELFNOTE_ENTRY])
         return error_set(e, EXIT_UNTESTABLE,
                          "not a PV kernel: it has Xen ELF notes, but no ENTRY%s",
@@ -236,7 +232,7 @@ int pv_image_check(struct view elf, struct pv_image *img, struct error *e)
         if (p.p_type == PT_NOTE && xen_notes_read(elf, p.p_offset, p.p_filesz, &notes, e) != 0)
             return -1;
     }
-    if (need_notes(elf, &notes, e) != 0)
+    if ((notes.count == 0 && legacy_notes_read(elf, &notes, e) != 0) || need_notes(&notes, e) != 0)
         return -1;
     take_notes(&notes, img);
     if (collect(elf, &h, seg, &n, e) != 0 || place(img, seg, n, e) != 0)

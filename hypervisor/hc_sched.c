@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* sched_op: giving the CPU up, for a while or for good (<xen/sched.h>). */
+/* sched_op and its older form: giving the CPU up, for a while or for good (<xen/sched.h>). */
 #include "hypercall.h"
 
 #include "explain.h"
@@ -33,12 +33,8 @@ static int64_t report_crash(const struct call *c, unsigned reason, const char *m
     domain_end(PVMM_OUTCOME_CRASH, reason, message);
 }
 
-static int64_t guest_shutdown(const struct call *c, gva_t arg)
+static int64_t shut_down(const struct call *c, unsigned reason)
 {
-    struct sched_shutdown how;
-    if (!copy_from_guest(&how, arg, sizeof(how)))
-        return -XEN_EFAULT;
-    unsigned reason = how.reason & 0xff;
     char message[64] = "";
     if (outcome_of(reason) == PVMM_OUTCOME_CRASH) {
         format(message, sizeof(message), "the guest shut down with reason %u%s", reason,
@@ -46,6 +42,14 @@ static int64_t guest_shutdown(const struct call *c, gva_t arg)
         return report_crash(c, reason, message);
     }
     domain_end(outcome_of(reason), reason, message);
+}
+
+static int64_t guest_shutdown(const struct call *c, gva_t arg)
+{
+    struct sched_shutdown how;
+    if (!copy_from_guest(&how, arg, sizeof(how)))
+        return -XEN_EFAULT;
+    return shut_down(c, how.reason & 0xff);
 }
 
 /* before_guest() does the waiting, once this call's result is in place. */
@@ -111,6 +115,23 @@ int64_t hc_sched_op(struct call *c)
         return poll(c->v, arg);
     case SCHEDOP_pin_override:
         return -XEN_EPERM; /* for the hardware's domain alone */
+    default:
+        return -XEN_ENOSYS;
+    }
+}
+
+/* <xen/sched.h>: the reason is the argument itself, of which real Xen takes a byte. A kernel that
+ * passes the newer form's pointer gives its reason as that byte of an address. */
+int64_t hc_sched_op_compat(struct call *c)
+{
+    console_serve(c->v->domain);
+    switch ((uint32_t)c->arg[0]) {
+    case SCHEDOP_yield:
+        return 0;
+    case SCHEDOP_block:
+        return block(c->v);
+    case SCHEDOP_shutdown:
+        return shut_down(c, c->arg[1] & 0xff);
     default:
         return -XEN_ENOSYS;
     }

@@ -31,6 +31,7 @@ static call_handler *const handlers[PVMM_HYPERCALLS] = {
     [__HYPERVISOR_multicall] = hc_multicall,
     [__HYPERVISOR_update_va_mapping] = hc_update_va_mapping,
     [__HYPERVISOR_set_timer_op] = hc_set_timer_op,
+    [__HYPERVISOR_sched_op_compat] = hc_sched_op_compat,
     [__HYPERVISOR_xen_version] = hc_xen_version,
     [__HYPERVISOR_console_io] = hc_console_io,
     [__HYPERVISOR_grant_table_op] = hc_grant_table_op,

@@ -54,7 +54,7 @@ call_handler hc_set_trap_table, hc_set_callbacks, hc_callback_op, hc_nmi_op, hc_
     hc_set_debugreg, hc_get_debugreg, hc_vm_assist;                      /* hc_trap.c */
 call_handler hc_vcpu_op, hc_set_timer_op;                                /* hc_vcpu.c */
 call_handler hc_event_channel_op;                                        /* hc_event.c */
-call_handler hc_sched_op;                                                /* hc_sched.c */
+call_handler hc_sched_op, hc_sched_op_compat;                            /* hc_sched.c */
 call_handler hc_grant_table_op;                                          /* hc_grant.c */
 call_handler hc_xen_version, hc_console_io, hc_physdev_op, hc_xenpmu_op; /* hc_misc.c */
 

@@ -43,6 +43,11 @@ done
 
 # --- kernels: what is in the file
 bad "no notes" "not a PV kernel: it has no Xen ELF notes" notes=0
+"$MKELF" "$dir/legacy" notes=0 legacy=1
+check "described by a section" 128 "cannot start QEMU" run "$dir/legacy"
+bad "section outside the file" "truncated: section __xen_guest" notes=0 legacy=1 legacy_size=0x7fffffff
+bad "section too long" "damaged: section __xen_guest" notes=0 legacy=1 legacy_size=0x1000
+bad "section's entry outside" "in no loaded segment" notes=0 legacy=1 entry=0xffffffff82000000
 bad "PVH only" "no ENTRY .*PVH" has_entry=0
 bad "32-bit class" "32-bit kernel" class=32
 bad "32-bit machine" "ELF machine 3, not for x86-64" machine=3

@@ -5,6 +5,7 @@ set -eu
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 "$2" "$dir/elf" memsz2=0x1000
+"$2" "$dir/legacy" notes=0 legacy=1
 echo /dev/null | cpio --quiet -o -H newc > "$dir/cpio"
 printf '%s\n' '# a map' '0-0x9efff ram' '640K+384K reserved' '[mem 0x100000-0x5ffffff] usable' \
     '0xffffffffffffffff+1 type 20' > "$dir/map"

@@ -22,6 +22,7 @@ struct image {
     uint64_t paddr, filesz, memsz, offset; /* the first segment */
     uint64_t paddr2, memsz2;               /* a second one, without content; memsz2 0: none */
     uint64_t notes, has_entry, note_size, entry_size;
+    uint64_t legacy, legacy_size; /* a section __xen_guest; its size, 0: the truth */
     uint64_t entry, virt_base, paddr_offset, p2m;
 };
 
@@ -52,6 +53,8 @@ static const struct word words[] = {
     WORD(has_entry, 1),
     WORD(note_size, 0),
     WORD(entry_size, 8),
+    WORD(legacy, 0),
+    WORD(legacy_size, 0),
     WORD(entry, 0xffffffff81000000),
     WORD(virt_base, 0xffffffff80000000),
     WORD(paddr_offset, 0),
@@ -104,6 +107,33 @@ static size_t put_notes(uint8_t *at, const struct image *m)
     return n;
 }
 
+/* The description before there were notes: one string, found by its section's name. */
+static void put_legacy(uint8_t *file, const struct image *m)
+{
+    static const char names[] = "\0.shstrtab\0__xen_guest";
+    Elf64_Shdr s[3] = {
+        [1] = {.sh_name = 1, .sh_type = SHT_STRTAB, .sh_offset = 0x800, .sh_size = sizeof(names)},
+        [2] = {.sh_name = 11, .sh_type = SHT_PROGBITS, .sh_offset = 0x900},
+    };
+    Elf64_Ehdr *h = (Elf64_Ehdr *)file;
+
+    if (!m->legacy)
+        return;
+    h->e_shoff = 0xa00;
+    h->e_shentsize = sizeof(s[0]);
+    h->e_shnum = 3;
+    h->e_shstrndx = 1;
+    memcpy(file + 0x800, names, sizeof(names));
+    s[2].sh_size = (uint64_t)sprintf((char *)file + 0x900,
+                                     "GUEST_OS=old,VIRT_BASE=0x%llx,VIRT_ENTRY=0x%llx,"
+                                     "ELF_PADDR_OFFSET=0x%llx,LOADER=generic",
+                                     (unsigned long long)m->virt_base, (unsigned long long)m->entry,
+                                     (unsigned long long)m->paddr_offset);
+    if (m->legacy_size != 0)
+        s[2].sh_size = m->legacy_size;
+    memcpy(file + 0xa00, s, sizeof(s));
+}
+
 static void put_headers(uint8_t *file, const struct image *m, size_t notes)
 {
     Elf64_Ehdr h = {
@@ -129,7 +159,7 @@ static void put_headers(uint8_t *file, const struct image *m, size_t notes)
 
 int main(int argc, char **argv)
 {
-    static uint8_t file[0x2000];
+    static _Alignas(8) uint8_t file[0x2000];
     struct image m;
     FILE *f;
 
@@ -139,6 +169,7 @@ int main(int argc, char **argv)
         if (!take_word(&m, argv[i]))
             return 2;
     put_headers(file, &m, put_notes(file + 0x400, &m));
+    put_legacy(file, &m);
     f = argc > 1 ? fopen(argv[1], "wb") : NULL;
     if (f == NULL || fwrite(file, sizeof(file), 1, f) != 1 || fclose(f) != 0) {
         perror("mkelf");
