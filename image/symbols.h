@@ -43,7 +43,8 @@ bool pv_symbol_find(const struct pv_symbols *s, const char *name, uint64_t *va);
 
 #define PV_FRAMES 24
 struct pv_stack_frame {
-    uint64_t address; /* where it goes on; [0] is rip itself */
+    uint64_t address; /* where it goes on; [0] is rip itself. Behind a call that never returns
+                         another function may begin: name address - 1, but of [0] */
     uint64_t sp;      /* where on the stack that stands; 0 for [0] */
     bool certain;     /* the kernel's own tables say so, or the call before it leads to the
                          function of the frame above */
