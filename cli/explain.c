@@ -167,7 +167,10 @@ static void explain_stack(const struct explain_sources *s, struct explanation *x
     for (unsigned i = 0; i < x->calls; i++) {
         x->call[i].sp = frames[i].sp;
         x->call[i].certain = i == 0 || frames[i].certain;
-        explain_name(s, frames[i].address, &x->call[i].at);
+        if (i == 0)
+            explain_name(s, frames[i].address, &x->call[i].at);
+        else
+            explain_caller(s, frames[i].address, &x->call[i].at);
     }
     explain_name(s, r->origin != 0 ? r->origin : r->regs.rip, &x->origin);
     if (r->code_bytes == 0 || !pv_disassemble(r->code, r->code_bytes, r->regs.rip, x->instruction,

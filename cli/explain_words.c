@@ -16,17 +16,34 @@ bool explain_seconds(const struct explain_sources *s, uint64_t time, double *sec
     return true;
 }
 
-void explain_name(const struct explain_sources *s, uint64_t address, struct explain_symbol *to)
+static void name_text(struct explain_symbol *to)
 {
     const struct pv_symbol *at = &to->symbol;
 
+    snprintf(to->text, sizeof(to->text), "%s+0x%" PRIx64 "%s%s%s", at->name, at->offset,
+             at->module[0] != '\0' ? " [" : "", at->module, at->module[0] != '\0' ? "]" : "");
+}
+
+void explain_name(const struct explain_sources *s, uint64_t address, struct explain_symbol *to)
+{
     *to = (struct explain_symbol){.address = address};
     to->known = s->symbols != NULL && pv_symbol_at(s->symbols, address, &to->symbol);
     if (!to->known)
         snprintf(to->text, sizeof(to->text), "0x%" PRIx64, address);
     else
-        snprintf(to->text, sizeof(to->text), "%s+0x%" PRIx64 "%s%s%s", at->name, at->offset,
-                 at->module[0] != '\0' ? " [" : "", at->module, at->module[0] != '\0' ? "]" : "");
+        name_text(to);
+}
+
+void explain_caller(const struct explain_sources *s, uint64_t address, struct explain_symbol *to)
+{
+    explain_name(s, address - 1, to);
+    to->address = address;
+    if (!to->known) {
+        snprintf(to->text, sizeof(to->text), "0x%" PRIx64, address);
+        return;
+    }
+    to->symbol.offset++;
+    name_text(to);
 }
 
 /* What m2p has; PVMM_NONE: nothing. */
@@ -184,6 +201,12 @@ void explain_witness(const struct explain_sources *s, const struct witnessed *w,
         to->timed = explain_seconds(s, w->record.time, &to->seconds);
         explain_name(s, w->record.rip, &to->rip);
         seen_text(to);
+        return;
+    case WITNESS_UNVALIDATED:
+        snprintf(
+            to->text, sizeof(to->text),
+            "stored into a table that is not validated yet: the request is the first witnessed "
+            "act");
         return;
     case WITNESS_BEFORE:
         snprintf(to->text, sizeof(to->text), "made by the domain builder");

@@ -43,11 +43,12 @@ unsigned record_act(const struct pvmm_record *r);
 unsigned record_vcpu(const struct pvmm_record *r);
 
 enum witness_answer {
-    WITNESS_OFF,       /* there is no recorder */
-    WITNESS_SEEN,      /* `record` is the act */
-    WITNESS_VALIDATED, /* stored before the table was validated, which is `record` */
-    WITNESS_OLDER,     /* older than the recorder reaches */
-    WITNESS_BEFORE,    /* the recorder has everything, so it was there before: the builder's */
+    WITNESS_OFF,         /* there is no recorder */
+    WITNESS_SEEN,        /* `record` is the act */
+    WITNESS_VALIDATED,   /* stored before the table was validated, which is `record` */
+    WITNESS_UNVALIDATED, /* stored into a table that no request has had validated yet */
+    WITNESS_OLDER,       /* older than the recorder reaches */
+    WITNESS_BEFORE,      /* the recorder has everything, so it was there before: the builder's */
 };
 
 struct witnessed {
