@@ -236,6 +236,14 @@ static void decide_kind(struct explanation *x)
     x->error_name = explain_error_name(r->error);
 }
 
+/* An end that the guest asked for by a hypercall has no address: SYSCALL accesses nothing. */
+static bool has_address(const struct pvmm_report *r)
+{
+    const bool syscall = r->code_bytes >= 2 && r->code[0] == 0x0f && r->code[1] == 0x05;
+
+    return r->address != PVMM_NONE && !(r->kind == PVMM_REPORT_CRASH && r->address == 0 && syscall);
+}
+
 struct explanation *explain(const struct explain_sources *s, const struct pvmm_report *r)
 {
     struct explanation *x = calloc(1, sizeof(*x));
@@ -244,15 +252,18 @@ struct explanation *explain(const struct explain_sources *s, const struct pvmm_r
         return NULL;
     x->has_report = true;
     x->report = *r;
+    if (!has_address(r))
+        x->report.address = PVMM_NONE;
     x->count = r->count;
     x->timed = explain_seconds(s, r->time, &x->seconds);
     decide_kind(x);
     explain_request(s, r, &x->request);
     explain_frame(s, r, &x->frame);
     explain_path(s, x);
-    if (r->address != PVMM_NONE)
+    if (x->report.address != PVMM_NONE) {
         explain_name(s, r->address, &x->target);
-    explain_walk(s, x);
+        explain_walk(s, x);
+    }
     explain_holders(s, x);
     explain_stack(s, x);
     explain_hints(s, x);
