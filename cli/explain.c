@@ -92,7 +92,10 @@ static void explain_frame(const struct explain_sources *s, const struct pvmm_rep
         return;
     snprintf(to->type, sizeof(to->type), "%s", type);
     owner_words(f, to->owner, sizeof(to->owner));
-    frame_flags(f->flags, to->flags, sizeof(to->flags));
+    frame_flags(f->type >= PVMM_FRAME_L1 && f->type <= PVMM_FRAME_DESC
+                    ? f->flags
+                    : f->flags & ~(uint32_t)PVMM_FRAME_VALIDATED,
+                to->flags, sizeof(to->flags));
     if (s->view != NULL && f->known && f->pfn != PVMM_NONE)
         to->p2m_known = p2m_lookup(s->view, f->pfn, &to->p2m);
     if (s->view != NULL && f->mfn < s->view->end_pfn.n)
@@ -236,12 +239,16 @@ static void decide_kind(struct explanation *x)
     x->error_name = explain_error_name(r->error);
 }
 
-/* An end that the guest asked for by a hypercall has no address: SYSCALL accesses nothing. */
-static bool has_address(const struct pvmm_report *r)
+/* An end that the guest asked for by a hypercall is about no address: SYSCALL accesses nothing. */
+static void drop_address(struct pvmm_report *r)
 {
     const bool syscall = r->code_bytes >= 2 && r->code[0] == 0x0f && r->code[1] == 0x05;
 
-    return r->address != PVMM_NONE && !(r->kind == PVMM_REPORT_CRASH && r->address == 0 && syscall);
+    if (r->kind != PVMM_REPORT_CRASH || !syscall)
+        return;
+    r->address = PVMM_NONE;
+    r->frame.mfn = PVMM_NONE;
+    r->holders = 0;
 }
 
 struct explanation *explain(const struct explain_sources *s, const struct pvmm_report *r)
@@ -252,8 +259,8 @@ struct explanation *explain(const struct explain_sources *s, const struct pvmm_r
         return NULL;
     x->has_report = true;
     x->report = *r;
-    if (!has_address(r))
-        x->report.address = PVMM_NONE;
+    drop_address(&x->report);
+    r = &x->report;
     x->count = r->count;
     x->timed = explain_seconds(s, r->time, &x->seconds);
     decide_kind(x);
