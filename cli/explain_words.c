@@ -2,6 +2,7 @@
 /* Words for single things: addresses, entries, frames, errors, what a record says. */
 #include "explain.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -16,6 +17,14 @@ bool explain_seconds(const struct explain_sources *s, uint64_t time, double *sec
     return true;
 }
 
+/* Names come out of the guest's memory, too. */
+static void make_printable(char *text)
+{
+    for (; *text != '\0'; text++)
+        if (!isgraph((unsigned char)*text))
+            *text = '?';
+}
+
 static void name_text(struct explain_symbol *to)
 {
     const struct pv_symbol *at = &to->symbol;
@@ -28,6 +37,8 @@ void explain_name(const struct explain_sources *s, uint64_t address, struct expl
 {
     *to = (struct explain_symbol){.address = address};
     to->known = s->symbols != NULL && pv_symbol_at(s->symbols, address, &to->symbol);
+    make_printable(to->symbol.name);
+    make_printable(to->symbol.module);
     if (!to->known)
         snprintf(to->text, sizeof(to->text), "0x%" PRIx64, address);
     else
@@ -202,14 +213,13 @@ void explain_witness(const struct explain_sources *s, const struct witnessed *w,
         explain_name(s, w->record.rip, &to->rip);
         seen_text(to);
         return;
-    case WITNESS_UNVALIDATED:
-        snprintf(
-            to->text, sizeof(to->text),
-            "stored into a table that is not validated yet: the request is the first witnessed "
-            "act");
-        return;
     case WITNESS_BEFORE:
         snprintf(to->text, sizeof(to->text), "made by the domain builder");
+        return;
+    case WITNESS_UNSEEN:
+        snprintf(to->text, sizeof(to->text),
+                 "stored directly, in a table that is not validated yet: such stores have no "
+                 "witness");
         return;
     case WITNESS_OLDER:
         snprintf(to->text, sizeof(to->text), "older than the recorder reaches (see --records)");
