@@ -146,6 +146,8 @@ void console_write_stdout(struct console *c)
         c->out_size = 0;
         return;
     }
+    if (n > 0)
+        c->mid_line = c->out[c->out_at + (size_t)n - 1] != '\n';
     c->out_at += (size_t)n;
     c->out_size -= (size_t)n;
 }

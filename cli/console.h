@@ -30,6 +30,7 @@ struct console {
     bool broken;   /* standard output cannot be written */
     bool seen;     /* the guest has printed something */
     bool hung_up;  /* the other end of the channel was closed */
+    bool mid_line; /* what was printed last has no end of line yet */
 };
 
 /* Raw mode on and off; both may be called at any time, and at exit it is off. */

@@ -70,6 +70,8 @@ static const char *outcome_word(enum pvmm_outcome outcome)
         return "killed";
     case PVMM_OUTCOME_STOPPED:
         return "stopped";
+    case PVMM_OUTCOME_BROKEN:
+        return "broken";
     default:
         return "unknown";
     }
@@ -83,6 +85,20 @@ static void guest_went_down(struct report *r, const char *how)
         say(r, EXIT_CRASHED, word, "the guest %s without showing the expected text", how);
     else
         say(r, EXIT_CLEAN, word, "the guest %s", how);
+}
+
+/* --strict: the first breach is the end, and the reason. */
+static void contract_broken(struct report *r)
+{
+    const struct explainer *x = r->explainer;
+
+    say(r, EXIT_CRASHED, "broken", "the guest broke the contract");
+    for (unsigned i = 0; x != NULL && i < x->reports; i++)
+        if (x->list[i]->weight == EXPLAIN_BREACH) {
+            say(r, EXIT_CRASHED, "broken", "the guest broke the contract: %s: %s", x->list[i]->code,
+                x->list[i]->headline);
+            return;
+        }
 }
 
 static void guest_ended(struct report *r)
@@ -106,6 +122,9 @@ static void guest_ended(struct report *r)
     case PVMM_OUTCOME_KILLED:
         say(r, EXIT_CRASHED, word, "the hypervisor had to end the guest");
         break;
+    case PVMM_OUTCOME_BROKEN:
+        contract_broken(r);
+        return;
     default:
         say(r, EXIT_HYPERVISOR, word, "the guest ended with the unknown outcome %u",
             r->facts.verdict.outcome);
@@ -188,10 +207,25 @@ static void decide_by_audit(struct report *r)
              a->findings, a->finding[0]);
 }
 
+/* With --strict, what a guest publishes wrongly is a breach too, if nothing else was wrong. */
+static void decide_by_publication(struct report *r)
+{
+    const size_t used = strlen(r->message);
+
+    if (!r->strict || r->exit_code != EXIT_CLEAN || r->explainer == NULL ||
+        !explainer_has_findings(r->explainer))
+        return;
+    r->exit_code = EXIT_CRASHED;
+    r->outcome = "broken";
+    snprintf(r->message + used, sizeof(r->message) - used,
+             ", but broke the contract: its memory is not as tools need it");
+}
+
 void report_decide(struct report *r)
 {
     if (!decide_by_hypervisor(r) && !decide_by_host(r))
         decide_by_guest(r);
+    decide_by_publication(r);
     decide_by_audit(r);
 }
 

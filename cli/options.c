@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <pvmm/recorder.h>
+
 #include "exitcodes.h"
 #include "registry.h"
 #include "stand.h"
@@ -37,6 +39,11 @@ enum long_option {
     OPT_ALL_KEYS,
     OPT_DETACH,
     OPT_NO_STORE,
+    OPT_RECORDS,
+    OPT_SYMBOLS,
+    OPT_CORE,
+    OPT_NO_CORE,
+    OPT_TRACE,
     OPT_GDB,
 };
 
@@ -65,6 +72,11 @@ static const struct option long_options[] = {
     {"all-keys", no_argument, NULL, OPT_ALL_KEYS},
     {"detach", no_argument, NULL, OPT_DETACH},
     {"no-store", no_argument, NULL, OPT_NO_STORE},
+    {"records", required_argument, NULL, OPT_RECORDS},
+    {"symbols", required_argument, NULL, OPT_SYMBOLS},
+    {"core", required_argument, NULL, OPT_CORE},
+    {"no-core", no_argument, NULL, OPT_NO_CORE},
+    {"trace", required_argument, NULL, OPT_TRACE},
     {"gdb", optional_argument, NULL, OPT_GDB},
     {"verbose", no_argument, NULL, 'v'},
     {"help", no_argument, NULL, 'h'},
@@ -189,6 +201,49 @@ static int parse_machine_memory(struct options *o, const char *text, struct erro
     return 0;
 }
 
+static int parse_records(struct options *o, const char *text, struct error *e)
+{
+    o->has_records = true;
+    if (strcmp(text, "off") == 0)
+        return 0;
+    if (!parse_size(text, &o->records) || o->records > PVMM_RECORDS_MAX)
+        return error_set(e, EXIT_USAGE,
+                         "--records %s: \"off\", or a number (with K or M) up to %uM is wanted",
+                         text, PVMM_RECORDS_MAX >> 20);
+    return 0;
+}
+
+static int parse_symbols(struct options *o, char *file, struct error *e)
+{
+    if (o->nr_symbols == SYMBOL_FILES)
+        return error_set(e, EXIT_USAGE, "--symbols: more than %d files", SYMBOL_FILES);
+    o->symbols[o->nr_symbols++] = file;
+    return 0;
+}
+
+/* What tells of broken contracts, and keeps what is needed for it. */
+static int parse_explain(struct options *o, int opt, char *arg, struct error *e)
+{
+    switch (opt) {
+    case OPT_STRICT:
+        o->strict = true;
+        return 0;
+    case OPT_RECORDS:
+        return parse_records(o, arg, e);
+    case OPT_SYMBOLS:
+        return parse_symbols(o, arg, e);
+    case OPT_CORE:
+        o->core = arg;
+        return 0;
+    case OPT_NO_CORE:
+        o->no_core = true;
+        return 0;
+    default:
+        o->trace = arg;
+        return 0;
+    }
+}
+
 static int parse_gdb(struct options *o, const char *arg, struct error *e)
 {
     char *end;
@@ -215,7 +270,12 @@ static int parse_long(struct options *o, int opt, char *arg, struct error *e)
         o->e820 = arg;
         return 0;
     case OPT_STRICT:
-        return error_set(e, EXIT_NOT_YET, "--strict: not there yet");
+    case OPT_RECORDS:
+    case OPT_SYMBOLS:
+    case OPT_CORE:
+    case OPT_NO_CORE:
+    case OPT_TRACE:
+        return parse_explain(o, opt, arg, e);
     case OPT_HYPERVISOR:
         o->hypervisor = arg;
         return 0;
@@ -336,6 +396,8 @@ int options_parse(struct options *o, int argc, char **argv, struct error *e)
     o->kernel = argv[optind];
     if (o->xen_arguments != NULL && strcmp(o->hypervisor, "pvmm") == 0)
         return error_set(e, EXIT_USAGE, "--xen-args wants a Xen image as --hypervisor");
+    if (o->core != NULL && o->no_core)
+        return error_set(e, EXIT_USAGE, "--core and --no-core exclude each other");
     if (o->detach && o->name == NULL)
         return error_set(e, EXIT_USAGE,
                          "--detach wants a --name, by which the guest can be reached");

@@ -8,6 +8,8 @@
 
 #include "error.h"
 
+#define SYMBOL_FILES 16
+
 enum accel { ACCEL_AUTO, ACCEL_TCG, ACCEL_KVM };
 enum loader { LOADER_QEMU, LOADER_GRUB };
 
@@ -22,6 +24,10 @@ struct options {
     const char *expect;        /* NULL: none */
     const char *json;          /* NULL: none */
     const char *log;           /* NULL: none */
+    const char *core;          /* NULL: the kernel's name with .core, in the current directory */
+    const char *trace;         /* NULL: none */
+    char *symbols[SYMBOL_FILES];
+    unsigned nr_symbols;
     const char *qemu;
     const char *cpu;
     const char *machine;
@@ -32,6 +38,10 @@ struct options {
     double timeout;          /* seconds; 0: none */
     uint64_t seed;
     bool has_seed;
+    uint64_t records; /* of the flight recorder; 0: off */
+    bool has_records;
+    bool strict;
+    bool no_core;
     bool icount;
     bool detach;
     bool store;    /* the guest has one; never with icount */

@@ -9,9 +9,11 @@
 
 #include "clock.h"
 #include "control.h"
+#include "corefile.h"
 #include "detach.h"
 #include "e820.h"
 #include "exitcodes.h"
+#include "explainer.h"
 #include "hvimage.h"
 #include "initrd.h"
 #include "iso.h"
@@ -42,7 +44,9 @@ struct plan {
     uint64_t megabytes; /* of the machine */
     bool has_expect;
     regex_t expect;
-    FILE *log, *json;
+    FILE *log, *json, *trace;
+    char *core; /* where the image of a crashed guest's memory goes; NULL: nowhere */
+    struct explainer explainer;
     int signals;
     struct control *control; /* NULL: the guest has no name */
     struct detach detach;
@@ -112,6 +116,47 @@ static int prepare_memory_map(struct plan *p, struct error *e)
     return p->e820_fd >= 0 ? 0 : -1;
 }
 
+/* What only our own hypervisor tells of. */
+static int refuse_for_xen(const struct plan *p, struct error *e)
+{
+    const struct options *o = p->o;
+    const char *option = o->strict          ? "--strict"
+                         : o->has_records   ? "--records"
+                         : o->trace != NULL ? "--trace"
+                         : o->core != NULL  ? "--core"
+                                            : NULL;
+
+    if (!p->real_xen || option == NULL)
+        return 0;
+    return error_set(e, EXIT_USAGE, "%s: a real Xen neither records nor reports anything", option);
+}
+
+/* A relative name means the directory of now: a detached run has another one. */
+static char *absolute(const char *path)
+{
+    char *here = path[0] != '/' ? getcwd(NULL, 0) : NULL, *whole = NULL;
+
+    if (path[0] == '/')
+        return strdup(path);
+    if (here != NULL && asprintf(&whole, "%s/%s", here, path) < 0)
+        whole = NULL;
+    free(here);
+    return whole;
+}
+
+static int prepare_explainer(struct plan *p, struct error *e)
+{
+    p->explainer.kernel = p->o->kernel;
+    p->explainer.kernel_fd = p->kernel.elf_fd;
+    if (refuse_for_xen(p, e) != 0 ||
+        explainer_open(&p->explainer, p->o->symbols, p->o->nr_symbols, e) != 0)
+        return -1;
+    if (p->o->no_core || p->real_xen)
+        return 0;
+    p->core = p->o->core != NULL ? absolute(p->o->core) : corefile_default(p->o->kernel);
+    return p->core != NULL ? 0 : error_errno(e, EXIT_ENVIRONMENT, "cannot name the core file");
+}
+
 static int xen_words(struct plan *p)
 {
     const unsigned long long kib = p->o->memory / 1024;
@@ -126,15 +171,19 @@ static int xen_words(struct plan *p)
 
 static int pvmm_words(struct plan *p)
 {
-    char seed[40] = "", e820[40] = "";
+    char seed[40] = "", e820[40] = "", records[40] = "";
 
     if (p->o->has_seed)
         snprintf(seed, sizeof(seed), " " PVMM_OPT_SEED "0x%llx", (unsigned long long)p->o->seed);
     if (p->e820_fd >= 0) /* the last module */
         snprintf(e820, sizeof(e820), " " PVMM_OPT_E820 "%d", p->initrd_fd >= 0 ? 2 : 1);
+    if (p->o->has_records)
+        snprintf(records, sizeof(records), " " PVMM_OPT_RECORDS "%llu",
+                 (unsigned long long)p->o->records);
     return snprintf(p->hypervisor_arguments, sizeof(p->hypervisor_arguments),
-                    PVMM_OPT_MEM "%llu " PVMM_OPT_STORE "%d " PVMM_OPT_BLANK "0x%llx%s%s%s",
-                    (unsigned long long)p->o->memory, p->o->store, BLANK_FROM, seed, e820,
+                    PVMM_OPT_MEM "%llu " PVMM_OPT_STORE "%d " PVMM_OPT_BLANK "0x%llx%s%s%s%s%s",
+                    (unsigned long long)p->o->memory, p->o->store, BLANK_FROM, seed, e820, records,
+                    p->o->strict ? " " PVMM_OPT_STRICT "1" : "",
                     p->o->gdb_port != 0 ? " " PVMM_OPT_HALT "1" : "");
 }
 
@@ -151,7 +200,8 @@ static int hypervisor_arguments(struct plan *p, struct error *e)
 /* The guest's memory, the modules that lie beside it for a while, and the hypervisor's own. */
 static int size_machine(struct plan *p, struct error *e)
 {
-    uint64_t bytes = p->o->memory + p->initrd_size;
+    uint64_t bytes = p->o->memory + p->initrd_size +
+                     (p->o->has_records ? 2 * p->o->records * sizeof(struct pvmm_record) : 0);
 
     if (p->real_xen)
         bytes += XEN_OVERHEAD + p->kernel.original_size;
@@ -217,10 +267,11 @@ static int prepare_control(struct plan *p, struct error *e)
 static int prepare(struct plan *p, struct error *e)
 {
     if (open_output(p->o->json, &p->json, e) != 0 || open_output(p->o->log, &p->log, e) != 0 ||
-        prepare_expect(p, e) != 0 || prepare_arguments(p, e) != 0 || prepare_guest(p, e) != 0)
+        open_output(p->o->trace, &p->trace, e) != 0 || prepare_expect(p, e) != 0 ||
+        prepare_arguments(p, e) != 0 || prepare_guest(p, e) != 0)
         return -1;
     p->hypervisor_fd = hv_image_load(p->o->hypervisor, &p->real_xen, e);
-    if (p->hypervisor_fd < 0 || prepare_memory_map(p, e) != 0)
+    if (p->hypervisor_fd < 0 || prepare_memory_map(p, e) != 0 || prepare_explainer(p, e) != 0)
         return -1;
     if (hypervisor_arguments(p, e) != 0 || size_machine(p, e) != 0)
         return -1;
@@ -262,6 +313,7 @@ static int attempt(struct plan *p, const char *accel, bool on_trial, struct cons
         .signals = p->signals,
         .control = p->control,
         .detach = &p->detach,
+        .explainer = &p->explainer,
         .store = {.wanted = p->o->store && !p->real_xen,
                   .name = p->o->name != NULL ? p->o->name : "guest",
                   .memory = p->o->memory},
@@ -333,6 +385,58 @@ out:
     return rc;
 }
 
+/* Did the guest run, and is it over? */
+static bool guest_is_over(const struct report *r)
+{
+    switch (r->facts.verdict.outcome) {
+    case PVMM_OUTCOME_POWEROFF:
+    case PVMM_OUTCOME_REBOOT:
+    case PVMM_OUTCOME_SUSPEND:
+    case PVMM_OUTCOME_CRASH:
+    case PVMM_OUTCOME_KILLED:
+    case PVMM_OUTCOME_STOPPED:
+    case PVMM_OUTCOME_BROKEN:
+        return !r->facts.real_xen && r->facts.ended;
+    default:
+        return false;
+    }
+}
+
+static bool core_is_due(const struct report *r)
+{
+    const uint32_t outcome = r->facts.verdict.outcome;
+
+    return guest_is_over(r) && (outcome == PVMM_OUTCOME_CRASH || outcome == PVMM_OUTCOME_KILLED ||
+                                outcome == PVMM_OUTCOME_BROKEN);
+}
+
+static void write_core(struct plan *p, struct core_facts *c)
+{
+    struct error e;
+
+    c->path = p->core;
+    if (p->explainer.view == NULL)
+        snprintf(c->why, sizeof(c->why), "the machine's memory could not be read");
+    else if (corefile_write(p->explainer.view, p->core, p->signals, &c->bytes, &e) != 0)
+        snprintf(c->why, sizeof(c->why), "%s", e.text);
+    else
+        c->written = true;
+}
+
+/* What is left to do with the memory of a machine that is over. */
+static void look_back(struct plan *p, struct report *r)
+{
+    if (p->real_xen)
+        return;
+    r->explainer = &p->explainer;
+    if (guest_is_over(r))
+        explainer_check(&p->explainer, stderr);
+    if (core_is_due(r) && p->core != NULL)
+        write_core(p, &r->core);
+    if (p->trace != NULL && explainer_trace(&p->explainer, p->trace) != 0)
+        fprintf(stderr, "pvmm: cannot write %s\n", p->o->trace);
+}
+
 static void close_all(struct plan *p)
 {
     if (p->has_expect)
@@ -341,6 +445,10 @@ static void close_all(struct plan *p)
         fclose(p->log);
     if (p->json != NULL)
         fclose(p->json);
+    if (p->trace != NULL)
+        fclose(p->trace);
+    explainer_close(&p->explainer);
+    free(p->core);
     free(p->guest_arguments);
     detach_close(&p->detach);
 }
@@ -348,7 +456,10 @@ static void close_all(struct plan *p)
 int run(const struct options *o)
 {
     static struct report r;
-    struct plan p = {
+    static struct plan p; /* large */
+    struct error e;
+
+    p = (struct plan){
         .o = o,
         .initrd_fd = -1,
         .e820_fd = -1,
@@ -356,16 +467,18 @@ int run(const struct options *o)
         .iso_fd = -1,
         .detach = DETACH_NONE,
         .start = clock_now(),
+        .explainer = {.ram_fd = -1, .kernel_fd = -1},
     };
-    struct error e;
-
-    r = (struct report){.kernel = o->kernel, .hypervisor = o->hypervisor, .memory = o->memory};
+    r = (struct report){
+        .kernel = o->kernel, .hypervisor = o->hypervisor, .memory = o->memory, .strict = o->strict};
     if (o->detach && detach_fork(&p.detach, &e) != 0)
         report_error(&r, &e);
     else if (prepare(&p, &e) != 0 || start(&p, &r, &e) != 0)
         report_error(&r, &e);
-    else
+    else {
+        look_back(&p, &r);
         report_decide(&r);
+    }
     control_close(p.control);
     report_print(&r, stderr);
     if (p.json != NULL && report_json(&r, p.json) != 0) {

@@ -89,6 +89,7 @@ static void on_com2(struct session *s)
         if (mailbox_feed(&s->mailbox, s->ram_fd, data, (size_t)n, &s->trouble) != 0)
             finish(s, END_CHANNEL);
     mailbox_copy_log(&s->mailbox, s->log);
+    explainer_look(s->explainer, &s->mailbox, s->console, stderr);
 }
 
 static void serve_store(struct session *s)
@@ -254,7 +255,7 @@ static void take_facts(struct session *s, struct run_facts *f)
 int session_run(struct session *s, const struct machine *m, struct console *console,
                 struct run_facts *facts, struct error *e)
 {
-    if (qemu_start(&s->qemu, m, e) != 0)
+    if (explainer_start(s->explainer, m->ram_fd, e) != 0 || qemu_start(&s->qemu, m, e) != 0)
         return -1;
     if (s->verbose)
         fprintf(stderr, "pvmm: QEMU is process %d, accelerator %s\n", (int)s->qemu.pid, m->accel);
@@ -274,6 +275,7 @@ int session_run(struct session *s, const struct machine *m, struct console *cons
     facts->qemu_status = qemu_end(&s->qemu);
     collect_rest(s);
     take_facts(s, facts);
+    explainer_settle(s->explainer, &s->mailbox);
     control_detach(s->control);
     guest_store_close(&s->store);
     mailbox_close(&s->mailbox);

@@ -8,6 +8,7 @@
 #include "bell.h"
 #include "console.h"
 #include "control.h"
+#include "explainer.h"
 #include "guest_store.h"
 #include "mailbox.h"
 #include "qemu.h"
@@ -21,12 +22,13 @@ struct session {
     bool on_trial;  /* KVM, and nobody knows yet whether it works */
     bool from_disc; /* firmware and GRUB come before the hypervisor */
     bool verbose;
-    const regex_t *expect;    /* NULL: none */
-    FILE *log;                /* NULL: none */
-    int signals;              /* a signalfd for SIGINT, SIGTERM, SIGHUP */
-    int64_t deadline;         /* of --timeout */
-    struct control *control;  /* NULL: the guest has no name */
-    struct detach *detach;    /* NULL: stays in the foreground */
+    const regex_t *expect;   /* NULL: none */
+    FILE *log;               /* NULL: none */
+    int signals;             /* a signalfd for SIGINT, SIGTERM, SIGHUP */
+    int64_t deadline;        /* of --timeout */
+    struct control *control; /* NULL: the guest has no name */
+    struct detach *detach;   /* NULL: stays in the foreground */
+    struct explainer *explainer;
     struct guest_store store; /* the fields that are its caller's */
     struct stand stand;       /* likewise */
 

@@ -4,11 +4,12 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <pvmm/hypercalls.h>
 
 #include "exitcodes.h"
+#include "explain_print.h"
+#include "tone.h"
 
 #define NAME(number, name) [number] = #name,
 
@@ -69,8 +70,7 @@ static const char *headline(int exit_code)
 
 static void print_headline(const struct report *r, FILE *out)
 {
-    const char *no_color = getenv("NO_COLOR");
-    const bool color = isatty(fileno(out)) && (no_color == NULL || no_color[0] == '\0');
+    const bool color = tone_wanted(out);
     const char *tone = r->exit_code == EXIT_CLEAN ? "\033[32m" : "\033[31m";
 
     fprintf(out, "pvmm: %s%s%s: %s\n", color ? tone : "", headline(r->exit_code),
@@ -155,8 +155,6 @@ static void print_machine(const struct pvmm_verdict *v, FILE *out)
             " instructions and %" PRIu64 " table writes emulated\n",
             v->exceptions_bounced, v->events_delivered, v->emulated_instructions,
             v->emulated_table_writes);
-    fprintf(out, "  requests       %" PRIu64 " refused by the memory contract\n",
-            v->refused_requests);
     fprintf(out, "  seed           0x%" PRIx64 "\n", v->seed);
 }
 
@@ -176,6 +174,58 @@ static void print_audit(const struct pvmm_audit *a, FILE *out)
         fprintf(out, "    %s\n", a->finding[i]);
 }
 
+/* What was repeated; in full it was told when it happened. */
+static void print_repeats(const struct explainer *x, FILE *out)
+{
+    for (unsigned i = 0; i < x->reports; i++)
+        if (x->list[i]->count > 1)
+            explain_text_line(x->list[i], out);
+}
+
+static void print_contract(const struct report *r, FILE *out)
+{
+    const struct explainer *x = r->explainer;
+    uint64_t different = 0;
+
+    if (x == NULL)
+        return;
+    for (unsigned i = 0; i < x->reports; i++)
+        different += x->list[i]->weight == EXPLAIN_BREACH;
+    different += x->sum.not_kept;
+    if (x->sum.broken == 0)
+        fprintf(out, "  contract       kept\n");
+    else
+        fprintf(out, "  contract       broken %" PRIu64 " times, in %" PRIu64 " ways\n",
+                x->sum.broken, different);
+    if (x->sum.not_kept != 0)
+        fprintf(out,
+                "                 %" PRIu64 " of them are not explained: there were too many\n",
+                x->sum.not_kept);
+    print_repeats(x, out);
+    if (x->checked && !x->publication.published)
+        fprintf(out,
+                "  p2m list       not published: tools can neither save nor dump this guest\n");
+}
+
+static void print_core(const struct core_facts *c, FILE *out)
+{
+    if (c->written)
+        fprintf(out, "  core           %s, %.1f MiB\n", c->path, (double)c->bytes / (1 << 20));
+    else if (c->why[0] != '\0')
+        fprintf(out, "  core           not written: %s\n", c->why);
+}
+
+/* Was it told in full already? */
+static bool end_explained(const struct report *r)
+{
+    const struct explainer *x = r->explainer;
+
+    for (unsigned i = 0; x != NULL && i < x->reports; i++)
+        if (x->list[i]->weight == EXPLAIN_CRASH)
+            return true;
+    return false;
+}
+
 /* Where the hypervisor itself speaks, its report is at the end of its log. */
 static void print_log(const struct report *r, FILE *out)
 {
@@ -183,7 +233,7 @@ static void print_log(const struct report *r, FILE *out)
     const uint32_t outcome = r->facts.ended ? r->facts.verdict.outcome : PVMM_OUTCOME_NONE;
     const bool reported = outcome == PVMM_OUTCOME_KILLED || outcome == PVMM_OUTCOME_CRASH;
 
-    if (line[0] == '\0' || (r->exit_code != EXIT_HYPERVISOR && !reported))
+    if (line[0] == '\0' || (r->exit_code != EXIT_HYPERVISOR && (!reported || end_explained(r))))
         return;
     fprintf(out, "  the hypervisor's log ends with\n");
     while (*line != '\0') {
@@ -208,6 +258,7 @@ static void print_details(const struct report *r, FILE *out)
     print_hypercalls(&f->verdict, out);
     print_frames(&f->verdict, out);
     print_machine(&f->verdict, out);
+    print_contract(r, out);
     print_audit(&f->verdict.audit, out);
 }
 
@@ -218,4 +269,5 @@ void report_print(const struct report *r, FILE *out)
         return;
     print_log(r, out);
     print_details(r, out);
+    print_core(&r->core, out);
 }

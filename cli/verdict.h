@@ -10,6 +10,7 @@
 #include <pvmm/channel.h>
 
 #include "error.h"
+#include "explainer.h"
 
 /* What ended the session, seen from the host. */
 enum session_end {
@@ -44,6 +45,14 @@ struct run_facts {
     double wall; /* seconds */
 };
 
+/* The image of the guest's memory. */
+struct core_facts {
+    const char *path; /* NULL: none was wanted */
+    bool written;
+    uint64_t bytes;        /* on its disk */
+    char why[ERROR_CHARS]; /* it could not be written */
+};
+
 struct report {
     int exit_code;
     const char *outcome;                     /* one word for programs */
@@ -51,6 +60,9 @@ struct report {
     const char *kernel, *hypervisor, *accel; /* accel is NULL if no machine was started */
     uint64_t memory;
     struct run_facts facts;
+    bool strict;                       /* findings of the publication check count */
+    const struct explainer *explainer; /* NULL: none */
+    struct core_facts core;
 };
 
 /* From facts to exit code, word and message. */

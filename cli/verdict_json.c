@@ -4,6 +4,7 @@
 #include <json-c/json.h>
 
 #include "exitcodes.h"
+#include "explain_print.h"
 
 static void put_int(struct json_object *o, const char *key, uint64_t value)
 {
@@ -85,6 +86,83 @@ static void put_verdict(struct json_object *o, const struct pvmm_verdict *v)
     put_int(o, "boot_ticks", v->boot_ticks);
 }
 
+static struct json_object *reports(const struct explainer *x)
+{
+    struct json_object *all = json_object_new_array();
+
+    for (unsigned i = 0; i < x->count; i++)
+        json_object_array_add(all, explain_json(x->list[i]));
+    return all;
+}
+
+static struct json_object *contract(const struct explainer *x)
+{
+    struct json_object *o = json_object_new_object();
+
+    put_int(o, "broken", x->sum.broken);
+    put_int(o, "not_kept", x->sum.not_kept);
+    return o;
+}
+
+static struct json_object *publication(const struct explainer *x)
+{
+    const struct pv_publication *p = &x->publication;
+    struct json_object *o;
+
+    if (!x->checked)
+        return NULL;
+    o = json_object_new_object();
+    json_object_object_add(o, "published", json_object_new_boolean(p->published));
+    json_object_object_add(o, "linear", json_object_new_boolean(p->linear));
+    put_int(o, "max_pfn", p->max_pfn);
+    put_int(o, "populated", p->populated);
+    put_int(o, "covered", p->covered);
+    put_int(o, "gaps", p->gaps);
+    put_int(o, "nameless", p->nameless);
+    put_int(o, "doubled", p->doubled);
+    put_int(o, "idle_roots", p->idle_roots);
+    json_object_object_add(o, "initial_idle", json_object_new_boolean(p->initial_idle));
+    return o;
+}
+
+static struct json_object *recorder(const struct explainer *x)
+{
+    struct json_object *o;
+
+    if (!x->has_recorder)
+        return NULL;
+    o = json_object_new_object();
+    put_int(o, "records", x->recorder.records);
+    put_int(o, "written", x->recorder.written);
+    return o;
+}
+
+static struct json_object *core(const struct core_facts *c)
+{
+    struct json_object *o;
+
+    if (!c->written && c->why[0] == '\0')
+        return NULL;
+    o = json_object_new_object();
+    put_text(o, "path", c->path);
+    json_object_object_add(o, "written", json_object_new_boolean(c->written));
+    put_int(o, "bytes", c->bytes);
+    put_text(o, "error", c->why[0] != '\0' ? c->why : NULL);
+    return o;
+}
+
+static void put_explanations(struct json_object *o, const struct report *r)
+{
+    if (r->explainer == NULL)
+        return;
+    put_int(o, "explain_schema", EXPLAIN_SCHEMA);
+    json_object_object_add(o, "contract", contract(r->explainer));
+    json_object_object_add(o, "reports", reports(r->explainer));
+    json_object_object_add(o, "publication", publication(r->explainer));
+    json_object_object_add(o, "recorder", recorder(r->explainer));
+    json_object_object_add(o, "core", core(&r->core));
+}
+
 static struct json_object *to_json(const struct report *r)
 {
     struct json_object *o = json_object_new_object();
@@ -102,6 +180,7 @@ static struct json_object *to_json(const struct report *r)
     json_object_object_add(o, "verdict_complete", json_object_new_boolean(r->facts.ended));
     if (r->facts.has_verdict)
         put_verdict(o, &r->facts.verdict);
+    put_explanations(o, r);
     return o;
 }
 

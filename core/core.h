@@ -26,6 +26,9 @@
  *       refusal says why.                                                  refusal.c
  *
  * `core_audit` derives every count afresh from what holds it and compares.  audit.c
+ * `core_holders` tells of one frame who holds it, `core_place_of` where the guest sees an entry.
+ *                                                                           holders.c
+ * The embedding is told of every act as it is done (enum core_act).
  *
  * The core is compiled once for each embedding against that embedding's "glue.h" (see
  * core/glue.md). It has no libc, no I/O and no globals, and does not know who calls.
@@ -307,19 +310,20 @@ int core_relinquish(struct core *c, struct core_domain *d);
 
 enum core_act {
     ACT_NONE = 0,
-    ACT_ENTRY = 1,    /* at: an entry of a table in use; old, now: its value. Not if it differs in
-                         bits only that hold no reference */
-    ACT_STORE = 2,    /* for embeddings: an ACT_ENTRY that the guest asked for by a store */
-    ACT_TYPE = 3,     /* at: a frame, fit for its first use as `now`; old: its type before */
-    ACT_RELEASE = 4,  /* at: a table whose last use ended, and holds nothing now; old: its type */
-    ACT_PIN = 5,      /* at: a table; now: its level */
-    ACT_UNPIN = 6,    /* at: a table; old: its level */
-    ACT_ROOT = 7,     /* at: the root loaded (0: none); old: the one before (mfn, ~0 none); now: 0
-                         kernel, 1 user */
-    ACT_REFUSED = 8,  /* for embeddings */
-    ACT_GIVEN = 9,    /* at: a frame that a domain got */
-    ACT_FREED = 10,   /* at: a frame that nobody holds any more */
-    ACT_M2P = 11,     /* at: a frame; old, now: its pfn. By the guest's own request */
+    ACT_ENTRY = 1,   /* at: an entry of a table in use; old, now: its value. Not if it differs in
+                        bits only that hold no reference */
+    ACT_STORE = 2,   /* for embeddings: an ACT_ENTRY that the guest asked for by a store */
+    ACT_TYPE = 3,    /* at: a frame, fit for its first use as `now`; old: its type before, which is
+                        the same when a table is validated anew, or at last after a pause */
+    ACT_RELEASE = 4, /* at: a table whose last use ended, and holds nothing now; old: its type */
+    ACT_PIN = 5,     /* at: a table; now: its level */
+    ACT_UNPIN = 6,   /* at: a table; old: its level */
+    ACT_ROOT = 7,    /* at: the root loaded (0: none); old: the one before (mfn, ~0 none); now: 0
+                        kernel, 1 user */
+    ACT_REFUSED = 8, /* for embeddings */
+    ACT_GIVEN = 9,   /* at: a frame that a domain got; now: its pfn (~0: none) */
+    ACT_FREED = 10,  /* at: a frame that nobody holds any more; old: its pfn until now */
+    ACT_M2P = 11,    /* at: a frame; old, now: its pfn. By the guest's own request */
 };
 
 /* ---- looking ------------------------------------------------------------------------------------
@@ -354,27 +358,30 @@ enum frame_type core_use_type(uint64_t use);
 uint32_t core_use_count(uint64_t use);
 uint32_t core_hold_count(uint64_t hold);
 int core_hold_owner(uint64_t hold);
+
 /* ---- who holds a frame */
 
 enum core_holder_kind {
-    HOLDER_ENTRY = 1,   /* a present entry of a table that holds references */
-    HOLDER_PIN = 2,     /* R5 */
+    HOLDER_ENTRY = 1, /* a present entry of a table that holds references */
+    HOLDER_PIN = 2,   /* R5 */
     HOLDER_KERNEL_ROOT = 3,
     HOLDER_USER_ROOT = 4,
     HOLDER_GDT = 5,
     HOLDER_LDT = 6,
-    HOLDER_HELD = 7,    /* core_hold_writable() */
-    HOLDER_LOAN = 8,    /* core_share() */
-    HOLDER_LEFTOVER = 9, /* a release that is not finished */
+    HOLDER_HELD = 7,     /* core_hold_writable() */
+    HOLDER_LOAN = 8,     /* core_share() */
+    HOLDER_LEFTOVER = 9, /* a release that is not finished; without a vCPU: the reference that an
+                            unfinished promotion holds on itself */
 };
 
 struct core_holder {
     enum core_holder_kind kind;
-    enum frame_type as; /* the type it holds the frame in; TYPE_NONE: a plain reference */
+    enum frame_type as;           /* the type it holds the frame in; TYPE_NONE: a plain reference */
     const struct core_vcpu *vcpu; /* of roots, GDT, LDT, held, leftovers; NULL */
+    unsigned slot;                /* of an entry; or the page of the GDT or LDT */
     /* Of an entry: */
-    mfn_t table;
-    unsigned level, slot;
+    mfn_t table; /* NO_MFN: it is none */
+    unsigned level;
     maddr_t at;
     uint64_t entry;
 };
@@ -389,14 +396,15 @@ void core_holders(struct core *c, mfn_t m, core_each_holder *each, void *context
 
 /* Where the guest sees an entry: the chain of tables above it, of which there may be many. */
 struct core_place {
-    gva_t va;           /* what the entry maps; canonical if top_level is 4, else only the bits below
-                           the top table's own slot are known and the rest is 0 */
-    mfn_t top;          /* the topmost table of the chain */
+    gva_t va; /* what the entry maps; canonical if top_level is 4, else only the bits that index the
+                 top table and those below it are known, and the rest is 0 */
+    mfn_t top; /* the topmost table of the chain */
     unsigned top_level;
 };
 
-/* The place of entry `slot` of `table`, a table of `level`: by a chain from `prefer` if there is one
- * (NO_MFN: none preferred), else from any root, else from the highest table there is. */
+/* The place of entry `slot` of `table`, a table of `level`: by a chain from `prefer` if there is
+ * one (NO_MFN: none preferred), else from a loaded root, else from any L4, else from the highest
+ * table there is. The search gives up its preferences when it takes too long. */
 struct core_place core_place_of(struct core *c, mfn_t table, unsigned level, unsigned slot,
                                 mfn_t prefer);
 

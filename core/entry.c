@@ -133,20 +133,27 @@ static void entry_drop_later(struct core *c, struct core_vcpu *v, unsigned level
     }
 }
 
-/* Stores the checked entry. false: `expected` lost; it receives what is there. */
-static bool entry_write(uint64_t *at, uint64_t value, const struct entry_change *change,
+/* Stores the checked entry; *value becomes what was stored. false: `expected` lost; it receives
+ * what is there. */
+static bool entry_write(uint64_t *at, uint64_t *value, const struct entry_change *change,
                         uint64_t *old)
 {
     if (change->expected) {
         *old = *change->expected;
-        return entry_swap(at, change->expected, value);
+        return entry_swap(at, change->expected, *value);
     }
     *old = entry_load(at);
     uint64_t to;
     do
-        to = value | (change->keep_ad ? *old & (PTE_ACCESSED | PTE_DIRTY) : 0);
+        to = *value | (change->keep_ad ? *old & (PTE_ACCESSED | PTE_DIRTY) : 0);
     while (!entry_swap(at, old, to));
+    *value = to;
     return true;
+}
+
+static void note_entry(struct core *c, mfn_t m, unsigned slot, uint64_t old, uint64_t now)
+{
+    glue_note(c, ACT_ENTRY, mfn_address(m, slot * (unsigned)sizeof(uint64_t)), old, now);
 }
 
 static bool differ_only_in(uint64_t old, uint64_t value, uint64_t bits)
@@ -166,13 +173,13 @@ static int change_light(struct core *c, struct core_vcpu *v, mfn_t m, uint64_t *
                         const struct entry_change *change)
 {
     uint64_t old;
-    return entry_write(at, value, change, &old) ? 0 : entry_lost(c, v, m, change);
+    return entry_write(at, &value, change, &old) ? 0 : entry_lost(c, v, m, change);
 }
 
 /* The mapping of a frame of the domain's RAM becomes writable, or stops to be: its reference stays,
  * its use as writable comes or goes. */
-static int change_rw(struct core *c, struct core_vcpu *v, mfn_t m, uint64_t *at, uint64_t value,
-                     const struct entry_change *change)
+static int change_rw(struct core *c, struct core_vcpu *v, mfn_t m, unsigned slot, uint64_t *at,
+                     uint64_t value, const struct entry_change *change)
 {
     bool gains = value & PTE_RW;
     mfn_t frame = pte_frame(value);
@@ -182,7 +189,9 @@ static int change_rw(struct core *c, struct core_vcpu *v, mfn_t m, uint64_t *at,
             return rc;
     }
     uint64_t old;
-    bool written = entry_write(at, value, change, &old);
+    bool written = entry_write(at, &value, change, &old);
+    if (written)
+        note_entry(c, m, slot, old, value);
     if (gains != written)
         type_put(c, v, frame);
     return written ? 0 : entry_lost(c, v, m, change);
@@ -191,7 +200,8 @@ static int change_rw(struct core *c, struct core_vcpu *v, mfn_t m, uint64_t *at,
 /* The entry names another frame, or none, or did: new references are taken, the old ones dropped.
  */
 static int change_whole(struct core *c, struct core_vcpu *v, const struct core_domain *d, mfn_t m,
-                        unsigned level, uint64_t *at, const struct entry_change *change)
+                        unsigned level, unsigned slot, uint64_t *at,
+                        const struct entry_change *change)
 {
     uint64_t value = change->value, old;
     if (pte_present(value)) {
@@ -200,7 +210,9 @@ static int change_whole(struct core *c, struct core_vcpu *v, const struct core_d
             return rc;
     }
     value = entry_adjust(level, value);
-    bool written = entry_write(at, value, change, &old);
+    bool written = entry_write(at, &value, change, &old);
+    if (written)
+        note_entry(c, m, slot, old, value);
     entry_drop_later(c, v, level, written ? old : value);
     return written ? 0 : entry_lost(c, v, m, change);
 }
@@ -220,9 +232,9 @@ change_at_level(struct core *c, struct core_vcpu *v, const struct core_domain *d
             return change_light(c, v, m, at, value, change);
         if (level == TYPE_L1 && differ_only_in(is, value, PTE_LIGHT_L1 | PTE_RW) &&
             change->frame_domain == d && is_owned(c, d, pte_frame(value)))
-            return change_rw(c, v, m, at, value, change);
+            return change_rw(c, v, m, slot, at, value, change);
     }
-    return change_whole(c, v, d, m, level, at, change);
+    return change_whole(c, v, d, m, level, slot, at, change);
 }
 
 HOT int entry_change_l1(struct core *c, struct core_vcpu *v, const struct core_domain *d, mfn_t m,

@@ -55,7 +55,7 @@ static int adopt(struct core *c, const struct core_domain *d, mfn_t m, uint64_t 
 {
     if (!frame_exists(c, m))
         return CORE_EINVAL;
-    uint64_t hold = load_hold(c, m);
+    uint64_t hold = load_hold(c, m), page = c->m2p[m.n];
     do {
         if (hold_owner(hold) != OWNER_NOBODY || hold_count(hold) != 0)
             return CORE_EINVAL;
@@ -63,6 +63,7 @@ static int adopt(struct core *c, const struct core_domain *d, mfn_t m, uint64_t 
     } while (!swap_hold(c, m, &hold,
                         hold_with_stamp(hold_of_owner(owner_of_domain(d)), hold_stamp(hold)) |
                             flags | 1));
+    glue_note(c, ACT_GIVEN, mfn_address(m, 0), 0, page);
     return 0;
 }
 
@@ -135,8 +136,10 @@ void stamp_now(struct core *c, mfn_t m)
 static void frame_freed(struct core *c, mfn_t m, uint64_t hold)
 {
     struct core_domain *d = domain_of_owner(c, hold_owner(hold));
+    uint64_t page = c->m2p[m.n];
     c->m2p[m.n] = NO_PFN.n;
     frame_at(c, m)->use = 0;
+    glue_note(c, ACT_FREED, mfn_address(m, 0), page, NO_PFN.n);
     if (hold & HOLD_SHARED)
         return;
     if (d)

@@ -17,8 +17,7 @@ struct asking {
 static bool tell(const struct asking *q, enum core_holder_kind kind, enum frame_type as,
                  const struct core_vcpu *v, unsigned slot)
 {
-    const struct core_holder h = {
-        .kind = kind, .as = as, .vcpu = v, .table = NO_MFN, .slot = slot};
+    const struct core_holder h = {.kind = kind, .as = as, .vcpu = v, .table = NO_MFN, .slot = slot};
     return q->each(q->context, &h);
 }
 
@@ -52,8 +51,8 @@ static bool tell_vcpu(const struct asking *q, const struct core_vcpu *v)
     more = more && tell_if(q, v->held, HOLDER_HELD, TYPE_WRITABLE, v, 0);
     for (unsigned i = 0; i < v->leftovers && more; i++)
         if (v->leftover[i].counted)
-            more = tell_if(q, v->leftover[i].table, HOLDER_LEFTOVER,
-                           use_type(load_use(q->c, q->m)), v, 0);
+            more = tell_if(q, v->leftover[i].table, HOLDER_LEFTOVER, use_type(load_use(q->c, q->m)),
+                           v, 0);
     return more;
 }
 

@@ -218,6 +218,11 @@ int entry_change_l1(struct core *c, struct core_vcpu *v, const struct core_domai
 int entry_change_upper(struct core *c, struct core_vcpu *v, const struct core_domain *d, mfn_t m,
                        unsigned level, unsigned slot, const struct entry_change *change);
 
+/* ---- pin.c: R5 */
+/* Makes m, whose reference as L4 the caller has taken, the vCPU's kernel or user root (`root` says
+ * which), and lets the old one go. NO_MFN: none. */
+void root_swap(struct core *c, struct core_vcpu *v, mfn_t *root, mfn_t m);
+
 /* ---- descriptor.c */
 int descriptors_validate(struct core *c, struct core_vcpu *v, mfn_t m);
 

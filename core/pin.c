@@ -53,10 +53,19 @@ int core_pin(struct core *c, struct core_vcpu *v, struct core_domain *owner, mfn
     int rc = use_get(c, v, owner, m, (enum frame_type)level);
     if (rc)
         return rc;
-    if (set_pinned(c, m))
+    if (set_pinned(c, m)) {
+        glue_note(c, ACT_PIN, mfn_address(m, 0), 0, level);
         return 0;
+    }
     use_put_later(c, v, m);
     return refuse(c, v, CORE_EINVAL, REASON_ALREADY_PINNED, 5, ABOUT(.frame = m));
+}
+
+/* The pin's use is counted still, so that the type is the pin's. */
+static void end_pin(struct core *c, struct core_vcpu *v, mfn_t m)
+{
+    glue_note(c, ACT_UNPIN, mfn_address(m, 0), use_type(load_use(c, m)), 0);
+    use_put_later(c, v, m);
 }
 
 int core_unpin(struct core *c, struct core_vcpu *v, struct core_domain *owner, mfn_t m)
@@ -65,26 +74,33 @@ int core_unpin(struct core *c, struct core_vcpu *v, struct core_domain *owner, m
         return CORE_EINVAL;
     bool was_pinned = clear_pinned(c, m);
     if (was_pinned)
-        use_put_later(c, v, m);
+        end_pin(c, v, m);
     else
         refuse(c, v, CORE_EINVAL, REASON_NOT_PINNED, 5, ABOUT(.frame = m));
     ref_put(c, m);
     return was_pinned ? 0 : CORE_EINVAL;
 }
 
-static int load_root(struct core *c, struct core_vcpu *v, mfn_t *root, mfn_t m)
+void root_swap(struct core *c, struct core_vcpu *v, mfn_t *root, mfn_t m)
 {
     mfn_t old = *root;
-    if (mfn_eq(old, m))
+    *root = m;
+    glue_note(c, ACT_ROOT, mfn_address(mfn_eq(m, NO_MFN) ? mfn(0) : m, 0), old.n,
+              root == &v->user_root);
+    if (!mfn_eq(old, NO_MFN))
+        use_put_later(c, v, old);
+}
+
+static int load_root(struct core *c, struct core_vcpu *v, mfn_t *root, mfn_t m)
+{
+    if (mfn_eq(*root, m))
         return 0;
     if (!mfn_eq(m, NO_MFN)) {
         int rc = use_get(c, v, v->domain, m, TYPE_L4);
         if (rc)
             return rc;
     }
-    *root = m;
-    if (!mfn_eq(old, NO_MFN))
-        use_put_later(c, v, old);
+    root_swap(c, v, root, m);
     return 0;
 }
 

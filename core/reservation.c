@@ -181,11 +181,9 @@ static int relinquish_vcpu(struct core *c, struct core_vcpu *v)
     core_set_ldt(c, v, gva(0), 0, &changed);
     core_drop_writable(c, v);
     mfn_t *roots[] = {&v->kernel_root, &v->user_root};
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < 2; i++)
         if (!mfn_eq(*roots[i], NO_MFN))
-            use_put_later(c, v, *roots[i]);
-        *roots[i] = NO_MFN;
-    }
+            root_swap(c, v, roots[i], NO_MFN);
     return core_end(c, v);
 }
 

@@ -18,9 +18,9 @@
 #define AGAIN 1
 
 /* Ends a busy spell: applies `settle` to the word as it is by now, and keeps the rule that an
- * orphan holds one reference on itself. */
-static void unbusy(struct core *c, mfn_t m, bool was_orphan, bool validated, unsigned held,
-                   int count_change)
+ * orphan holds one reference on itself. The word that results. */
+static uint64_t unbusy(struct core *c, mfn_t m, bool was_orphan, bool validated, unsigned held,
+                       int count_change)
 {
     uint64_t use = load_use(c, m);
     uint64_t to;
@@ -35,6 +35,7 @@ static void unbusy(struct core *c, mfn_t m, bool was_orphan, bool validated, uns
     } while (!swap_use(c, m, &use, to));
     if (was_orphan && !use_is_orphan(to))
         ref_put(c, m);
+    return to;
 }
 
 /* Undoes partial state of a frame with no uses (an orphan); nothing to do for others. */
@@ -67,7 +68,8 @@ static int make_fit(struct core *c, struct core_vcpu *v, mfn_t m, enum frame_typ
 static int type_promote(struct core *c, struct core_vcpu *v, mfn_t m, enum frame_type t,
                         uint64_t use)
 {
-    bool same = use_type(use) == t;
+    enum frame_type before = use_type(use);
+    bool same = before == t;
     bool orphan = use_is_orphan(use);
     uint64_t claimed = same ? use | USE_BUSY : use_of_type(t) | USE_BUSY;
     if (!swap_use(c, m, &use, claimed))
@@ -78,9 +80,12 @@ static int type_promote(struct core *c, struct core_vcpu *v, mfn_t m, enum frame
     int rc = make_fit(c, v, m, t, &held);
     if (rc == 0) {
         unbusy(c, m, orphan, true, 0, 1);
+        glue_note(c, ACT_TYPE, mfn_address(m, 0), before, t);
         return 0;
     }
-    unbusy(c, m, orphan, false, held, 0);
+    uint64_t left = unbusy(c, m, orphan, false, held, 0);
+    if (use_count(use) > 0 && use_count(left) == 0)
+        glue_note(c, ACT_RELEASE, mfn_address(m, 0), t, TYPE_NONE); /* it was dropped meanwhile */
     if (rc != CORE_RESTART && type_is_table(t))
         leave_orphan(v, m);
     return rc;
@@ -151,6 +156,8 @@ static int type_release(struct core *c, struct core_vcpu *v, mfn_t m, uint64_t u
     if (rc == 0)
         stamp_now(c, m);
     unbusy(c, m, false, false, held, rc == 0 ? -1 : 0);
+    if (rc == 0)
+        glue_note(c, ACT_RELEASE, mfn_address(m, 0), use_type(use), TYPE_NONE);
     return rc;
 }
 

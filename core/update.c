@@ -85,7 +85,9 @@ static APART int update_m2p(struct core *c, struct core_vcpu *v, struct core_dom
     mfn_t m = maddr_frame((maddr_t){u->ptr});
     if (!ref_get(c, v, frame_domain, m))
         return CORE_EINVAL;
+    uint64_t old = __atomic_load_n(&c->m2p[m.n], __ATOMIC_RELAXED);
     __atomic_store_n(&c->m2p[m.n], u->val, __ATOMIC_RELEASE);
+    glue_note(c, ACT_M2P, mfn_address(m, 0), old, u->val);
     ref_put(c, m);
     return 0;
 }

@@ -54,35 +54,52 @@ void recorder_start(void)
     recorder_on = mailbox.recorder.records > 0;
 }
 
-uint64_t guest_origin(const struct regs *r)
+/* As guest_range_ok(), for one word, in line. */
+static inline bool is_guests_word(uint64_t at)
+{
+    return at >= HV_SLOTS_END ? at <= ~0ull - sizeof(at) : at < HV_SLOTS_START - sizeof(at);
+}
+
+/* In line: this is most of what a record costs. The guest has just executed what stands before rip.
+ * An address that is not canonical is a fault like any other. */
+static inline __attribute__((always_inline)) uint64_t origin_of(const struct regs *r)
 {
     uint64_t code, caller, at = r->rsp + STUB_SAVED;
 
-    if (r->vector != VECTOR_SYSCALL || !guest_range_ok(gva(r->rip), sizeof(code)) ||
-        !guest_word_get(&code, r->rip) || (code & STUB_TAIL_MASK) != STUB_TAIL ||
-        !guest_range_ok(gva(at), sizeof(caller)) || !guest_word_get(&caller, at))
+    if (r->vector != VECTOR_SYSCALL || !is_guests_word(r->rip) || !guest_word_get(&code, r->rip) ||
+        (code & STUB_TAIL_MASK) != STUB_TAIL || !is_guests_word(at) || !guest_word_get(&caller, at))
         return r->rip;
     return caller;
 }
 
-/* The core knows of no difference between the ways of changing an entry. */
-static unsigned act_of(unsigned act, const struct regs *r)
+uint64_t guest_origin(const struct regs *r)
 {
-    return act == PVMM_ACT_ENTRY && r->vector == TRAP_PF ? PVMM_ACT_STORE : act;
+    return origin_of(r);
 }
 
-/* One CPU writes. */
+/* The act, and the vCPU, as they stand in `at`. The core knows of no difference between the ways of
+ * changing an entry. */
+static inline uint64_t marks(unsigned act, const struct regs *r, const struct vcpu *v)
+{
+    if (act == PVMM_ACT_ENTRY && r->vector == TRAP_PF)
+        act = PVMM_ACT_STORE;
+    return (uint64_t)act << PVMM_RECORD_ACT_SHIFT | (uint64_t)v->id << PVMM_RECORD_VCPU_SHIFT;
+}
+
+/* One CPU writes. Machine addresses have no bits where the marks are. */
 __attribute__((noinline)) void recorder_write(unsigned act, maddr_t at, uint64_t old, uint64_t now)
 {
-    const struct regs *r = guest_regs(this_cpu());
+    struct cpu *cpu = this_cpu();
+    const struct regs *r = guest_regs(cpu);
     uint64_t i = mailbox.recorder.written;
     struct pvmm_record *to = &ring.record[i & ring.mask];
 
-    to->time = rdtsc();
-    to->rip = guest_origin(r);
-    to->at = (at.a & PVMM_RECORD_ADDRESS) | (uint64_t)act_of(act, r) << PVMM_RECORD_ACT_SHIFT |
-             (uint64_t)current_vcpu()->id << PVMM_RECORD_VCPU_SHIFT;
-    to->old = old;
-    to->now = now;
+    *to = (struct pvmm_record){
+        .time = rdtsc(),
+        .rip = origin_of(r),
+        .at = at.a | marks(act, r, cpu->current),
+        .old = old,
+        .now = now,
+    };
     __atomic_store_n(&mailbox.recorder.written, i + 1, __ATOMIC_RELEASE);
 }

@@ -30,8 +30,9 @@ int pv_symbols_file(struct pv_symbols *s, const char *path, struct pv_error *e);
 int pv_symbols_fd(struct pv_symbols *s, int fd, const char *name, size_t *count,
                   struct pv_error *e);
 /* What a Linux keeps in its memory, seen from `root`: kallsyms, and the symbols of the modules that
- * are loaded now. May be called again: modules come and go. -1: no Linux, or none of its tables
- * makes sense; why is in *e. */
+ * are loaded now. May be called again: modules come and go. 0: the kernel's own are there; why some
+ * or all modules' are not is in *e ("": they are). -1: no Linux, or none of its tables makes sense;
+ * why is in *e, and what an earlier call found remains. */
 int pv_symbols_guest(struct pv_symbols *s, const struct pv_view *v, mfn_t root, size_t *count,
                      struct pv_error *e);
 

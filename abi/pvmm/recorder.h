@@ -28,8 +28,8 @@ enum pvmm_act {
     PVMM_ACT_ROOT = 7, /* at: the new root (0: none); old: the one before; now: 0 kernel, 1 user */
     PVMM_ACT_REFUSED =
         8, /* at: the innermost entry, or the frame; old: reason | rule << 8; now: value */
-    PVMM_ACT_GIVEN = 9,  /* at: a frame that the domain got */
-    PVMM_ACT_FREED = 10, /* at: a frame that went back to the free ones */
+    PVMM_ACT_GIVEN = 9,  /* at: a frame that the domain got; now: its pfn, ~0 none */
+    PVMM_ACT_FREED = 10, /* at: a frame that went back to the free ones; old: its pfn until then */
     PVMM_ACT_M2P = 11,   /* at: a frame; old, now: its pfn */
     PVMM_ACTS = 12,
 };

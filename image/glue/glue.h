@@ -66,6 +66,16 @@ static inline void glue_tlb_flush_domain(struct core *c, struct core_domain *d)
     (void)d;
 }
 
+static inline void glue_note(struct core *c, enum core_act act, maddr_t at, uint64_t old,
+                             uint64_t now)
+{
+    (void)c;
+    (void)act;
+    (void)at;
+    (void)old;
+    (void)now;
+}
+
 static inline void glue_relax(void)
 {
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Symbols of an ELF file: .symtab, or .dynsym where that is all there is. */
+#include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <gelf.h>
 
@@ -11,6 +13,7 @@ struct reading {
     Elf *elf;
     const char *name;
     struct pv_error *e;
+    uint64_t bytes; /* of the file */
 };
 
 static int damaged(const struct reading *r, const char *what)
@@ -98,6 +101,14 @@ static int read_table(const struct reading *r, Elf_Scn *section, const GElf_Shdr
     return 0;
 }
 
+/* libelf passes such a file off as one without sections. */
+static bool sections_are_there(const struct reading *r, const GElf_Ehdr *file)
+{
+    return file->e_shoff == 0 ||
+           (file->e_shoff <= r->bytes &&
+            (uint64_t)file->e_shnum * file->e_shentsize <= r->bytes - file->e_shoff);
+}
+
 static int read_elf(const struct reading *r)
 {
     GElf_Ehdr file;
@@ -113,6 +124,8 @@ static int read_elf(const struct reading *r)
     if (file.e_type != ET_EXEC && file.e_type != ET_DYN)
         return symbols_fail(r->e, "%s: is not a linked program: its addresses are not final",
                             r->name);
+    if (!sections_are_there(r, &file))
+        return symbols_fail(r->e, "%s: is cut off: its list of sections is not within it", r->name);
     section = table_of(r, SHT_SYMTAB, &header);
     if (section == NULL)
         section = table_of(r, SHT_DYNSYM, &header);
@@ -122,8 +135,12 @@ static int read_elf(const struct reading *r)
 int elf_symbols(struct source *to, int fd, const char *name, struct pv_error *e)
 {
     struct reading r = {.to = to, .name = name, .e = e};
+    struct stat st;
     int failed;
 
+    if (fstat(fd, &st) != 0)
+        return symbols_fail(e, "%s: cannot be read: %s", name, strerror(errno));
+    r.bytes = (uint64_t)st.st_size;
     if (elf_version(EV_CURRENT) == EV_NONE)
         return symbols_fail(e, "libelf: %s", elf_errmsg(-1));
     r.elf = elf_begin(fd, ELF_C_READ, NULL);

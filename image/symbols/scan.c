@@ -15,7 +15,7 @@
 #define FORTH_BYTES (16u << 20)
 
 /* Marks that look right are few in a kernel: one. */
-#define NEAR_TRIES 4096u
+#define NEAR_TRIES 256u
 #define WIDE_TRIES 4u
 
 struct scan {
@@ -40,29 +40,43 @@ static uint64_t behind_hole(const struct scan *s, uint64_t va)
     return next > va ? next : KERNEL_END; /* the last slot of L4 ends where addresses do */
 }
 
-/* How much of what lies before `va` can be read, in whole pages up to `most`. */
-static size_t mapped_before(const struct scan *s, uint64_t va, size_t most)
+static bool is_there(const struct scan *s, uint64_t va)
 {
-    uint64_t page = va & ~(uint64_t)(PAGE_BYTES - 1);
     uint8_t byte;
-    size_t n = 0;
 
-    while (n + PAGE_BYTES <= most && page - n - PAGE_BYTES >= KERNEL_START &&
-           pv_read_va(s->v, s->root, gva(page - n - PAGE_BYTES), &byte, 1) == 1)
-        n += PAGE_BYTES;
-    return n + (size_t)(va - page);
+    return pv_read_va(s->v, s->root, gva(va), &byte, 1) == 1;
 }
 
-/* What surrounds `va`, copied; `bytes` is 0 without memory. To be freed. */
+/* How much before the page of `va`, and from it on, can be read: whole pages. */
+static size_t mapped_before(const struct scan *s, uint64_t page, size_t most)
+{
+    size_t n = 0;
+
+    while (n < most && page - n > KERNEL_START && is_there(s, page - n - PAGE_BYTES))
+        n += PAGE_BYTES;
+    return n;
+}
+
+static size_t mapped_from(const struct scan *s, uint64_t page, size_t most)
+{
+    size_t n = 0;
+
+    while (n < most && is_there(s, page + n))
+        n += PAGE_BYTES;
+    return n;
+}
+
+/* What surrounds `va`, copied. To be freed; NULL: out of memory. */
 static uint8_t *copy_around(const struct scan *s, uint64_t va, size_t back, size_t forth,
                             struct window *w)
 {
-    size_t before = mapped_before(s, va, back);
-    uint8_t *byte = malloc(before + forth);
+    uint64_t page = va & ~(uint64_t)(PAGE_BYTES - 1);
+    size_t before = mapped_before(s, page, back), bytes = before + mapped_from(s, page, forth);
+    uint8_t *byte = malloc(bytes + 1);
 
     w->byte = byte;
-    w->va = va - before;
-    w->bytes = byte == NULL ? 0 : pv_read_va(s->v, s->root, gva(w->va), byte, before + forth);
+    w->va = page - before;
+    w->bytes = byte == NULL ? 0 : pv_read_va(s->v, s->root, gva(w->va), byte, bytes);
     return byte;
 }
 

@@ -150,12 +150,13 @@ static unsigned underscores(const char *name)
     return (unsigned)strspn(name, "_");
 }
 
-/* Names that compilers and linkers make up. */
+/* Names that compilers and linkers make up, and the second names of a module's two ends. */
 static bool is_odd(const char *name)
 {
     return name[0] == '.' || strchr(name, '$') != NULL || strncmp(name, "__pfx_", 6) == 0 ||
            strncmp(name, "__cfi_", 6) == 0 || strncmp(name, "__start_", 8) == 0 ||
-           strncmp(name, "__stop_", 7) == 0;
+           strncmp(name, "__stop_", 7) == 0 || strcmp(name, "init_module") == 0 ||
+           strcmp(name, "cleanup_module") == 0;
 }
 
 static unsigned standing(const struct source *s, const struct entry *e)
@@ -198,21 +199,23 @@ static void drop_offsets(struct source *s)
     s->nr -= first;
 }
 
+/* A symbol without a size ends where the next begins; but no further than is believed, if that is
+ * the next of another module, or there is none. */
 static void bound(struct source *s)
 {
-    uint64_t next = 0;
+    const struct entry *next = NULL;
 
     for (size_t i = s->nr; i-- > 0;) {
         struct entry *e = &s->entry[i];
 
-        if (i + 1 < s->nr && s->entry[i + 1].address != e->address)
-            next = s->entry[i + 1].address;
+        if (i + 1 < s->nr && e[1].address != e->address)
+            next = &e[1];
         if (e->sized)
             continue;
-        if (next != 0 && (e->end == 0 || e->end > next))
-            e->end = next;
-        if (e->end == 0)
+        if (e->end == 0 && (next == NULL || next->module != e->module))
             e->end = e->address + LAST_EXTENT;
+        if (next != NULL && (e->end == 0 || e->end > next->address))
+            e->end = next->address;
     }
 }
 

@@ -298,7 +298,7 @@ static void a_mailbox_is_found_by_its_hello(void **state)
 
     memset(m->box.verdict.message, 0xff, sizeof(m->box.verdict.message));
     memset(m->box.verdict.audit.finding, 'x', sizeof(m->box.verdict.audit.finding));
-    assert_int_equal(hello(m, &b, "junk\n*\n@3010 20000\n*\n"), 0);
+    assert_int_equal(hello(m, &b, "junk\n*\n@3010 80000\n*\n"), 0);
     assert_int_equal(mailbox_state(&b), PVMM_STATE_RUNNING);
     assert_true(mailbox_verdict(&b, &v));
     assert_int_equal(strlen(v.message), PVMM_MESSAGE_CHARS - 1);
@@ -310,9 +310,9 @@ static void a_mailbox_is_found_by_its_hello(void **state)
 static void a_mailbox_that_cannot_be_is_refused(void **state)
 {
     static const char *const texts[] = {
-        "@3010 10\n",     "@fffffffffffff010 20000\n",
-        "@f0000 20000\n", "@80000000 20000\n",
-        "@3011 20000\n",  "@4000 20000\n",
+        "@3010 10\n",     "@fffffffffffff010 80000\n",
+        "@f0000 80000\n", "@80000000 80000\n",
+        "@3011 80000\n",  "@4000 80000\n",
         "@zz 1\n",        "@\n",
     };
     struct machine_memory *m = *state;
@@ -323,7 +323,7 @@ static void a_mailbox_that_cannot_be_is_refused(void **state)
         assert_null(b.box);
     }
     m->box.version++;
-    assert_int_equal(hello(m, &b, "@3010 20000\n"), -1);
+    assert_int_equal(hello(m, &b, "@3010 80000\n"), -1);
 }
 
 static void the_log_is_copied_once_and_wraps(void **state)
@@ -336,7 +336,7 @@ static void the_log_is_copied_once_and_wraps(void **state)
 
     memcpy(m->box.log, "hello\n", 6);
     m->box.log_written = 6;
-    assert_int_equal(hello(m, &b, "@3010 20000\n"), 0);
+    assert_int_equal(hello(m, &b, "@3010 80000\n"), 0);
     mailbox_copy_log(&b, out);
     mailbox_copy_log(&b, out);
     assert_string_equal(text, "hello\n");
@@ -358,7 +358,7 @@ static void the_end_of_the_log_is_whole_lines(void **state)
 
     memcpy(m->box.log, "first line\nsecond\1\nthird\n", 25);
     m->box.log_written = 25;
-    assert_int_equal(hello(m, &b, "@3010 20000\n"), 0);
+    assert_int_equal(hello(m, &b, "@3010 80000\n"), 0);
     mailbox_log_tail(&b, text, sizeof(text));
     assert_string_equal(text, "second \nthird\n");
     mailbox_log_tail(&b, text, 8);

@@ -25,7 +25,13 @@ done
 check "-c 0" 129 "not a number of vCPUs" run -c 0 "$k"
 check "-c x" 129 "not a number of vCPUs" run -c x "$k"
 check "-c 2" 132 "not there yet" run -c 2 "$k"
-check "--strict" 132 "not there yet" run --strict "$k"
+check "--records x" 129 "--records x: \"off\", or a number" run --records x "$k"
+check "--records, too many" 129 "up to 16M" run --records 17M "$k"
+check "--symbols missing" 129 "--symbols $dir/none: " run --symbols "$dir/none" "$k"
+: > "$dir/nothing"
+check "--symbols empty" 129 "--symbols $dir/nothing: " run --symbols "$dir/nothing" "$k"
+check "--core with --no-core" 129 "exclude each other" run --core x --no-core "$k"
+check "--trace, no directory" 128 "cannot write" run --trace "$dir/no/trace" "$k"
 check "--name, bad" 129 "--name: .*name" run --name a/b "$k"
 check "--detach without a name" 129 "wants a --name" run --detach "$k"
 check "--timeout x" 129 "not a number of seconds" run --timeout x "$k"
@@ -78,6 +84,13 @@ check "map too long" 129 "--e820 .*/map: line 1025: more than 1024 entries" run 
 echo '0+64M ram' > "$dir/map"
 check "map for a real Xen" 129 "--e820: the initial domain of a real Xen" \
     run --hypervisor "$dir/hypervisor" --e820 "$dir/map" "$k"
+
+# What only our own hypervisor tells of.
+for option in --strict "--records off" "--trace $dir/trace" "--core $dir/core"; do
+    # shellcheck disable=SC2086
+    check "$option for a real Xen" 129 "${option%% *}: a real Xen neither" \
+        run --hypervisor "$dir/hypervisor" $option "$k"
+done
 
 # A QEMU that is missing, is no program, fails, or is killed. The verdict has a second line then.
 qemu() {
@@ -132,6 +145,20 @@ store 1
 store 0 --no-store
 store 0 --icount
 store 0 --no-store --icount
+
+# What the hypervisor is told of the recorder and of --strict.
+told() { # WANTED-REGEX OPTION...
+    wanted=$1
+    shift
+    machine_words "$@"
+    echo "hypervisor with '$*': $(cat "$dir/words")" | cut -c 1-200
+    grep -Eq "(^| )$wanted( |\$)" "$dir/words" || flunk "hypervisor with '$*': not $wanted"
+}
+told records=0 --records off
+told records=2048 --records 2K
+told strict=1 --strict
+machine_words
+grep -Eq 'records=|strict=' "$dir/words" && flunk "records or strict without being asked for"
 
 # What --loader grub needs, missing or failing. Its programs are looked for in PATH.
 mkdir "$dir/bin"

@@ -120,6 +120,11 @@ void glue_relax(void)
     sched_yield();
 }
 
+void glue_note(struct core *c, enum core_act act, maddr_t at, uint64_t old, uint64_t now)
+{
+    (void)c, (void)act, (void)at, (void)old, (void)now;
+}
+
 /* ---- requests */
 
 /* Frame n is liked as one use or another, so that much of what is asked can be granted: level 1..4,

@@ -25,5 +25,6 @@ uint16_t glue_tlb_now(struct core *c);
 void glue_tlb_flush_since(struct core *c, uint16_t stamp);
 void glue_tlb_flush_domain(struct core *c, struct core_domain *d);
 void glue_relax(void);
+void glue_note(struct core *c, enum core_act act, maddr_t at, uint64_t old, uint64_t now);
 
 #endif

@@ -76,6 +76,7 @@ void world_init(struct world *w, uint64_t nr_frames, uint64_t seed)
     w->missing = NO_MFN;
     core_init(&w->core, w->frames, w->m2p, nr_frames, w);
     for (uint64_t n = 0; n < nr_frames - WORLD_DEVICE_FRAMES; n++) {
+        w->told[n].pfn = NO_PFN.n;
         core_frame_is_ram(&w->core, mfn(n));
         w->free[n] = n >= WORLD_FIRST_FREE;
     }

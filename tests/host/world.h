@@ -23,6 +23,9 @@
 #ifndef WORLD_GAP
 #define WORLD_GAP 0 /* words behind each frame, which the address sanitizer has nobody touch */
 #endif
+#ifndef WORLD_ACTS
+#define WORLD_ACTS 64 /* of the acts since they were last cleared, so many are kept */
+#endif
 #define WORLD_DOMAINS 2
 #define WORLD_CPUS    (WORLD_DOMAINS * WORLD_VCPUS)
 
@@ -59,6 +62,20 @@ enum pause_mode {
     PAUSE_AT,     /* once, the pause_at-th time that the core asks, from 1 */
 };
 
+/* What the core told of itself (glue_note). */
+struct world_act {
+    enum core_act act;
+    maddr_t at;
+    uint64_t old, now;
+};
+
+/* What a frame must be, by what was told of it. */
+struct world_told {
+    uint8_t table; /* in use as a table of this level; 0: as none */
+    bool given, pinned;
+    uint64_t pfn;
+};
+
 struct world {
     struct core core;
     struct frame frames[WORLD_FRAMES_MAX];
@@ -80,6 +97,11 @@ struct world {
     uint64_t take_from;    /* the free list is searched from here */
     uint64_t take_fail_at; /* the n-th take from now fails; 0: none does */
     uint64_t taken, given;
+
+    struct world_act act[WORLD_ACTS];
+    uint64_t acts; /* beyond those kept they are only counted */
+    struct world_told told[WORLD_FRAMES_MAX];
+    const char *told_wrong; /* an act that cannot be; NULL: none */
 
     uint16_t clock;
     uint16_t clock_last; /* wraps after this value */
@@ -129,6 +151,11 @@ const char *world_check_tlb(struct world *w);
 const char *world_check_tables(struct world *w);
 /* The free list against the owners. */
 const char *world_check_free(struct world *w);
+/* The frames against what the core has told of them. */
+const char *world_check_acts(struct world *w);
+/* What core_holders() tells of frame n against the frame's words, and core_place_of() of those
+ * holders against core_walk(). */
+const char *world_check_holders(struct world *w, uint64_t n);
 /* core_audit(); prints the findings on stderr. */
 bool world_audit(struct world *w);
 void world_print_audit(const struct core_audit *a);

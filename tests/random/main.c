@@ -212,6 +212,10 @@ static void check(struct run *r)
         wrong = world_check_tables(r->w);
     if (!wrong && r->steps % SCAN_EVERY == 0)
         wrong = world_check_free(r->w);
+    if (!wrong && r->steps % SCAN_EVERY == 0)
+        wrong = world_check_acts(r->w);
+    if (!wrong && r->steps % SCAN_EVERY == 0)
+        wrong = world_check_holders(r->w, world_below(r->w, r->w->core.nr_frames));
     if (wrong)
         fail(wrong);
 }

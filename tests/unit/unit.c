@@ -10,9 +10,18 @@ int setup(void **state)
     return 0;
 }
 
+static const char *check_all_holders(void)
+{
+    const char *wrong = NULL;
+    for (uint64_t n = 0; n < UNIT_FRAMES && !wrong; n++)
+        wrong = world_check_holders(w, n);
+    return wrong;
+}
+
 static int check_end(void)
 {
-    if (!world_audit(w) || world_check_tlb(w) || world_check_free(w) || world_check_tables(w))
+    if (!world_audit(w) || world_check_tlb(w) || world_check_free(w) || world_check_tables(w) ||
+        world_check_acts(w) || check_all_holders())
         return -1;
     return 0;
 }
@@ -200,6 +209,8 @@ void assert_audit_clean(void)
     const char *wrong = world_check_tlb(w);
     if (!wrong)
         wrong = world_check_tables(w);
+    if (!wrong)
+        wrong = world_check_acts(w);
     if (wrong)
         fail_msg("%s", wrong);
 }

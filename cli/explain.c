@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+/* From a report to an explanation. */
+#include "explain.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <xen/xen.h>
+
+#include "core.h"
+#include "p2m.h"
+#include "verdict.h"
+
+/* ---- the frame */
+
+static void append(char *text, size_t size, const char *word, const char *between)
+{
+    const size_t used = strlen(text);
+
+    snprintf(text + used, size - used, "%s%s", used > 0 ? between : "", word);
+}
+
+static void frame_flags(uint32_t flags, char *text, size_t size)
+{
+    static const struct {
+        uint32_t flag;
+        const char *name;
+    } names[] = {
+        {PVMM_FRAME_VALIDATED, "validated"}, {PVMM_FRAME_PINNED, "pinned"},
+        {PVMM_FRAME_SHARED, "shared"},       {PVMM_FRAME_KERNEL_ROOT, "kernel-root"},
+        {PVMM_FRAME_USER_ROOT, "user-root"}, {PVMM_FRAME_BUILDERS, "builders-root"},
+    };
+
+    text[0] = '\0';
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (flags & names[i].flag)
+            append(text, size, names[i].name, " ");
+}
+
+static void owner_words(const struct pvmm_frame_state *f, char *text, size_t size)
+{
+    if (f->owner == -2)
+        snprintf(text, size, "not RAM");
+    else if (f->owner == -1)
+        snprintf(text, size, "nobody's");
+    else
+        snprintf(text, size, "domain %d's", f->owner);
+}
+
+static void frame_words(const struct pvmm_frame_state *f, struct explain_frame *to)
+{
+    char pfn[40] = "no pfn", p2m[80] = "";
+
+    if (!f->known) {
+        snprintf(to->text, sizeof(to->text), "mfn 0x%" PRIx64 ", beyond the machine's memory",
+                 f->mfn);
+        return;
+    }
+    if (f->pfn != PVMM_NONE)
+        snprintf(pfn, sizeof(pfn), "pfn 0x%" PRIx64, f->pfn);
+    if (to->p2m_known && to->p2m != f->mfn)
+        snprintf(p2m, sizeof(p2m), "; the guest's p2m has mfn 0x%" PRIx64 " there", to->p2m);
+    snprintf(to->text, sizeof(to->text),
+             "mfn 0x%" PRIx64 " (%s), %s: %s, %u use%s, %u reference%s%s%s%s", f->mfn, pfn,
+             to->owner, f->type == PVMM_FRAME_NONE ? "no type" : to->type, f->uses,
+             f->uses == 1 ? "" : "s", f->references, f->references == 1 ? "" : "s",
+             to->flags[0] != '\0' ? ", " : "", to->flags, p2m);
+}
+
+/* Who gave the frame the type it has. */
+static void ask_maker(const struct explain_sources *s, const struct pvmm_report *r,
+                      struct explain_witness *to)
+{
+    struct witnessed w;
+
+    if (s->witness == NULL || r->frame.type < PVMM_FRAME_L1 || r->frame.type > PVMM_FRAME_DESC ||
+        r->frame.uses == 0)
+        return;
+    w = witness_frame(s->witness, r->recorded, PVMM_ACT_TYPE, r->frame.mfn, r->frame.type);
+    explain_witness(s, &w, to);
+}
+
+static void explain_frame(const struct explain_sources *s, const struct pvmm_report *r,
+                          struct explain_frame *to)
+{
+    const struct pvmm_frame_state *f = &r->frame;
+    const char *type = f->type < PVMM_FRAME_TYPES ? frame_type_name(f->type) : "unknown";
+
+    *to = (struct explain_frame){.there = f->mfn != PVMM_NONE, .m2p_back = PVMM_NONE};
+    if (!to->there)
+        return;
+    snprintf(to->type, sizeof(to->type), "%s", type);
+    owner_words(f, to->owner, sizeof(to->owner));
+    frame_flags(f->flags, to->flags, sizeof(to->flags));
+    if (s->view != NULL && f->known && f->pfn != PVMM_NONE)
+        to->p2m_known = p2m_lookup(s->view, f->pfn, &to->p2m);
+    if (s->view != NULL && f->mfn < s->view->end_pfn.n)
+        to->m2p_back = s->view->backend->mfn_of(s->view, (pfn_t){f->mfn}).n;
+    frame_words(f, to);
+    ask_maker(s, r, &to->maker);
+}
+
+/* ---- the way to the entry at fault */
+
+static void step_words(const struct explain_sources *s, const struct pvmm_report_step *p,
+                       struct explain_step *to)
+{
+    char frame[64];
+
+    snprintf(to->table, sizeof(to->table), "L%u", p->level);
+    explain_entry(s, p->level, p->entry, &to->entry);
+    explain_frame_name(s, p->table, frame, sizeof(frame));
+    snprintf(to->text, sizeof(to->text), "entry %u of the L%u table %s = %s", p->slot, p->level,
+             frame, to->entry.text);
+}
+
+static void explain_path(const struct explain_sources *s, struct explanation *x)
+{
+    const struct pvmm_report *r = &x->report;
+    const struct pvmm_place *p = &r->place;
+    char frame[64];
+
+    x->steps = r->steps;
+    for (unsigned i = 0; i < x->steps; i++)
+        step_words(s, &r->path[i], &x->step[i]);
+    if (x->steps == 0 || p->top_level < 1 || p->top_level > 4)
+        return;
+    explain_frame_name(s, p->top, frame, sizeof(frame));
+    if (p->top_level == 4)
+        snprintf(x->place, sizeof(x->place),
+                 "the entry maps what lies at 0x%" PRIx64 ", seen from the root %s", p->va, frame);
+    else
+        snprintf(x->place, sizeof(x->place),
+                 "the entry maps offset 0x%" PRIx64 " of what the L%u table %s maps, which hangs "
+                 "from nothing yet",
+                 p->va, p->top_level, frame);
+}
+
+static void explain_walk(const struct explain_sources *s, struct explanation *x)
+{
+    const struct pvmm_report *r = &x->report;
+
+    for (unsigned level = 4; level >= 1 && r->walk_at[level] != 0; level--) {
+        const struct pvmm_report_step p = {.table = r->walk_at[level] / PAGE_BYTES,
+                                           .entry = r->walk[level],
+                                           .level = level,
+                                           .slot = (uint32_t)(r->walk_at[level] % PAGE_BYTES / 8)};
+
+        step_words(s, &p, &x->walk[x->walked++]);
+    }
+}
+
+/* ---- where in the guest */
+
+static void explain_stack(const struct explain_sources *s, struct explanation *x)
+{
+    const struct pvmm_report *r = &x->report;
+    struct pv_stack_frame frames[PV_FRAMES];
+    const mfn_t root = {r->kernel_root};
+
+    if (s->view != NULL && s->symbols != NULL)
+        x->calls = (unsigned)pv_stack_walk(s->symbols, s->view, root, r->regs.rip, r->regs.rsp,
+                                           r->stack, r->stack_words, frames);
+    else
+        frames[x->calls++] = (struct pv_stack_frame){.address = r->regs.rip, .certain = true};
+    for (unsigned i = 0; i < x->calls; i++) {
+        x->call[i].sp = frames[i].sp;
+        x->call[i].certain = i == 0 || frames[i].certain;
+        explain_name(s, frames[i].address, &x->call[i].at);
+    }
+    explain_name(s, r->origin != 0 ? r->origin : r->regs.rip, &x->origin);
+    if (r->code_bytes == 0 || !pv_disassemble(r->code, r->code_bytes, r->regs.rip, x->instruction,
+                                              sizeof(x->instruction)))
+        x->instruction[0] = '\0';
+}
+
+/* ---- headline and rule */
+
+static void refusal_headline(struct explanation *x)
+{
+    const struct pvmm_report *r = &x->report;
+    char wanted[48] = "";
+
+    if (r->wanted > PVMM_FRAME_NONE && r->wanted < PVMM_FRAME_TYPES)
+        snprintf(wanted, sizeof(wanted), ", and is wanted as %s", frame_type_name(r->wanted));
+    if (r->reason == REASON_NONE)
+        snprintf(x->headline, sizeof(x->headline), "%s",
+                 r->message[0] != '\0' ? r->message : "an argument makes no sense");
+    else
+        snprintf(x->headline, sizeof(x->headline), "%s%s%s%s", core_reason_text(r->reason),
+                 r->reason == REASON_TYPE_IN_USE ? wanted : "", r->message[0] != '\0' ? ": " : "",
+                 r->message);
+}
+
+static void fault_headline(struct explanation *x)
+{
+    const struct pvmm_report *r = &x->report;
+
+    if (r->frame.mfn != PVMM_NONE && r->frame.type >= PVMM_FRAME_L1 &&
+        r->frame.type <= PVMM_FRAME_DESC && r->frame.uses > 0)
+        snprintf(x->headline, sizeof(x->headline),
+                 "the guest kernel stored to 0x%" PRIx64 ", where a frame in use as %s is mapped "
+                 "read-only",
+                 r->address, frame_type_name(r->frame.type));
+    else
+        snprintf(x->headline, sizeof(x->headline),
+                 "the guest kernel stored to 0x%" PRIx64 ", which it has mapped read-only",
+                 r->address);
+}
+
+static void decide_kind(struct explanation *x)
+{
+    const struct pvmm_report *r = &x->report;
+
+    switch (r->kind) {
+    case PVMM_REPORT_WRITE_FAULT:
+        x->kind = x->code = "write-fault";
+        fault_headline(x);
+        break;
+    case PVMM_REPORT_CRASH:
+        x->kind = x->code = "crash";
+        x->weight = EXPLAIN_CRASH;
+        snprintf(x->headline, sizeof(x->headline), "%s",
+                 r->message[0] != '\0' ? r->message : "the guest is over");
+        break;
+    default:
+        x->kind = "refusal";
+        x->code = explain_reason_code(r->reason);
+        refusal_headline(x);
+        break;
+    }
+    x->rule = r->rule;
+    x->rule_text = core_rule_text(r->rule);
+    x->error = r->error;
+    x->error_name = explain_error_name(r->error);
+}
+
+struct explanation *explain(const struct explain_sources *s, const struct pvmm_report *r)
+{
+    struct explanation *x = calloc(1, sizeof(*x));
+
+    if (x == NULL)
+        return NULL;
+    x->has_report = true;
+    x->report = *r;
+    x->count = r->count;
+    x->timed = explain_seconds(s, r->time, &x->seconds);
+    decide_kind(x);
+    explain_request(s, r, &x->request);
+    explain_frame(s, r, &x->frame);
+    explain_path(s, x);
+    if (r->address != PVMM_NONE)
+        explain_name(s, r->address, &x->target);
+    explain_walk(s, x);
+    explain_holders(s, x);
+    explain_stack(s, x);
+    explain_hints(s, x);
+    return x;
+}
