@@ -314,7 +314,8 @@ enum core_act {
                         bits only that hold no reference */
     ACT_STORE = 2,   /* for embeddings: an ACT_ENTRY that the guest asked for by a store */
     ACT_TYPE = 3,    /* at: a frame, fit for its first use as `now`; old: its type before, which is
-                        the same when a table is validated anew, or at last after a pause */
+                        the same when a table is validated anew, or at last after a pause. One of
+                        the two is a table's or a descriptor page's */
     ACT_RELEASE = 4, /* at: a table whose last use ended, and holds nothing now; old: its type */
     ACT_PIN = 5,     /* at: a table; now: its level */
     ACT_UNPIN = 6,   /* at: a table; old: its level */

@@ -64,6 +64,13 @@ static int make_fit(struct core *c, struct core_vcpu *v, mfn_t m, enum frame_typ
     return 0;
 }
 
+/* What no mapping may make writable. That a frame of no type becomes one that is written to happens
+ * to nearly all, and explains nothing: of that no act is told. */
+static bool is_protected(enum frame_type t)
+{
+    return type_is_table(t) || t == TYPE_DESC;
+}
+
 /* First use as t, or first since its release began: alone with the frame, validates it. */
 static int type_promote(struct core *c, struct core_vcpu *v, mfn_t m, enum frame_type t,
                         uint64_t use)
@@ -80,7 +87,8 @@ static int type_promote(struct core *c, struct core_vcpu *v, mfn_t m, enum frame
     int rc = make_fit(c, v, m, t, &held);
     if (rc == 0) {
         unbusy(c, m, orphan, true, 0, 1);
-        glue_note(c, ACT_TYPE, mfn_address(m, 0), before, t);
+        if (is_protected(before) || is_protected(t))
+            glue_note(c, ACT_TYPE, mfn_address(m, 0), before, t);
         return 0;
     }
     uint64_t left = unbusy(c, m, orphan, false, held, 0);

@@ -42,7 +42,8 @@ uint64_t frames_free(void);
 /* ---- recorder.c: acts by enum core_act, which are enum pvmm_act */
 
 extern bool recorder_on;
-void recorder_write(unsigned act, maddr_t at, uint64_t old, uint64_t now);
+/* Never inlined: its callers are the core's shortest paths. */
+__attribute__((noinline)) void recorder_write(unsigned act, maddr_t at, uint64_t old, uint64_t now);
 
 static inline void recorder_note(unsigned act, maddr_t at, uint64_t old, uint64_t now)
 {
