@@ -182,10 +182,10 @@ void use_put_later(struct core *c, struct core_vcpu *v, mfn_t m);
 void leave_orphan(struct core_vcpu *v, mfn_t m);
 int finish_leftovers(struct core *c, struct core_vcpu *v);
 /*
- * Locks a validated table of d's that is in use; its level, or 0: m is none. Only the holder changes
- * entries, and needs no reference of its own, as the last use is not let go meanwhile: another vCPU
- * that has it to let go pauses (never waits: it may have locked what the holder has to let go), and
- * the holder itself, when it undoes an orphan that has it, leaves it over.
+ * Locks a validated table of d's that is in use; its level, or 0: m is none. Only the holder
+ * changes entries, and needs no reference of its own, as the last use is not let go meanwhile:
+ * another vCPU that has it to let go pauses (never waits: it may have locked what the holder has to
+ * let go), and the holder itself, when it undoes an orphan that has it, leaves it over.
  */
 unsigned table_lock(struct core *c, struct core_vcpu *v, const struct core_domain *d, mfn_t m);
 /* Unlocks v->locked. */
