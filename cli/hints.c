@@ -158,8 +158,10 @@ static bool idle_root_holds(const struct explain_sources *s, const struct explan
                  root->place.top);
     else if (pinned_itself)
         snprintf(text, size,
-                 "only its pin keeps the frame a table: unpin it (MMUEXT_UNPIN_TABLE) before it is "
-                 "used for something else");
+                 "the frame is %s, and only its pin keeps it one: unpin it (MMUEXT_UNPIN_TABLE) "
+                 "before its page is used for something else",
+                 r->frame.flags & PVMM_FRAME_BUILDERS ? "the root that the domain builder made"
+                                                      : "a table");
     return root != NULL || pinned_itself;
 }
 
@@ -196,8 +198,8 @@ static bool other_tree(const struct explain_sources *s, const struct explanation
                  " Root mfn 0x%" PRIx64 ", which is not loaded, does map the address.", m.n);
     snprintf(text, size,
              "update_va_mapping changes the tree that CR3 names, mfn 0x%" PRIx64 ", and there is "
-             "no L1 table for the address in it.%s Find tables from CR3 (the value read back), not "
-             "from a root that was used before",
+             "no L1 table for the address in it.%s If the kernel did hook one, it was into another "
+             "tree, or into another slot of this one: find tables from CR3 (the value read back)",
              r->kernel_root, elsewhere);
     return true;
 }
