@@ -272,6 +272,15 @@ static void requests_are_told_in_words(void **state)
     r.hypercall = __HYPERVISOR_memory_op;
     r.args[0] = 1 | 64; /* from extent 1 on */
     expect_request(&r, "memory_op: XENMEM_decrease_reservation");
+    r.batch_index = 2;
+    r.batch_count = 4;
+    r.element[0] = FIRST_MFN + 5;
+    expect_request(&r, "memory_op, element 3 of 4: XENMEM_decrease_reservation of mfn 0x1005 (pfn "
+                       "0x5)");
+    r.args[0] = 6;
+    r.element[0] = 0x30;
+    expect_request(&r, "memory_op, element 3 of 4: XENMEM_populate_physmap at pfn 0x30");
+    r.batch_index = PVMM_NONE;
     r.hypercall = __HYPERVISOR_grant_table_op;
     r.args[0] = 0;
     expect_request(&r, "grant_table_op: GNTTABOP_map_grant_ref");
