@@ -165,6 +165,25 @@ static bool idle_root_holds(const struct explain_sources *s, const struct explan
     return root != NULL || pinned_itself;
 }
 
+/* A table or descriptor page, and nothing that says more about it. */
+static bool table_in_use(const struct explain_sources *s, const struct explanation *x, char *text,
+                         size_t size)
+{
+    const struct pvmm_report *r = &x->report;
+
+    (void)s;
+    if (!is_refusal(x, REASON_TYPE_IN_USE) || r->wanted != PVMM_FRAME_WRITABLE ||
+        !is_read_only_type(r->frame.type) || x->hints > 0)
+        return false;
+    snprintf(
+        text, size,
+        "%s in use is never mapped writable: map it without RW and change it by requests (%s), "
+        "or end first what holds it as one",
+        r->frame.type == PVMM_FRAME_DESC ? "a descriptor page" : "a page table",
+        r->frame.type == PVMM_FRAME_DESC ? "update_descriptor" : "mmu_update");
+    return true;
+}
+
 /* Which root other than the loaded one has an L1 for the address? NO_MFN: none that is known. */
 static mfn_t other_root(const struct explain_sources *s, const struct pvmm_report *r, uint64_t va)
 {
@@ -385,6 +404,7 @@ static const struct {
     {"tables-map-themselves", maps_its_own_tables},
     {"mapped-writable", mapped_writable},
     {"idle-root", idle_root_holds},
+    {"table-in-use", table_in_use},
     {"other-tree", other_tree},
     {"not-in-use", no_table_any_more},
     {"left-read-only", left_read_only},

@@ -363,8 +363,10 @@ static void idle_roots_are_noticed(void **state)
     r.holder[0] = entry_holder(2, FIRST_MFN + 3, 1, 0x1002067);
     r.holder[0].place.top_flags = PVMM_FRAME_PINNED | PVMM_FRAME_BUILDERS;
     expect_hint(&r, "idle-root", true);
+    expect_hint(&r, "table-in-use", false);
     r.holder[0].place.top_flags |= PVMM_FRAME_KERNEL_ROOT;
     expect_hint(&r, "idle-root", false);
+    expect_hint(&r, "table-in-use", true);
     r.holder[0] = (struct pvmm_holder){.kind = PVMM_HOLDER_PIN, .conflicts = 1};
     r.frame.flags = PVMM_FRAME_PINNED;
     expect_hint(&r, "idle-root", true);
