@@ -194,9 +194,12 @@ static void explain_stack(const struct explain_sources *s, struct explanation *x
     for (unsigned i = 0; i < x->calls; i++) {
         x->call[i].sp = frames[i].sp;
         x->call[i].certain = i == 0 || frames[i].certain;
-        explain_name(s, frames[i].address, &x->call[i].at);
+        (i == 0 ? explain_name : explain_return_name)(s, frames[i].address, &x->call[i].at);
     }
-    explain_name(s, r->origin != 0 ? r->origin : r->regs.rip, &x->origin);
+    if (r->origin == 0 || r->origin == r->regs.rip)
+        explain_name(s, r->regs.rip, &x->origin);
+    else
+        explain_return_name(s, r->origin, &x->origin);
     if (r->code_bytes == 0 || !pv_disassemble(r->code, r->code_bytes, r->regs.rip, x->instruction,
                                               sizeof(x->instruction)))
         x->instruction[0] = '\0';
