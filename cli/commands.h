@@ -15,7 +15,8 @@ struct command {
     command_fn *run;
 };
 
-command_fn command_run, command_list, command_console, command_dmesg, command_destroy;
+command_fn command_run, command_list, command_console, command_dmesg, command_trace,
+    command_destroy;
 
 /* Print a help text, or an error behind the command's name. Return the exit code. */
 int command_help(const char *text);

@@ -32,7 +32,8 @@ struct client {
     char out[REPLY_CHARS];
     size_t out_at, out_size;
     enum stream stream;
-    uint64_t at;   /* position in the stream's ring */
+    bool json;     /* of a trace */
+    uint64_t at;   /* position in the stream's ring; of a trace the record */
     uint64_t stop; /* where the stream ends; ~0: with the guest */
     uint64_t lost; /* bytes to be owned up to */
 };
@@ -74,14 +75,63 @@ static struct ring ring_of(const struct control *c, const struct client *k)
     return (struct ring){NULL, 0, 0};
 }
 
-static bool has_news(const struct control *c, const struct client *k)
+/* How much of a trace there is by now. */
+static uint64_t trace_written(const struct control *c)
+{
+    return c->guest.mailbox != NULL ? explainer_written(c->guest.explainer, c->guest.mailbox) : 0;
+}
+
+static bool stream_has_news(const struct control *c, const struct client *k)
 {
     const struct ring r = ring_of(c, k);
 
+    if (k->at >= k->stop)
+        return false;
+    return k->stream == STREAM_TRACE ? k->at < trace_written(c)
+                                     : r.data != NULL && k->at < r.written;
+}
+
+static bool has_news(const struct control *c, const struct client *k)
+{
     if (k->hung_up)
         return false;
-    return k->out_size > 0 ||
-           (k->state == CLIENT_STREAMING && r.data != NULL && k->at < r.written && k->at < k->stop);
+    return k->out_size > 0 || (k->state == CLIENT_STREAMING && stream_has_news(c, k));
+}
+
+/* What was overtaken before it could be told is owned up to, as a line of its own. */
+static void own_up(struct client *k)
+{
+    if (k->lost == 0)
+        return;
+    k->out_size += (size_t)snprintf(
+        k->out + k->out_size, sizeof(k->out) - k->out_size,
+        k->json ? "{\"lost\":%" PRIu64 "}\n" : "... %" PRIu64 " records lost\n", k->lost);
+    k->lost = 0;
+}
+
+static void refill_trace(const struct control *c, struct client *k)
+{
+    const struct explainer *x = c->guest.explainer;
+    const uint64_t written = trace_written(c), oldest = explainer_oldest(x);
+    const uint64_t end = k->stop < written ? k->stop : written;
+    char line[RECORD_CHARS];
+    size_t n;
+
+    k->out_at = k->out_size = 0;
+    if (k->at < oldest) {
+        k->lost += oldest - k->at;
+        k->at = oldest;
+    }
+    while (k->at < end && k->out_size + 2 * sizeof(line) < sizeof(k->out)) {
+        n = explainer_record(x, k->at++, k->json, line, sizeof(line));
+        if (n == 0) {
+            k->lost++;
+            continue;
+        }
+        own_up(k);
+        memcpy(k->out + k->out_size, line, n);
+        k->out_size += n;
+    }
 }
 
 /* Fill the empty out buffer from the stream, with the gap in front if there is one. */
@@ -120,7 +170,7 @@ static void pump(const struct control *c, struct client *k)
 {
     while (has_news(c, k)) {
         if (k->out_size == 0)
-            refill(c, k);
+            (k->stream == STREAM_TRACE ? refill_trace : refill)(c, k);
         if (!send_out(k)) {
             hang_up(k);
             return;
@@ -129,7 +179,7 @@ static void pump(const struct control *c, struct client *k)
             return;
     }
     if (k->state == CLIENT_LEAVING || (k->state == CLIENT_STREAMING && k->at >= k->stop))
-        drop(k);
+        drop(k); /* all is out */
 }
 
 /* --- what comes in --- */
@@ -158,11 +208,18 @@ static void start_stream(const struct control *c, struct client *k, const struct
         k->at = r.written - r.size; /* what is gone by now was not lost by this client */
     if (k->stream == STREAM_LOG && !a->follow)
         k->stop = r.written;
+    if (k->stream == STREAM_TRACE) {
+        k->json = a->json;
+        if (!a->follow)
+            k->stop = trace_written(c);
+        k->at = explainer_oldest(c->guest.explainer);
+    }
 }
 
 static void reply(struct control *c, struct client *k, struct answer *a)
 {
-    if ((a->stream == STREAM_CONSOLE || a->stream == STREAM_LOG) && streams(c) >= STREAMS_MAX)
+    if ((a->stream == STREAM_CONSOLE || a->stream == STREAM_LOG || a->stream == STREAM_TRACE) &&
+        streams(c) >= STREAMS_MAX)
         request_refuse(a, EXIT_ENVIRONMENT, "too many consoles and logs are being watched already");
     memcpy(k->out, a->text, a->size);
     k->out_at = 0;
@@ -368,6 +425,9 @@ void control_detach(struct control *c)
     for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
         if (c->clients[i].state == CLIENT_STREAMING && c->clients[i].stream == STREAM_LOG)
             c->clients[i].at = 0; /* another try has another log */
+    for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
+        if (c->clients[i].state == CLIENT_STREAMING && c->clients[i].stream == STREAM_TRACE)
+            c->clients[i].at = 0; /* and another recorder */
     c->guest.console->tap = NULL;
     c->guest.mailbox = NULL;
     c->guest.console = NULL;

@@ -21,6 +21,7 @@
 
 #include "console.h"
 #include "error.h"
+#include "explainer.h"
 #include "mailbox.h"
 #include "ring.h"
 
@@ -37,6 +38,7 @@ struct supervised {
     uint64_t memory; /* bytes */
     unsigned vcpus;
     bool real_xen;
+    struct explainer *explainer; /* knows the recorder */
 
     /* set by control_attach(), while there is a machine */
     const struct mailbox *mailbox; /* NULL: no machine */
@@ -52,6 +54,7 @@ enum stream {
     STREAM_NONE,    /* nothing: it ends */
     STREAM_CONSOLE, /* the guest's console, both ways */
     STREAM_LOG,     /* the hypervisor's log */
+    STREAM_TRACE,   /* the flight recorder, a line for each record */
     STREAM_END,     /* nothing is sent, and its end says that the guest is gone */
 };
 
@@ -60,6 +63,7 @@ struct answer {
     size_t size;
     enum stream stream;
     bool follow; /* go on with what is still to come */
+    bool json;   /* of a trace */
 };
 
 /* Answer one request, a line without its end (requests.c). */

@@ -92,7 +92,10 @@ static void explain_frame(const struct explain_sources *s, const struct pvmm_rep
         return;
     snprintf(to->type, sizeof(to->type), "%s", type);
     owner_words(f, to->owner, sizeof(to->owner));
-    frame_flags(f->flags, to->flags, sizeof(to->flags));
+    frame_flags(f->type >= PVMM_FRAME_L1 && f->type <= PVMM_FRAME_DESC
+                    ? f->flags
+                    : f->flags & ~(uint32_t)PVMM_FRAME_VALIDATED,
+                to->flags, sizeof(to->flags));
     if (s->view != NULL && f->known && f->pfn != PVMM_NONE)
         to->p2m_known = p2m_lookup(s->view, f->pfn, &to->p2m);
     if (s->view != NULL && f->mfn < s->view->end_pfn.n)
@@ -167,7 +170,10 @@ static void explain_stack(const struct explain_sources *s, struct explanation *x
     for (unsigned i = 0; i < x->calls; i++) {
         x->call[i].sp = frames[i].sp;
         x->call[i].certain = i == 0 || frames[i].certain;
-        explain_name(s, frames[i].address, &x->call[i].at);
+        if (i == 0)
+            explain_name(s, frames[i].address, &x->call[i].at);
+        else
+            explain_caller(s, frames[i].address, &x->call[i].at);
     }
     explain_name(s, r->origin != 0 ? r->origin : r->regs.rip, &x->origin);
     if (r->code_bytes == 0 || !pv_disassemble(r->code, r->code_bytes, r->regs.rip, x->instruction,
@@ -236,6 +242,18 @@ static void decide_kind(struct explanation *x)
     x->error_name = explain_error_name(r->error);
 }
 
+/* An end that the guest asked for by a hypercall is about no address: SYSCALL accesses nothing. */
+static void drop_address(struct pvmm_report *r)
+{
+    const bool syscall = r->code_bytes >= 2 && r->code[0] == 0x0f && r->code[1] == 0x05;
+
+    if (r->kind != PVMM_REPORT_CRASH || !syscall)
+        return;
+    r->address = PVMM_NONE;
+    r->frame.mfn = PVMM_NONE;
+    r->holders = 0;
+}
+
 struct explanation *explain(const struct explain_sources *s, const struct pvmm_report *r)
 {
     struct explanation *x = calloc(1, sizeof(*x));
@@ -244,15 +262,18 @@ struct explanation *explain(const struct explain_sources *s, const struct pvmm_r
         return NULL;
     x->has_report = true;
     x->report = *r;
+    drop_address(&x->report);
+    r = &x->report;
     x->count = r->count;
     x->timed = explain_seconds(s, r->time, &x->seconds);
     decide_kind(x);
     explain_request(s, r, &x->request);
     explain_frame(s, r, &x->frame);
     explain_path(s, x);
-    if (r->address != PVMM_NONE)
+    if (x->report.address != PVMM_NONE) {
         explain_name(s, r->address, &x->target);
-    explain_walk(s, x);
+        explain_walk(s, x);
+    }
     explain_holders(s, x);
     explain_stack(s, x);
     explain_hints(s, x);

@@ -102,6 +102,9 @@ static void ask_witness(const struct explain_sources *s, const struct pvmm_repor
     switch (h->kind) {
     case PVMM_HOLDER_ENTRY:
         found = witness_entry(w, r->recorded, h->at, r->frame.mfn, h->level);
+        if (found.answer != WITNESS_SEEN && found.answer != WITNESS_OFF &&
+            !(h->table_flags & PVMM_FRAME_VALIDATED))
+            found.answer = WITNESS_UNSEEN;
         break;
     case PVMM_HOLDER_PIN:
         found = witness_frame(w, r->recorded, PVMM_ACT_PIN, r->frame.mfn, 0);

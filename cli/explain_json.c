@@ -111,7 +111,7 @@ static struct json_object *witness(const struct explain_witness *w)
     static const char *const answers[] = {
         [WITNESS_OFF] = "recorder-off",    [WITNESS_SEEN] = "seen",
         [WITNESS_VALIDATED] = "validated", [WITNESS_OLDER] = "older-than-recorder",
-        [WITNESS_BEFORE] = "before-start",
+        [WITNESS_BEFORE] = "before-start", [WITNESS_UNSEEN] = "unseen",
     };
     struct json_object *o;
 

@@ -2,6 +2,7 @@
 /* Words for single things: addresses, entries, frames, errors, what a record says. */
 #include "explain.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -16,17 +17,44 @@ bool explain_seconds(const struct explain_sources *s, uint64_t time, double *sec
     return true;
 }
 
-void explain_name(const struct explain_sources *s, uint64_t address, struct explain_symbol *to)
+/* Names come out of the guest's memory, too. */
+static void make_printable(char *text)
+{
+    for (; *text != '\0'; text++)
+        if (!isgraph((unsigned char)*text))
+            *text = '?';
+}
+
+static void name_text(struct explain_symbol *to)
 {
     const struct pv_symbol *at = &to->symbol;
 
+    snprintf(to->text, sizeof(to->text), "%s+0x%" PRIx64 "%s%s%s", at->name, at->offset,
+             at->module[0] != '\0' ? " [" : "", at->module, at->module[0] != '\0' ? "]" : "");
+}
+
+void explain_name(const struct explain_sources *s, uint64_t address, struct explain_symbol *to)
+{
     *to = (struct explain_symbol){.address = address};
     to->known = s->symbols != NULL && pv_symbol_at(s->symbols, address, &to->symbol);
+    make_printable(to->symbol.name);
+    make_printable(to->symbol.module);
     if (!to->known)
         snprintf(to->text, sizeof(to->text), "0x%" PRIx64, address);
     else
-        snprintf(to->text, sizeof(to->text), "%s+0x%" PRIx64 "%s%s%s", at->name, at->offset,
-                 at->module[0] != '\0' ? " [" : "", at->module, at->module[0] != '\0' ? "]" : "");
+        name_text(to);
+}
+
+void explain_caller(const struct explain_sources *s, uint64_t address, struct explain_symbol *to)
+{
+    explain_name(s, address - 1, to);
+    to->address = address;
+    if (!to->known) {
+        snprintf(to->text, sizeof(to->text), "0x%" PRIx64, address);
+        return;
+    }
+    to->symbol.offset++;
+    name_text(to);
 }
 
 /* What m2p has; PVMM_NONE: nothing. */
@@ -187,6 +215,11 @@ void explain_witness(const struct explain_sources *s, const struct witnessed *w,
         return;
     case WITNESS_BEFORE:
         snprintf(to->text, sizeof(to->text), "made by the domain builder");
+        return;
+    case WITNESS_UNSEEN:
+        snprintf(to->text, sizeof(to->text),
+                 "stored directly, in a table that is not validated yet: such stores have no "
+                 "witness");
         return;
     case WITNESS_OLDER:
         snprintf(to->text, sizeof(to->text), "older than the recorder reaches (see --records)");

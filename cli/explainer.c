@@ -37,7 +37,7 @@ static void forget(struct explainer *x)
     if (x->ram_fd >= 0)
         close(x->ram_fd);
     x->ram_fd = -1;
-    x->tried_view = x->checked = x->has_recorder = false;
+    x->named_guest = x->tried_view = x->checked = x->has_recorder = false;
     x->sources = (struct explain_sources){.symbols = x->symbols};
     x->sum = (struct reports_sum){0, 0};
 }
@@ -198,18 +198,55 @@ bool explainer_has_findings(const struct explainer *x)
     return false;
 }
 
+/* The functions' names are looked for once. */
+static void watch(struct explainer *x, const struct mailbox *m)
+{
+    if (x->witness.ring != NULL || mailbox_state(m) < PVMM_STATE_RUNNING || !open_sources(x, m) ||
+        x->named_guest)
+        return;
+    x->named_guest = true;
+    read_symbols(x, witness_kernel_root(&x->witness), 0);
+}
+
+uint64_t explainer_written(struct explainer *x, const struct mailbox *m)
+{
+    watch(x, m);
+    return witness_written(&x->witness);
+}
+
+uint64_t explainer_oldest(const struct explainer *x)
+{
+    return witness_oldest(&x->witness);
+}
+
+size_t explainer_record(const struct explainer *x, uint64_t index, bool json, char *line,
+                        size_t size)
+{
+    struct pvmm_record r;
+    struct json_object *o;
+
+    if (!witness_read(&x->witness, index, &r))
+        return 0;
+    if (json) {
+        o = explain_record_json(&x->sources, index, &r);
+        snprintf(line, size - 1, "%s",
+                 json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN |
+                                                       JSON_C_TO_STRING_NOSLASHESCAPE));
+        json_object_put(o);
+    } else {
+        explain_record_text(&x->sources, index, &r, line, size - 1);
+    }
+    return strlen(strcat(line, "\n"));
+}
+
 int explainer_trace(const struct explainer *x, FILE *out)
 {
     const uint64_t written = witness_written(&x->witness);
-    struct pvmm_record r;
-    char line[512];
+    char line[RECORD_CHARS];
 
-    for (uint64_t i = witness_oldest(&x->witness); i < written; i++) {
-        if (!witness_read(&x->witness, i, &r))
-            continue;
-        explain_record_text(&x->sources, i, &r, line, sizeof(line));
-        fprintf(out, "%s\n", line);
-    }
+    for (uint64_t i = witness_oldest(&x->witness); i < written; i++)
+        if (explainer_record(x, i, false, line, sizeof(line)) > 0)
+            fputs(line, out);
     return ferror(out) || fflush(out) != 0 ? -1 : 0;
 }
 

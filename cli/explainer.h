@@ -11,6 +11,8 @@
 #include "mailbox.h"
 #include "reports.h"
 
+#define RECORD_CHARS 640 /* of a record as a line */
+
 struct explainer {
     /* set by the caller */
     const char *kernel; /* for messages */
@@ -19,7 +21,7 @@ struct explainer {
 
     /* its own */
     int ram_fd; /* -1: no machine */
-    bool named_kernel, tried_view;
+    bool named_kernel, named_guest, tried_view;
     struct explain_sources sources;
     struct pv_view *view;
     struct witness witness;
@@ -53,6 +55,13 @@ void explainer_check(struct explainer *x, FILE *out);
 
 /* Breaches and findings by code: is there one? */
 bool explainer_has_findings(const struct explainer *x);
+
+/* For `pvmm trace`: the records ever, and the first that is still there; 0: no recorder (yet). */
+uint64_t explainer_written(struct explainer *x, const struct mailbox *m);
+uint64_t explainer_oldest(const struct explainer *x);
+/* Record `index` as a line with its end. 0: it is not there any more. */
+size_t explainer_record(const struct explainer *x, uint64_t index, bool json, char *line,
+                        size_t size);
 
 /* The whole recorder as text. */
 int explainer_trace(const struct explainer *x, FILE *out);

@@ -12,6 +12,7 @@ const char help_main[] =
     "  list          the running guests that have a name (run --name)\n"
     "  console NAME  a guest's console\n"
     "  dmesg NAME    the log of a guest's hypervisor\n"
+    "  trace NAME    the last acts on a guest's memory: who changed which entry, when\n"
     "  destroy NAME  end a guest at once\n"
     "\n"
     "Options:\n"
@@ -45,7 +46,19 @@ const char help_run[] =
     "      --e820 FILE        the memory map that the guest is told: lines START-END TYPE (END is\n"
     "                         the last byte) or START+SIZE TYPE, passed on as they are; TYPE is\n"
     "                         ram, reserved, acpi, nvs, unusable or a number\n"
-    "      --strict           not there yet\n"
+    "\n"
+    "The contract (\"breaches\" are explained on stderr when they happen):\n"
+    "      --strict           end the guest at the first breach, and fail; also if what it\n"
+    "                         publishes for tools (its p2m list) is not right at the end\n"
+    "      --symbols FILE     names of the kernel's addresses: an ELF file (vmlinux) or a\n"
+    "                         System.map; more than one may be given. Without, the kernel's own\n"
+    "                         file and Linux's tables in its memory are looked at\n"
+    "      --records N        length of the flight recorder, which knows who changed what (K or\n"
+    "                         M; default 64K), or \"off\"\n"
+    "      --trace FILE       write the whole recorder there as text, at the end\n"
+    "      --core FILE        where the memory of a guest that crashed goes, in the format of\n"
+    "                         \"xl dump-core\" (default: the kernel's name with .core, here)\n"
+    "      --no-core          nowhere\n"
     "\n"
     "The run:\n"
     "      --expect REGEX     succeed as soon as a line of the console matches this extended\n"
@@ -58,7 +71,9 @@ const char help_run[] =
     "      --detach           go on in the background when the guest has started; needs --name,\n"
     "                         and the exit code says only whether the guest started\n"
     "      --all-keys         on a terminal, pass Ctrl-C to the guest\n"
-    "  -v, --verbose          say what is done, and pass on what QEMU says\n"
+    "  -v, --verbose          say what is done, and pass on what QEMU says\n";
+
+const char help_run_more[] =
     "\n"
     "The machine:\n"
     "      --accel WHAT       auto (default), tcg or kvm; auto tries KVM if /dev/kvm opens,\n"
@@ -75,13 +90,12 @@ const char help_run[] =
     "      --qemu PROGRAM     QEMU (default: $PVMM_QEMU, or qemu-system-x86_64)\n"
     "\n"
     "If stdin is a terminal, keys go to the guest as they are typed; Ctrl-C and Ctrl-] quit,\n"
-    "with --all-keys Ctrl-] alone. The end of stdin does not end the run.\n";
-
-const char help_run_more[] =
+    "with --all-keys Ctrl-] alone. The end of stdin does not end the run.\n"
     "\n"
     "Exit codes (they fit \"git bisect run\"):\n"
     "    0  the guest powered off or rebooted, or --expect was seen\n"
-    "    1  the guest crashed, or ended without showing what --expect waits for\n"
+    "    1  the guest crashed, or ended without showing what --expect waits for, or broke the\n"
+    "       contract under --strict\n"
     "  124  --timeout ran out\n"
     "  125  this kernel or initrd cannot be tested: missing, damaged, not PV, 32-bit, too big\n"
     "  128  the environment: no QEMU, QEMU died, no hypervisor image, no memory\n"
@@ -153,6 +167,17 @@ const char help_dmesg[] =
     "Xen image there is none: Xen's log is on the console.\n"
     "\n"
     "  -f, --follow  go on with what is logged from now on, until the guest ends\n"
+    "\n" REACHING_CODES;
+
+const char help_trace[] =
+    "Usage: pvmm trace [-f] [--json] NAME\n"
+    "\n"
+    "Shows the flight recorder of a running guest, of which the last acts are kept (\"pvmm run\n"
+    "--records\"): number, seconds since the guest's start, what was done to which frame or\n"
+    "entry, and by which function of the guest.\n"
+    "\n"
+    "  -f, --follow  go on with what is done from now on, until the guest ends\n"
+    "      --json    the same as JSON, an object on each line\n"
     "\n" REACHING_CODES;
 
 const char help_destroy[] =

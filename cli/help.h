@@ -9,6 +9,7 @@ extern const char help_run_more[]; /* goes on where that ends */
 extern const char help_list[];
 extern const char help_console[];
 extern const char help_dmesg[];
+extern const char help_trace[];
 extern const char help_destroy[];
 
 #endif

@@ -25,8 +25,8 @@ static int usage(const char *what, const char *text)
 int main(int argc, char **argv)
 {
     static const struct command commands[] = {
-        {"run", command_run},     {"list", command_list},       {"console", command_console},
-        {"dmesg", command_dmesg}, {"destroy", command_destroy},
+        {"run", command_run},     {"list", command_list},   {"console", command_console},
+        {"dmesg", command_dmesg}, {"trace", command_trace}, {"destroy", command_destroy},
     };
 
     guard_descriptors();

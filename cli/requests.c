@@ -138,11 +138,16 @@ static void do_console(struct supervised *g, struct json_object *request, struct
     a->stream = STREAM_CONSOLE;
 }
 
-static void do_dmesg(struct supervised *g, struct json_object *request, struct answer *a,
-                     struct json_object *reply)
+static bool follows(struct json_object *request)
 {
     struct json_object *follow;
 
+    return json_object_object_get_ex(request, "follow", &follow) && json_object_get_boolean(follow);
+}
+
+static void do_dmesg(struct supervised *g, struct json_object *request, struct answer *a,
+                     struct json_object *reply)
+{
     (void)reply;
     if (g->real_xen) {
         request_refuse(a, EXIT_ENVIRONMENT,
@@ -150,8 +155,30 @@ static void do_dmesg(struct supervised *g, struct json_object *request, struct a
         return;
     }
     a->stream = STREAM_LOG;
-    a->follow =
-        json_object_object_get_ex(request, "follow", &follow) && json_object_get_boolean(follow);
+    a->follow = follows(request);
+}
+
+static void do_trace(struct supervised *g, struct json_object *request, struct answer *a,
+                     struct json_object *reply)
+{
+    (void)reply;
+    if (g->real_xen || g->explainer == NULL)
+        request_refuse(a, EXIT_ENVIRONMENT, "it runs under a real Xen, which has no recorder");
+    else if (g->mailbox == NULL || mailbox_state(g->mailbox) < PVMM_STATE_RUNNING)
+        request_refuse(a, EXIT_ENVIRONMENT, "it has not started yet");
+    else if (explainer_written(g->explainer, g->mailbox) == 0 && g->explainer->witness.ring == NULL)
+        request_refuse(a, EXIT_ENVIRONMENT, "its recorder is off (run --records)");
+    else {
+        a->stream = STREAM_TRACE;
+        a->follow = follows(request);
+    }
+}
+
+static void do_trace_json(struct supervised *g, struct json_object *request, struct answer *a,
+                          struct json_object *reply)
+{
+    do_trace(g, request, a, reply);
+    a->json = true;
 }
 
 static void do_destroy(struct supervised *g, struct json_object *request, struct answer *a,
@@ -167,10 +194,8 @@ static const struct {
     const char *word;
     request_fn *answer;
 } requests[] = {
-    {"info", do_info},
-    {"console", do_console},
-    {"dmesg", do_dmesg},
-    {"destroy", do_destroy},
+    {"info", do_info},   {"console", do_console},       {"dmesg", do_dmesg},
+    {"trace", do_trace}, {"trace-json", do_trace_json}, {"destroy", do_destroy},
 };
 
 static void perform(struct supervised *g, struct json_object *request, struct answer *a)
@@ -211,7 +236,7 @@ void request_answer(struct supervised *g, const char *line, size_t size, struct 
 
     a->size = 0;
     a->stream = STREAM_NONE;
-    a->follow = false;
+    a->follow = a->json = false;
     if (tokener != NULL) {
         json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
         request = json_tokener_parse_ex(tokener, line, (int)size);

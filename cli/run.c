@@ -256,6 +256,7 @@ static int prepare_control(struct plan *p, struct error *e)
         .memory = p->o->memory,
         .vcpus = 1,
         .real_xen = p->real_xen,
+        .explainer = &p->explainer,
     };
 
     if (g.name == NULL)

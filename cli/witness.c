@@ -163,3 +163,17 @@ struct witnessed witness_frame(const struct witness *w, uint64_t before, enum pv
 
     return look_back(w, before, ask_frame, &q);
 }
+
+static enum witness_answer ask_root(const void *question, const struct pvmm_record *r)
+{
+    (void)question;
+    return record_act(r) == PVMM_ACT_ROOT && r->now == 0 && record_address(r) != 0 ? WITNESS_SEEN
+                                                                                   : WITNESS_OFF;
+}
+
+uint64_t witness_kernel_root(const struct witness *w)
+{
+    const struct witnessed found = look_back(w, ~0ull, ask_root, NULL);
+
+    return found.answer == WITNESS_SEEN ? record_address(&found.record) / PAGE : PVMM_NONE;
+}

@@ -48,6 +48,7 @@ enum witness_answer {
     WITNESS_VALIDATED, /* stored before the table was validated, which is `record` */
     WITNESS_OLDER,     /* older than the recorder reaches */
     WITNESS_BEFORE,    /* the recorder has everything, so it was there before: the builder's */
+    WITNESS_UNSEEN, /* stored in a table that is not validated yet: nobody looks at such stores */
 };
 
 struct witnessed {
@@ -64,5 +65,8 @@ struct witnessed witness_entry(const struct witness *w, uint64_t before, uint64_
 /* The last act of this kind on the frame; a PVMM_ACT_TYPE only if it made the frame a `type`. */
 struct witnessed witness_frame(const struct witness *w, uint64_t before, enum pvmm_act act,
                                uint64_t mfn, uint32_t type);
+
+/* The kernel root that was loaded last; PVMM_NONE: no record of that. */
+uint64_t witness_kernel_root(const struct witness *w);
 
 #endif

@@ -466,7 +466,9 @@ bool explain_crash(struct vcpu *v, struct regs *r, gva_t va, const char *message
         return false;
     fill_request(p, REQUEST(.kind = PVMM_REQUEST_NONE));
     fill_guest(p, v, r);
-    fill_frame(&p->frame, fill_walk(p, v, va));
+    p->frame = (struct pvmm_frame_state){.mfn = PVMM_NONE, .pfn = PVMM_NONE};
+    if (va.a != NO_INDEX)
+        fill_frame(&p->frame, fill_walk(p, v, va));
     copy_string(p->message, message, sizeof(p->message));
     report_end();
     if (!wanted.halt)

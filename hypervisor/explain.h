@@ -20,8 +20,8 @@ void explain_refusal(struct vcpu *v, const struct request *q, int error);
  */
 bool explain_write_fault(struct vcpu *v, const struct regs *r, gva_t va);
 
-/* The domain is over because of `message`, `va` being the address it is about. true: not yet, the
- * guest is to go on at *r, where a debugger waits for it. */
+/* The domain is over because of `message`, `va` being the address it is about (NO_INDEX: none).
+ * true: not yet, the guest is to go on at *r, where a debugger waits for it. */
 bool explain_crash(struct vcpu *v, struct regs *r, gva_t va, const char *message);
 
 /* v->stand.due: waits until the host, who has its debugger ready, lets the guest go on at *r, which

@@ -28,7 +28,7 @@ static int64_t report_crash(const struct call *c, unsigned reason, const char *m
     gva_t last_fault = gva(c->v->info->arch.cr2);
     log_line("%s", message);
     crash_report(c->v, c->regs, last_fault);
-    if (explain_crash(c->v, c->regs, last_fault, message))
+    if (explain_crash(c->v, c->regs, last_fault.a ? last_fault : gva(NO_INDEX), message))
         return 0;
     domain_end(PVMM_OUTCOME_CRASH, reason, message);
 }

@@ -416,8 +416,7 @@ static int read_p2m(struct dump *d, struct pv_error *e)
             return -1;
         done += n;
     }
-    pv_pairs_sort(&d->by_mfn);
-    return 0;
+    return pv_pairs_sort(&d->by_mfn) ? 0 : pv_no_memory(e);
 }
 
 /* ---- opening */

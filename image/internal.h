@@ -29,7 +29,8 @@ struct pv_pairs {
 };
 
 bool pv_pairs_add(struct pv_pairs *p, uint64_t key, uint64_t value); /* false: out of memory */
-void pv_pairs_sort(struct pv_pairs *p);                              /* by key, then by value */
+/* By key; equals stay in the order in which they were added. false: out of memory. */
+bool pv_pairs_sort(struct pv_pairs *p);
 /* Of a sorted table. The first of that key, or of that key or above; NULL: none. */
 const struct pv_pair *pv_pairs_find(const struct pv_pairs *p, uint64_t key);
 const struct pv_pair *pv_pairs_from(const struct pv_pairs *p, uint64_t key);

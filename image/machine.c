@@ -276,8 +276,7 @@ static int invert_m2p(struct machine *mc, struct snapshot *s, struct pv_error *e
         if (s->m2p[n] != NO_PFN.n && !pv_pairs_add(&s->by_pfn, s->m2p[n], n))
             return pv_no_memory(e);
     }
-    pv_pairs_sort(&s->by_pfn);
-    return 0;
+    return pv_pairs_sort(&s->by_pfn) ? 0 : pv_no_memory(e);
 }
 
 /* The guest's domain is the one that shared_info is lent to. */

@@ -43,16 +43,18 @@ bool pv_symbol_find(const struct pv_symbols *s, const char *name, uint64_t *va);
 
 #define PV_FRAMES 24
 struct pv_stack_frame {
-    uint64_t address; /* where it goes on; [0] is rip itself */
+    uint64_t address; /* where it goes on; [0] is rip itself. Behind a call that never returns
+                         another function may begin: name address - 1, but of [0] */
     uint64_t sp;      /* where on the stack that stands; 0 for [0] */
-    bool certain;     /* the call before it leads to the function of the frame above */
+    bool certain;     /* the kernel's own tables say so, or the call before it leads to the
+                         function of the frame above */
 };
 
 /*
- * What was called from where: words of the stack that follow a call instruction in the guest's
- * code. Kernels keep no frame pointers, so a word may be a leftover of an earlier call: what is
- * `certain` is not. `stack` has `words` from `rsp` on. Returns the number of frames, at most
- * PV_FRAMES.
+ * What was called from where: as Linux's own tables have it (ORC) where there are any; else words
+ * of the stack that follow a call instruction in the guest's code. Kernels keep no frame pointers,
+ * so a word may be a leftover of an earlier call: what is `certain` is not. `stack` has `words`
+ * from `rsp` on. Returns the number of frames, at most PV_FRAMES.
  */
 size_t pv_stack_walk(const struct pv_symbols *s, const struct pv_view *v, mfn_t root, uint64_t rip,
                      uint64_t rsp, const uint64_t *stack, size_t words,

@@ -167,6 +167,20 @@ static void find_unformed(const struct btf *btf, struct module_fields *f)
     }
 }
 
+/* Only kernels that unwind by ORC have these. */
+static void find_orc(const struct btf *btf, uint32_t module, struct module_fields *f)
+{
+    struct field *const field[] = {&f->num_orcs, &f->orc_unwind_ip, &f->orc_unwind};
+    static const char *const name[] = {"num_orcs", "orc_unwind_ip", "orc_unwind"};
+    struct member m;
+
+    for (unsigned i = 0; i < 3; i++) {
+        if (find_member(btf, module, "arch", 0, &m) &&
+            find_field(btf, m.type, name[i], i == 0 ? 4 : 8, field[i]))
+            field[i]->offset += m.at.offset;
+    }
+}
+
 /* Every member lies within its structure. */
 static bool fits(const struct field *f, uint32_t bytes)
 {
@@ -179,6 +193,8 @@ static bool all_fit(const struct module_fields *f)
               fits(&f->kallsyms, f->bytes) && fits(&f->symtab, f->kallsyms_bytes) &&
               fits(&f->num_symtab, f->kallsyms_bytes) && fits(&f->strtab, f->kallsyms_bytes);
 
+    ok = ok && fits(&f->num_orcs, f->bytes) && fits(&f->orc_unwind_ip, f->bytes) &&
+         fits(&f->orc_unwind, f->bytes);
     for (unsigned i = 0; i < f->nr_regions; i++)
         ok = ok && fits(&f->region[i].base, f->bytes) && fits(&f->region[i].size, f->bytes) &&
              fits(&f->region[i].text_size, f->bytes);
@@ -215,6 +231,7 @@ static int read_fields(const struct btf *btf, struct module_fields *f, struct pv
         return symbols_fail(e, "the kernel's struct mod_kallsyms is none that is known here");
     if (find_field(btf, module, "state", 4, &f->state))
         find_unformed(btf, f);
+    find_orc(btf, module, f);
     if (!all_fit(f))
         return symbols_fail(e, "the kernel's BTF contradicts itself");
     return 0;

@@ -27,6 +27,7 @@ struct module_fields {
     /* struct mod_kallsyms */
     uint32_t kallsyms_bytes;
     struct field symtab, num_symtab, strtab;
+    struct field num_orcs, orc_unwind_ip, orc_unwind; /* within struct module; or not there */
     bool has_unformed;
     uint32_t unformed; /* the state of a module that is being put together */
 };

@@ -214,6 +214,25 @@ static int add_module(struct walk *w, const struct module *m)
 
 /* ---- the list */
 
+#define MAX_ORC (1u << 20)
+
+static bool add_orc(struct walk *w, const struct module *m)
+{
+    struct orc_table t = {
+        .ips = get(w->raw, &w->f.orc_unwind_ip),
+        .entries = get(w->raw, &w->f.orc_unwind),
+        .nr = (uint32_t)get(w->raw, &w->f.num_orcs),
+    };
+
+    if (t.nr == 0 || t.nr > MAX_ORC || t.ips < KERNEL_SPACE || t.entries < KERNEL_SPACE)
+        return true;
+    for (unsigned i = 0; i < m->nr_regions; i++)
+        if (m->region[i].text_end != m->region[i].start &&
+            !source_orc(w->to, m->region[i].start, m->region[i].text_end, &t))
+            return false;
+    return true;
+}
+
 static void note_unreadable(struct walk *w, const struct module *m)
 {
     if (w->unreadable++ == 0)
@@ -237,6 +256,8 @@ static int visit(struct walk *w, uint64_t node, uint64_t *next)
     result = get_module(w, at, &m) ? add_module(w, &m) : 0;
     if (result == 0)
         note_unreadable(w, &m);
+    if (result == 1 && !add_orc(w, &m))
+        return -1;
     return result < 0 ? -1 : 1;
 }
 

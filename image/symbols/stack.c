@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "calls.h"
-#include "table.h"
+#include "orc.h"
 
 /* Xen's stubs of the hypercall page, and pvmm's, push rcx and r11 before SYSCALL. */
 #define STUB_WORDS 2u
@@ -99,20 +99,61 @@ static bool in_hypercall_stub(const struct pv_symbols *s, uint64_t rip)
            (strcmp(at.name, "hypercall_page") == 0 || strncmp(at.name, "xen_hypercall_", 14) == 0);
 }
 
+/* As far as the kernel's own tables lead: all of it is certain. true: up to the end. */
+static bool unwind(struct stack_walk *w, struct orc *o, struct orc_place *p)
+{
+    while (w->nr < PV_FRAMES) {
+        struct orc_place next = *p;
+        enum orc_step step = orc_step(o, &next);
+        struct call call;
+
+        if (step != ORC_CALLER)
+            return step == ORC_END;
+        if (!is_code(w, next.ip + next.interrupted) ||
+            (!next.interrupted && !call_to(w, next.ip, &call)))
+            return false;
+        *p = next;
+        w->anchor = w->nr;
+        accept(w, p->ip, p->at, true);
+    }
+    return true;
+}
+
+/* What tables do not tell: word by word; from what is certain the tables may know on. */
+static void search(struct stack_walk *w, struct orc *o, struct orc_place *p)
+{
+    for (size_t i = (p->sp - o->rsp) / 8; i < o->words && w->nr < PV_FRAMES; i++) {
+        size_t anchor = w->anchor;
+
+        consider(w, o->stack[i], o->rsp + 8 * i);
+        if (w->anchor == anchor)
+            continue;
+        *p = (struct orc_place){.ip = o->stack[i], .sp = o->rsp + 8 * (i + 1)};
+        if (unwind(w, o, p))
+            return;
+        i = (p->sp - o->rsp) / 8 - 1;
+    }
+}
+
 size_t pv_stack_walk(const struct pv_symbols *s, const struct pv_view *v, mfn_t root, uint64_t rip,
                      uint64_t rsp, const uint64_t *stack, size_t words,
                      struct pv_stack_frame frames[PV_FRAMES])
 {
     struct stack_walk w = {.s = s, .v = v, .root = root, .frame = frames};
-    size_t i = 0;
+    struct orc o = {.s = s, .v = v, .root = root, .rsp = rsp, .stack = stack, .words = words};
+    struct orc_place p = {.ip = rip, .sp = rsp, .interrupted = true};
 
     accept(&w, rip, 0, true);
-    if (words > STUB_WORDS && in_hypercall_stub(s, rip) && is_code(&w, stack[STUB_WORDS])) {
-        accept(&w, stack[STUB_WORDS], rsp + 8 * STUB_WORDS, true);
+    if (in_hypercall_stub(s, rip)) {
+        if (words <= STUB_WORDS || !is_code(&w, stack[STUB_WORDS]))
+            return w.nr;
+        p = (struct orc_place){.ip = stack[STUB_WORDS], .sp = rsp + 8 * (STUB_WORDS + 1)};
+        accept(&w, p.ip, p.sp - 8, true);
         w.anchor = 1;
-        i = STUB_WORDS + 1;
     }
-    for (; i < words && w.nr < PV_FRAMES; i++)
-        consider(&w, stack[i], rsp + 8 * i);
+    if (!symbols_empty(s))
+        orc_open(&o);
+    if (!unwind(&w, &o, &p))
+        search(&w, &o, &p);
     return w.nr;
 }

@@ -22,7 +22,14 @@ struct entry {
     bool sized;
 };
 
+struct orc_range {
+    uint64_t start, end;
+    struct orc_table table;
+};
+
 struct source {
+    struct orc_range *orc;
+    size_t nr_orc;
     struct entry *entry;
     size_t nr, room;
     char *text; /* names one behind the other; the first is "" */
@@ -67,6 +74,7 @@ void source_free(struct source *s)
 {
     if (s == NULL)
         return;
+    free(s->orc);
     free(s->entry);
     free(s->text);
     free(s);
@@ -294,6 +302,17 @@ bool source_find(const struct source *s, const char *name, uint64_t *va)
     return best != NULL;
 }
 
+bool source_orc(struct source *s, uint64_t start, uint64_t end, const struct orc_table *t)
+{
+    struct orc_range *more = realloc(s->orc, (s->nr_orc + 1) * sizeof(*more));
+
+    if (more == NULL)
+        return false;
+    s->orc = more;
+    s->orc[s->nr_orc++] = (struct orc_range){start, end, *t};
+    return true;
+}
+
 /* ---- all sources */
 
 struct pv_symbols *pv_symbols_new(void)
@@ -336,6 +355,15 @@ bool symbols_adopt(struct pv_symbols *s, struct source *source, bool guest)
     if (guest)
         s->guest = source;
     return true;
+}
+
+void symbols_orc(const struct pv_symbols *s, uint64_t va, struct orc_table *t)
+{
+    const struct source *g = s == NULL ? NULL : s->guest;
+
+    for (size_t i = 0; g != NULL && i < g->nr_orc; i++)
+        if (va >= g->orc[i].start && va < g->orc[i].end)
+            *t = g->orc[i].table;
 }
 
 bool symbols_empty(const struct pv_symbols *s)

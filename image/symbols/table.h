@@ -26,6 +26,12 @@ struct new_entry {
 /* A symbol without a size or a next one is believed this far. */
 #define LAST_EXTENT 4096u
 
+/* Linux's tables for unwinding stacks: orc.h. */
+struct orc_table {
+    uint64_t ips, entries;
+    uint32_t nr;
+};
+
 struct source *source_new(void);
 void source_free(struct source *s);
 /* false: out of memory, or more than any kernel has. Nameless symbols are passed over. */
@@ -37,8 +43,13 @@ size_t source_sort(struct source *s);
 bool source_at(const struct source *s, uint64_t va, struct pv_symbol *out);
 bool source_find(const struct source *s, const char *name, uint64_t *va);
 
+/* The code from `start` to `end` has a table of its own. false: out of memory. */
+bool source_orc(struct source *s, uint64_t start, uint64_t end, const struct orc_table *t);
+
 /* Takes the source over. `guest`: it replaces the guest's of before. false: out of memory. */
 bool symbols_adopt(struct pv_symbols *s, struct source *source, bool guest);
+/* *t remains what it is if the code at `va` has no table of its own. */
+void symbols_orc(const struct pv_symbols *s, uint64_t va, struct orc_table *t);
 bool symbols_empty(const struct pv_symbols *s);
 
 /* Always -1, with the reason in *e. */

@@ -30,6 +30,8 @@ esac
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 out=$dir/out err=$dir/err json=$dir/json
+core="--core $dir/core"
+[ "$real_xen" = 1 ] && core=--no-core
 
 # shellcheck source=tests/boot/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -39,7 +41,8 @@ boot() {
     code=$1 outcome=$2
     shift 2
     rc=0
-    timeout $((PATIENCE + 60)) "$PVMM" run -v --timeout "$PATIENCE" --json "$json" \
+    # shellcheck disable=SC2086
+    timeout $((PATIENCE + 60)) "$PVMM" run $core -v --timeout "$PATIENCE" --json "$json" \
         --log "$dir/log" -i "$INITRD" "$@" "$KERNEL" >"$out" 2>"$err" || rc=$?
     [ "$rc" -eq "$code" ] || flunk "exit code $rc instead of $code"
     [ "$(field exit_code)" = "$code" ] || flunk "the JSON verdict gives another exit code"
@@ -154,6 +157,8 @@ case $CASE in
     panic)
         boot 1 crash -m 256M -a pvmm.do=panic "$@" </dev/null
         shows 'Kernel panic - not syncing: sysrq triggered crash'
+        [ "$real_xen" = 1 ] || grep -q '^pvmm: crash\[crash\]: ' "$err" || flunk "no explanation"
+        [ "$real_xen" = 1 ] || [ -s "$dir/core" ] || flunk "no image of the guest's memory"
         audited
         ;;
     typed)
@@ -205,7 +210,7 @@ case $CASE in
             flunk "the idle guest called sched_op $blocked times"
         ;;
     interrupt)
-        "$PVMM" run -v -m 256M -a pvmm.do=idle -i "$INITRD" "$@" "$KERNEL" </dev/null \
+        "$PVMM" run --no-core -v -m 256M -a pvmm.do=idle -i "$INITRD" "$@" "$KERNEL" </dev/null \
             >"$out" 2>"$err" &
         tool=$!
         await '^PVMM-READY'
@@ -221,14 +226,14 @@ case $CASE in
         ;;
     too-small)
         rc=0
-        timeout 60 "$PVMM" run -m 64M "$@" "$KERNEL" </dev/null >"$out" 2>"$err" || rc=$?
+        timeout 60 "$PVMM" run --no-core -m 64M "$@" "$KERNEL" </dev/null >"$out" 2>"$err" || rc=$?
         [ "$rc" -eq 125 ] || flunk "exit code $rc instead of 125"
         grep -q "memory too small" "$err" || flunk "the reason is missing"
         ;;
     truncated)
         head -c 4000000 "$KERNEL" > "$dir/cut"
         rc=0
-        timeout 60 "$PVMM" run "$@" "$dir/cut" </dev/null >"$out" 2>"$err" || rc=$?
+        timeout 60 "$PVMM" run --no-core "$@" "$dir/cut" </dev/null >"$out" 2>"$err" || rc=$?
         [ "$rc" -eq 125 ] || flunk "exit code $rc instead of 125"
         grep -q "bzImage: truncated" "$err" || flunk "the reason is missing"
         ;;

@@ -89,7 +89,7 @@ def check_standing(port, said, code):
 
 def one(pvmm, kernel, words, code, end):
     port = free_port()
-    run = subprocess.Popen([pvmm, "run", "--accel", "tcg", "-m", "64M", f"--gdb={port}", "--timeout",
+    run = subprocess.Popen([pvmm, "run", "--no-core", "--accel", "tcg", "-m", "64M", f"--gdb={port}", "--timeout",
                             str(PATIENCE), "-a", words, kernel], stdin=subprocess.DEVNULL,
                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:

@@ -33,7 +33,7 @@ person() {
 mkfifo "$dir/keys"
 person > "$dir/keys" &
 rc=0
-timeout $((PATIENCE + 60)) "$PVMM" run -m 128M --timeout "$PATIENCE" --log "$dir/log" \
+timeout $((PATIENCE + 60)) "$PVMM" run --no-core -m 128M --timeout "$PATIENCE" --log "$dir/log" \
     --json "$dir/json" "$GRUB" < "$dir/keys" >"$out" 2>"$err" || rc=$?
 cat "$err"
 [ "$rc" -eq 0 ] || flunk "exit code $rc"

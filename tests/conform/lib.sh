@@ -8,7 +8,7 @@ guest_run() {
     dir=$1 patience=$2 words=$3
     shift 3
     rc=0
-    timeout $((patience + 30)) "$PVMM" run --accel tcg -m 64M --timeout "$patience" -a "$words" \
+    timeout $((patience + 30)) "$PVMM" run --no-core --accel tcg -m 64M --timeout "$patience" -a "$words" \
         --json "$dir/json" --log "$dir/log" "$@" "$GUEST" \
         </dev/null >"$dir/raw" 2>"$dir/err" || rc=$?
     tr -d '\r' <"$dir/raw" | grep -v '^(XEN)' >"$dir/out"

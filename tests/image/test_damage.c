@@ -144,6 +144,7 @@ static void wrong_sections_say_why(void **state)
     assert_refused(&d, SECTION(P2M, sh_name), get(&d, SECTION(PAGES_, sh_name), 4), 4,
                    "two sections");
     assert_refused(&d, SECTION(NOTES, sh_size), 0x10000000, 8, "cut short");
+    assert_refused(&d, SECTION(PRSTATUS, sh_size), 5169, 8, "not 1 times 5168");
     assert_refused(&d, SECTION(PRSTATUS, sh_size), 5167, 8, "not 1 times 5168");
     assert_refused(&d, SECTION(SHARED, sh_size), 4095, 8, "not a page");
     assert_refused(&d, SECTION(PAGES_, sh_size), 4096, 8, ".xen_pages has 4096 bytes");

@@ -168,7 +168,7 @@ static void pages_of_zeroes_are_holes(void **state)
         made_give(m, pfn(1000 + i));
     struct pv_view *v = made_open(m);
     int fd = scratch_file();
-    assert_int_equal(pwrite(fd, "old", 3, 0x3000 + 500 * 4096), 3); /* what was there is gone */
+    assert_int_equal(pwrite(fd, "old", 3, 0x3000 + 300 * 4096), 3); /* what was there is gone */
     write_dump(v, fd);
     struct stat st;
     assert_int_equal(fstat(fd, &st), 0);

@@ -43,6 +43,22 @@ static void pages_on_both_sides_of_the_hole(void **state)
     everything_is_found(64, 8);
 }
 
+static void the_hole_is_no_memory(void **state)
+{
+    (void)state;
+    struct made *m = made_new(64, 8);
+    struct pv_view *v = made_open(m);
+    uint64_t word;
+    const uint64_t first_high = (1ull << 32) / 4096;
+    assert_true(v->backend->read(v, mfn(m->low_bytes / 4096 - 1), 0, &word, 8));
+    assert_false(v->backend->read(v, mfn(m->low_bytes / 4096), 0, &word, 8));
+    assert_false(v->backend->read(v, mfn(first_high - 1), 0, &word, 8));
+    assert_true(v->backend->read(v, mfn(first_high), 0, &word, 8));
+    assert_true(v->backend->read(v, mfn(v->nr_frames - 1), 0, &word, 8));
+    pv_close(v);
+    made_free(m);
+}
+
 static void what_is_lent_is_no_page(void **state)
 {
     (void)state;
@@ -146,8 +162,16 @@ static void pinned_roots_are_listed(void **state)
 {
     (void)state;
     struct made *m = made_new(8, 0);
-    mfn_t second = made_root(m);
+    mfn_t second = made_root(m), third = made_root(m);
+    struct pv_walk w;
     struct pv_view *v = made_open(m);
+    assert_true(pv_walk(v, third, gva(KERNEL_VA), &w));
+    pv_close(v);
+    /* A pinned L1 is no root, and a root need not be pinned. */
+    core_load_user_root(&m->core, &m->vcpu, third);
+    assert_int_equal(core_unpin(&m->core, &m->vcpu, &m->domain, third), 0);
+    assert_int_equal(core_pin(&m->core, &m->vcpu, &m->domain, maddr_frame(w.at[1]), 1), 0);
+    v = made_open(m);
     mfn_t first = v->backend->next_pinned_root(v, mfn(0));
     assert_int_equal(first.n, second.n); /* frames run downwards */
     first = v->backend->next_pinned_root(v, mfn(first.n + 1));
@@ -242,12 +266,12 @@ static void wrong_descriptions_say_why(void **state)
     REFUSED(m, "vCPUs", is.vcpus = 0);
     REFUSED(m, "a machine of 0 frames", is.nr_frames = 0);
     REFUSED(m, "a machine of", is.nr_frames = 1ull << 60);
-    REFUSED(m, "the frame table at", is.nr_frames = 1ull << 40);
-    REFUSED(m, "the frame table at", is.nr_frames = 1 << 20);
-    REFUSED(m, "the frame table at", is.frames_at = ~0ull << 4);
-    REFUSED(m, "the frame table at", is.frames_at += 8);
-    REFUSED(m, "m2p at", is.m2p_at = ~7ull);
-    REFUSED(m, "m2p at", is.m2p_at = m->bytes);
+    REFUSED(m, "elements, does not lie in RAM", is.nr_frames = 1ull << 40);
+    REFUSED(m, "elements, does not lie in RAM", is.nr_frames = 1 << 20);
+    REFUSED(m, "elements, does not lie in RAM", is.frames_at = ~0ull << 4);
+    REFUSED(m, "elements, does not lie in RAM", is.frames_at += 8);
+    REFUSED(m, "m2p at ffff", is.m2p_at = ~7ull);
+    REFUSED(m, "m2p at 800000, of", is.m2p_at = m->bytes);
     REFUSED(m, "overlap", is.m2p_at = is.frames_at);
     REFUSED(m, "overlap", is.m2p_at -= 8);
     REFUSED(m, "neither above 4 GiB nor 0", is.high_end = 1 << 20);
@@ -257,6 +281,10 @@ static void wrong_descriptions_say_why(void **state)
     REFUSED(m, "lent to no domain", is.shared_mfn = 1);
     REFUSED(m, "lent to no domain", is.shared_mfn = is.initial_root);
     REFUSED(m, "the initial root", is.initial_root = ~0ull);
+    uint64_t lent = m->core.frames[m->is.shared_mfn].hold;
+    m->core.frames[m->is.shared_mfn].hold = lent & ((1ull << 50) - 1); /* owner: nobody */
+    REFUSED(m, "lent to no domain", (void)0);
+    m->core.frames[m->is.shared_mfn].hold = lent;
     assert_int_equal(ftruncate(m->fd, (off_t)m->bytes - 1), 0);
     REFUSED(m, "no number of frames", (void)0);
     assert_int_equal(ftruncate(m->fd, 0), 0);
@@ -309,6 +337,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pages_below_the_hole),
         cmocka_unit_test(pages_on_both_sides_of_the_hole),
+        cmocka_unit_test(the_hole_is_no_memory),
         cmocka_unit_test(what_is_lent_is_no_page),
         cmocka_unit_test(holes_stay_holes),
         cmocka_unit_test(virtual_addresses_are_followed),

@@ -290,6 +290,30 @@ static void a_list_that_is_not_mapped_is_unreadable(void **state)
     made_free(m);
 }
 
+/* Where the address of an element would wrap, there is none, though what it wraps to is mapped. */
+static void a_list_ends_with_the_address_space(void **state)
+{
+    (void)state;
+    struct made *m = made_new(8, 0);
+    mfn_t root = made_page(m);
+    m->list_leaf = made_page(m);
+    made_map(m, root, LIST_VA, m->list_leaf, PTE_PRESENT);
+    made_map(m, root, 0, m->list_leaf, PTE_PRESENT);
+    made_shared(m)->arch.p2m_cr3 = xen_pfn_to_cr3(root.n);
+    made_shared(m)->arch.p2m_vaddr = LIST_VA;
+    made_shared(m)->arch.max_pfn = ~0ull;
+    for (unsigned i = 0; i < m->next_table.n; i++)
+        made_words(m, m->list_leaf)[i] = made_mfn(m, pfn(i)).n;
+    uint64_t wraps = (0 - LIST_VA) / 8 + 400, wraps_twice = (1ull << 61) + 401;
+    made_words(m, m->list_leaf)[400] = made_give(m, pfn(wraps)).n;
+    made_words(m, m->list_leaf)[401] = made_give(m, pfn(wraps_twice)).n;
+    struct pv_publication p = publication(m);
+    assert_int_equal(p.gaps, 2);
+    assert_gap(&p, 0, PV_GAP_UNREADABLE, wraps, wraps);
+    assert_gap(&p, 1, PV_GAP_UNREADABLE, wraps_twice, wraps_twice);
+    made_free(m);
+}
+
 /* The list need not begin with a page. */
 static void a_list_may_begin_within_a_page(void **state)
 {
@@ -368,6 +392,7 @@ int main(void)
         cmocka_unit_test(the_tree_is_followed_by_level),
         cmocka_unit_test(a_list_behind_another_owners_table_is_unreadable),
         cmocka_unit_test(a_list_that_is_not_mapped_is_unreadable),
+        cmocka_unit_test(a_list_ends_with_the_address_space),
         cmocka_unit_test(a_list_may_begin_within_a_page),
         cmocka_unit_test(nothing_published_is_said),
         cmocka_unit_test(frames_without_a_pfn_of_their_own_are_counted),

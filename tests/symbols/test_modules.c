@@ -31,11 +31,11 @@ enum { LIVE, COMING, GOING, UNFORMED };
 
 /* Offsets that no kernel has: all must come from the BTF. */
 struct layout {
-    bool by_kind; /* mem[], from 6.4 */
-    unsigned state, list, name, core, init, kallsyms, bytes;
+    bool by_kind;                                                  /* mem[], from 6.4 */
+    unsigned state, list, name, core, init, kallsyms, arch, bytes; /* arch 0: none */
 };
-static const struct layout older = {false, 8, 16, 40, 128, 192, 300, 400};
-static const struct layout newer = {true, 24, 0, 56, 128, 128 + 4 * 24, 320, 512};
+static const struct layout older = {false, 8, 16, 40, 128, 192, 300, 320, 400};
+static const struct layout newer = {true, 24, 0, 56, 128, 128 + 4 * 24, 320, 0, 512};
 
 static const struct layout *l;
 static struct tables_symbol symbol[NR];
@@ -84,6 +84,10 @@ static int add_structs(struct btf *b, int u32, int pointer, int *list)
     add_member(b, "strtab", pointer, 0);
     add_member(b, "num_symtab", u32, 8);
     add_member(b, "symtab", pointer, 16);
+    btf__add_struct(b, "mod_arch_specific", 24);
+    add_member(b, "num_orcs", u32, 4);
+    add_member(b, "orc_unwind_ip", pointer, 8);
+    add_member(b, "orc_unwind", pointer, 16);
     return add_regions(b, u32, pointer);
 }
 
@@ -118,6 +122,8 @@ static void make_btf(void)
     add_member(b, l->by_kind ? "mem" : "core_layout", regions, l->core);
     if (!l->by_kind)
         add_member(b, "init_layout", regions, l->init);
+    if (l->arch != 0)
+        add_member(b, "arch", btf__find_by_name(b, "mod_arch_specific"), l->arch);
     raw = btf__raw_data(b, &btf_bytes);
     assert_non_null(raw);
     fake_map(BTF, 64u << 10, false);
@@ -298,6 +304,35 @@ static void a_module_in_its_init_function_has_names(void **state)
     }
 }
 
+/* Its init function, called by the kernel; both have tables, and the words between are left over.
+ */
+static void the_stack_of_a_module_is_walked_by_its_tables(void **state)
+{
+    const int16_t entry[3] = {24, 0, 5}; /* the caller is 24 bytes up, by rsp */
+    uint64_t caller = TEXT + 0x12;
+    uint64_t stack[] = {caller, caller, caller};
+    struct pv_stack_frame frame[PV_FRAMES];
+    uint64_t ips = MOD(0) + 0x800, entries = MOD(0) + 0x900;
+    int32_t offset = (int32_t)(INIT(0) - ips);
+    uint32_t one = 1;
+
+    (void)state;
+    make_kernel(true, true);
+    fake_map(TEXT, 4096, true);
+    fake_put(TEXT + 0x10, "\xff\xd0", 2);
+    put_module(0, COMING, "breach", true);
+    fake_put(MOD(0) + l->arch + 4, &one, 4);
+    fake_put64(MOD(0) + l->arch + 8, ips);
+    fake_put64(MOD(0) + l->arch + 16, entries);
+    fake_put(ips, &offset, 4);
+    fake_put(entries, entry, 6);
+    load();
+    assert_int_equal(pv_stack_walk(s, NULL, mfn(1), INIT(0) + 0x10, DATA, stack, 3, frame), 2);
+    assert_int_equal(frame[1].address, caller);
+    assert_int_equal(frame[1].sp, DATA + 16);
+    assert_true(frame[1].certain);
+}
+
 static void modules_come_and_go(void **state)
 {
     (void)state;
@@ -406,6 +441,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(in_both_layouts_modules_have_names, setup, teardown),
         cmocka_unit_test_setup_teardown(a_module_in_its_init_function_has_names, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_stack_of_a_module_is_walked_by_its_tables, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(modules_come_and_go, setup, teardown),
         cmocka_unit_test_setup_teardown(an_unformed_module_is_passed_over, setup, teardown),
         cmocka_unit_test_setup_teardown(why_modules_are_left_out_is_said, setup, teardown),

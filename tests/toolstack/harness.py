@@ -109,7 +109,7 @@ class Guest:
     def __init__(self, name, *options, words="echo"):
         self.name = name
         self.err = open(f"{TMP}/{name}.{len(started)}", "w+")
-        self.p = spawn("run", "--name", name, "--accel", "tcg", "-m", "64M", "--timeout", "200",
+        self.p = spawn("run", "--no-core", "--name", name, "--accel", "tcg", "-m", "64M", "--timeout", "200",
                        "-a", words, *options, GUEST, stderr=self.err)
         self.out = Collector(self.p.stdout.fileno())
         if words == "echo":

@@ -60,7 +60,7 @@ boot() {
     rc=0
     set -f
     # shellcheck disable=SC2046
-    timeout $((PATIENCE + 30)) "$PVMM" run --accel tcg --timeout "$PATIENCE" -m 64M \
+    timeout $((PATIENCE + 30)) "$PVMM" run --no-core --accel tcg --timeout "$PATIENCE" -m 64M \
         --log "$dir/log" $([ "$WHERE" = pvmm ] || echo --hypervisor "$XEN") \
         "$kernel" </dev/null >"$dir/raw" 2>"$dir/err" || rc=$?
     set +f

@@ -20,7 +20,7 @@ run() {
     words=$1
     shift
     rc=0
-    timeout $((PATIENCE + 30)) "$PVMM" run --accel tcg --timeout "$PATIENCE" --json "$dir/json" \
+    timeout $((PATIENCE + 30)) "$PVMM" run --no-core --accel tcg --timeout "$PATIENCE" --json "$dir/json" \
         --log "$dir/log" -a "$words" "$@" "$KERNEL" </dev/null >"$dir/raw" 2>"$dir/err" || rc=$?
     tr -d '\r' <"$dir/raw" | grep -av '^(XEN)' >"$dir/out"
 }
