@@ -85,6 +85,7 @@ struct vcpu {
     struct insn_text store_text;  /* the last direct store to a table (n 0: none), */
     struct store_form store_form; /* and what its bytes mean */
     bool nmi_pending, nmi_masked;
+    uint64_t recorded_as; /* its number, as it stands in a record */
     uint64_t multicall_index, grant_index; /* elements under way, for reports */
     struct stand stand;
     uint16_t virq_port[24]; /* port bound to each VIRQ on this vCPU; 0: none */
