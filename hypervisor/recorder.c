@@ -9,6 +9,21 @@
 #include "options.h"
 #include "traps.h"
 
+/* The core's numbers are the records'. */
+#define SAME_ACT(act) _Static_assert((int)ACT_##act == (int)PVMM_ACT_##act, "one numbering")
+SAME_ACT(NONE);
+SAME_ACT(ENTRY);
+SAME_ACT(STORE);
+SAME_ACT(TYPE);
+SAME_ACT(RELEASE);
+SAME_ACT(PIN);
+SAME_ACT(UNPIN);
+SAME_ACT(ROOT);
+SAME_ACT(REFUSED);
+SAME_ACT(GIVEN);
+SAME_ACT(FREED);
+SAME_ACT(M2P);
+
 #define STUB_TAIL      0x595b41u /* pop %r11; pop %rcx */
 #define STUB_TAIL_MASK 0xffffffu
 #define STUB_SAVED     16u /* bytes of the stack between rsp and the return address */
@@ -86,7 +101,7 @@ static inline uint64_t marks(unsigned act, const struct regs *r, const struct vc
     return (uint64_t)act << PVMM_RECORD_ACT_SHIFT | (uint64_t)v->id << PVMM_RECORD_VCPU_SHIFT;
 }
 
-/* One CPU writes. Machine addresses have no bits where the marks are. */
+/* One CPU writes. What a guest calls a machine address may have bits where the marks are. */
 __attribute__((noinline)) void recorder_write(unsigned act, maddr_t at, uint64_t old, uint64_t now)
 {
     struct cpu *cpu = this_cpu();
@@ -97,7 +112,7 @@ __attribute__((noinline)) void recorder_write(unsigned act, maddr_t at, uint64_t
     *to = (struct pvmm_record){
         .time = rdtsc(),
         .rip = origin_of(r),
-        .at = at.a | marks(act, r, cpu->current),
+        .at = (at.a & PVMM_RECORD_ADDRESS) | marks(act, r, cpu->current),
         .old = old,
         .now = now,
     };

@@ -62,7 +62,7 @@ __attribute__((noinline, cold)) void request_refused(struct vcpu *v, const struc
     mailbox.verdict.refused_requests++;
     if (log)
         log_refusal(&v->mem.refusal, q, guest_regs(this_cpu())->rip);
-    explain_refusal(v, q, v->mem.refusal.error);
+    explain_refusal(v, q, &v->mem.refusal, v->mem.refusal.error);
 }
 
 int load_kernel_root(struct vcpu *v, mfn_t m)
