@@ -418,13 +418,13 @@ static void fill_refusal(struct pvmm_report *p, const struct vcpu *v,
     fill_holders(p, why->frame, (enum frame_type)why->wanted, in_the_way);
 }
 
-void explain_refusal(struct vcpu *v, const struct request *q, const struct core_refusal *why,
+bool explain_refusal(struct vcpu *v, const struct request *q, const struct core_refusal *why,
                      int error)
 {
     const struct regs *r = guest_regs(this_cpu());
     if (stand_over(v, r)) { /* it was reported before the guest stood there */
         end_if_strict();
-        return;
+        return false;
     }
     const struct likeness l = {
         .origin = guest_origin(r),
@@ -447,6 +447,7 @@ void explain_refusal(struct vcpu *v, const struct request *q, const struct core_
         report_end();
     }
     breach(v, r, p);
+    return true;
 }
 
 /* ---- stores to what is read-only */

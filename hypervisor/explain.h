@@ -11,8 +11,9 @@
 /* From the guest's first instruction on; takes the options of the boot loader's command line. */
 void explain_init(void);
 
-/* `q` was refused with `error`: by the core, which says why, or (NULL) by the hypervisor. */
-void explain_refusal(struct vcpu *v, const struct request *q, const struct core_refusal *why,
+/* `q` was refused with `error`: by the core, which says why, or (NULL) by the hypervisor. false:
+ * that is known, from before the guest stood there. */
+bool explain_refusal(struct vcpu *v, const struct request *q, const struct core_refusal *why,
                      int error);
 
 /* The guest kernel's store to `va` faulted on a present mapping. Whether that is one of its own
