@@ -155,6 +155,16 @@ void explainer_look(struct explainer *x, const struct mailbox *m, const struct c
             complain("a report", "it makes no sense and is passed over");
 }
 
+bool explainer_has_read(struct explainer *x, const struct mailbox *m)
+{
+    const unsigned filed = reports_filed(m);
+
+    if (m->box == NULL || m->box->reports.waiting != PVMM_WAITING_READ || filed <= x->answered)
+        return false;
+    x->answered = filed;
+    return true;
+}
+
 void explainer_settle(struct explainer *x, const struct mailbox *m)
 {
     for (unsigned i = 0; i < x->reports; i++)

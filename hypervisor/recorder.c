@@ -9,6 +9,21 @@
 #include "options.h"
 #include "traps.h"
 
+/* The core's numbers are the records'. */
+#define SAME_ACT(act) _Static_assert((int)ACT_##act == (int)PVMM_ACT_##act, "one numbering")
+SAME_ACT(NONE);
+SAME_ACT(ENTRY);
+SAME_ACT(STORE);
+SAME_ACT(TYPE);
+SAME_ACT(RELEASE);
+SAME_ACT(PIN);
+SAME_ACT(UNPIN);
+SAME_ACT(ROOT);
+SAME_ACT(REFUSED);
+SAME_ACT(GIVEN);
+SAME_ACT(FREED);
+SAME_ACT(M2P);
+
 #define STUB_TAIL  0x595b41u /* pop %r11; pop %rcx: three bytes */
 #define STUB_SAVED 16u       /* bytes of the stack between rsp and the return address */
 
@@ -86,7 +101,7 @@ static inline uint64_t marked(uint64_t act, const struct regs *r)
     return act;
 }
 
-/* One CPU writes. Machine addresses have no bits where the marks are. */
+/* One CPU writes. `at` has no bits where the marks are: the core names frames that exist. */
 __attribute__((noinline)) void recorder_write(uint64_t act, maddr_t at, uint64_t old, uint64_t now)
 {
     struct cpu *cpu = this_cpu();

@@ -59,10 +59,10 @@ static void log_refusal(const struct core_refusal *why, const struct request *q,
 __attribute__((noinline, cold)) void request_refused(struct vcpu *v, const struct request *q,
                                                      bool log)
 {
-    mailbox.verdict.refused_requests++;
     if (log)
         log_refusal(&v->mem.refusal, q, guest_regs(this_cpu())->rip);
-    explain_refusal(v, q, v->mem.refusal.error);
+    mailbox.verdict.refused_requests +=
+        explain_refusal(v, q, &v->mem.refusal, v->mem.refusal.error);
 }
 
 int load_kernel_root(struct vcpu *v, mfn_t m)

@@ -46,8 +46,13 @@ struct stand {
     bool over;       /* it did, and the instruction is not done yet */
     bool answered;   /* that is a hypercall, and its result is `answer` */
     bool in_earnest; /* that is a hypercall, and was not made yet: it ends the domain */
-    uint64_t rip, rax;
+    uint64_t rip, rsp, rax;
     uint64_t answer;
+};
+
+/* A list that the guest issues again from `next` on, where `done` elements lie before it. */
+struct progress {
+    uint64_t next, done;
 };
 
 struct vcpu {
@@ -91,7 +96,9 @@ struct vcpu {
     struct store_form store_form; /* and what its bytes mean */
     bool nmi_pending, nmi_masked;
     uint64_t recorded_as; /* its number, as it stands in a record */
-    uint64_t multicall_index, grant_index; /* elements under way, for reports */
+    uint64_t multicall_index; /* elements under way, for reports */
+    uint64_t grant_index, grant_count;
+    struct progress multicall, batch; /* lists that paused */
     struct stand stand;
     uint16_t virq_port[24]; /* port bound to each VIRQ on this vCPU; 0: none */
 };
