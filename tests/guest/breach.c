@@ -119,7 +119,6 @@ static int64_t unknown_operation(void)
     return call4(__HYPERVISOR_mmuext_op, op, 2, 0, DOMID_SELF);
 }
 
-/* After a refusal of the core's with the same error, whose reasons are not its own. */
 static int64_t big_gdt(void)
 {
     return call2(__HYPERVISOR_set_gdt, 0, 100000);
@@ -210,6 +209,27 @@ static int64_t write_to_user_page(void)
     return !try_write(page_va(PLAIN), 1);
 }
 
+static _Noreturn void elsewhere(void)
+{
+    say("breach iret-in-multicall: 0\n");
+    say("TEST-END\n");
+    pvg_shutdown(guest, SHUTDOWN_poweroff);
+}
+
+/* The guest never comes back to the call. */
+static int64_t iret_in_multicall(void)
+{
+    struct iret_frame f = {.rip = (uint64_t)elsewhere,
+                           .cs = FLAT_KERNEL_CS & ~3u,
+                           .rflags = 2,
+                           .rsp = KERNEL_STACK_END - 8,
+                           .ss = FLAT_DS};
+    updates[0] = update(10, OTHER, P_ | RW);
+    calls[0] = call_of(__HYPERVISOR_mmu_update, (uint64_t)&updates[0], 1, 0, DOMID_SELF);
+    calls[1] = call_of(__HYPERVISOR_iret, 0, 0, 0, 0);
+    raw_call(&f, __HYPERVISOR_multicall, (uint64_t)calls, 2);
+}
+
 static int64_t shut_down(void)
 {
     struct sched_shutdown how = {.reason = SHUTDOWN_crash};
@@ -282,6 +302,7 @@ static const struct {
     {"use-ldt", use_ldt},
     {"write-to-table", write_to_table},
     {"write-to-user-page", write_to_user_page},
+    {"iret-in-multicall", iret_in_multicall},
     {"shut-down", shut_down},
     {"shut-down-in-multicall", shut_down_in_multicall},
     {"no-handler", no_handler},
