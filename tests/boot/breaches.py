@@ -14,7 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from stub import Flunk, Stub, free_port
+sys.dont_write_bytecode = True
+from stub import Flunk, Stub, free_port  # noqa: E402
 
 PATIENCE = 60
 SYSCALL = b"\x0f\x05"
