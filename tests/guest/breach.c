@@ -16,6 +16,7 @@
 #define UPPER 43u /* would be an L2 table, and the next ones its L1 tables */
 #define SPACE 50u
 #define LONG  8192u
+#define WAYS  60u
 
 static mmu_update_t updates[64];
 static mmu_update_t many[LONG];
@@ -209,6 +210,29 @@ static int64_t write_to_user_page(void)
     return !try_write(page_va(PLAIN), 1);
 }
 
+static int64_t shut_down(void)
+{
+    struct sched_shutdown how = {.reason = SHUTDOWN_crash};
+    return call2(__HYPERVISOR_sched_op, SCHEDOP_shutdown, &how);
+}
+
+/* Each from a place of its own: more than reports are kept of. Then the end, of which one is. */
+static int64_t many_ways(void)
+{
+    static const uint8_t stub[] = {0xb8, __HYPERVISOR_update_va_mapping,
+                                   0,    0,
+                                   0, /* mov , %eax */
+                                   0x0f, 0x05,
+                                   0xc3}; /* syscall; ret */
+    uint8_t *code = code_of(stub, sizeof(stub));
+    for (unsigned i = 0; i < WAYS; i++) {
+        memcpy(code + i * sizeof(stub), stub, sizeof(stub));
+        ((int64_t(*)(uint64_t, uint64_t, uint64_t))(code + i * sizeof(stub)))(
+            page_va(OTHER), entry_for(OTHER, RW_ENTRY), 0);
+    }
+    return shut_down();
+}
+
 static _Noreturn void elsewhere(void)
 {
     say("breach iret-in-multicall: 0\n");
@@ -228,12 +252,6 @@ static int64_t iret_in_multicall(void)
     calls[0] = call_of(__HYPERVISOR_mmu_update, (uint64_t)&updates[0], 1, 0, DOMID_SELF);
     calls[1] = call_of(__HYPERVISOR_iret, 0, 0, 0, 0);
     raw_call(&f, __HYPERVISOR_multicall, (uint64_t)calls, 2);
-}
-
-static int64_t shut_down(void)
-{
-    struct sched_shutdown how = {.reason = SHUTDOWN_crash};
-    return call2(__HYPERVISOR_sched_op, SCHEDOP_shutdown, &how);
 }
 
 /* What stands before it in the list is done once. */
@@ -304,6 +322,7 @@ static const struct {
     {"write-to-user-page", write_to_user_page},
     {"iret-in-multicall", iret_in_multicall},
     {"shut-down", shut_down},
+    {"many-ways", many_ways},
     {"shut-down-in-multicall", shut_down_in_multicall},
     {"no-handler", no_handler},
     {"no-stack", no_stack},
