@@ -29,10 +29,13 @@ static int lead_there(const struct stand *s, uint64_t rip, struct bell *b, int c
 {
     const int fd = debugger_connect(s->port, e);
     int rc = fd < 0 ? -1 : debugger_run_to(fd, rip, e);
+    struct error unused;
 
     let_go(b, com2);
     if (rc == 0)
         rc = debugger_arrived(fd, rip, e);
+    if (fd >= 0 && rc != 0)
+        debugger_leave(fd, &unused); /* or it would stop there later, and nobody know */
     if (fd >= 0)
         close(fd);
     return rc;

@@ -61,7 +61,9 @@ __attribute__((noinline, cold)) void request_refused(struct vcpu *v, const struc
 {
     if (log)
         log_refusal(&v->mem.refusal, q, guest_regs(this_cpu())->rip);
+    /* That there is no more memory is no breach: to ask for it is everybody's right. */
     mailbox.verdict.refused_requests +=
+        v->mem.refusal.reason == REASON_NO_MEMORY ||
         explain_refusal(v, q, &v->mem.refusal, v->mem.refusal.error);
 }
 

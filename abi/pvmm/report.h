@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #define PVMM_REPORTS_VERSION 1u
-#define PVMM_REPORTS         48u /* kept in full; more are only counted */
+#define PVMM_REPORTS         48u /* kept in full, the last place for a crash; more are counted */
 #define PVMM_REPORT_HOLDERS  24u
 #define PVMM_REPORT_STACK    256u /* words */
 #define PVMM_REPORT_PATH     4u
@@ -22,10 +22,9 @@
 #define PVMM_NONE            (~0ull)
 
 enum pvmm_report_kind {
-    PVMM_REPORT_REFUSAL = 1, /* a memory request was refused */
-    PVMM_REPORT_WRITE_FAULT =
-        2,                 /* the guest kernel stored to a mapping of its own that is read-only */
-    PVMM_REPORT_CRASH = 3, /* the domain is over: it said so, or could not go on */
+    PVMM_REPORT_REFUSAL = 1,     /* a memory request was refused */
+    PVMM_REPORT_WRITE_FAULT = 2, /* the guest kernel stored to a read-only mapping of its own */
+    PVMM_REPORT_CRASH = 3,       /* the domain is over: it said so, or could not go on */
 };
 
 /* How the guest asked. */
@@ -111,7 +110,7 @@ struct pvmm_report {
     uint64_t count;    /* how often, this time included */
     uint64_t time;     /* of the TSC */
     uint64_t recorded; /* records written before it */
-    uint64_t origin; /* where in the guest: rip, or what called the stub that a hypercall is made by */
+    uint64_t origin;   /* where in the guest: rip, or what called a hypercall's stub */
 
     /* The request. Of a hypercall: */
     uint64_t hypercall; /* number; PVMM_NONE: none */

@@ -10,7 +10,8 @@ import subprocess
 import sys
 import time
 
-from stub import Flunk, Stub, free_port
+sys.dont_write_bytecode = True
+from stub import Flunk, Stub, free_port  # noqa: E402
 
 PATIENCE = 60
 CASES = {

@@ -16,6 +16,7 @@
 #define UPPER 43u /* would be an L2 table, and the next ones its L1 tables */
 #define SPACE 50u
 #define LONG  8192u
+#define WAYS  60u
 
 static mmu_update_t updates[64];
 static mmu_update_t many[LONG];
@@ -119,7 +120,6 @@ static int64_t unknown_operation(void)
     return call4(__HYPERVISOR_mmuext_op, op, 2, 0, DOMID_SELF);
 }
 
-/* After a refusal of the core's with the same error, whose reasons are not its own. */
 static int64_t big_gdt(void)
 {
     return call2(__HYPERVISOR_set_gdt, 0, 100000);
@@ -216,6 +216,44 @@ static int64_t shut_down(void)
     return call2(__HYPERVISOR_sched_op, SCHEDOP_shutdown, &how);
 }
 
+/* Each from a place of its own: more than reports are kept of. Then the end, of which one is. */
+static int64_t many_ways(void)
+{
+    static const uint8_t stub[] = {0xb8, __HYPERVISOR_update_va_mapping,
+                                   0,    0,
+                                   0, /* mov , %eax */
+                                   0x0f, 0x05,
+                                   0xc3}; /* syscall; ret */
+    uint8_t *code = code_of(stub, sizeof(stub));
+    for (unsigned i = 0; i < WAYS; i++) {
+        memcpy(code + i * sizeof(stub), stub, sizeof(stub));
+        ((int64_t(*)(uint64_t, uint64_t, uint64_t))(code + i * sizeof(stub)))(
+            page_va(OTHER), entry_for(OTHER, RW_ENTRY), 0);
+    }
+    return shut_down();
+}
+
+static _Noreturn void elsewhere(void)
+{
+    say("breach iret-in-multicall: 0\n");
+    say("TEST-END\n");
+    pvg_shutdown(guest, SHUTDOWN_poweroff);
+}
+
+/* The guest never comes back to the call. */
+static int64_t iret_in_multicall(void)
+{
+    struct iret_frame f = {.rip = (uint64_t)elsewhere,
+                           .cs = FLAT_KERNEL_CS & ~3u,
+                           .rflags = 2,
+                           .rsp = KERNEL_STACK_END - 8,
+                           .ss = FLAT_DS};
+    updates[0] = update(10, OTHER, P_ | RW);
+    calls[0] = call_of(__HYPERVISOR_mmu_update, (uint64_t)&updates[0], 1, 0, DOMID_SELF);
+    calls[1] = call_of(__HYPERVISOR_iret, 0, 0, 0, 0);
+    raw_call(&f, __HYPERVISOR_multicall, (uint64_t)calls, 2);
+}
+
 /* What stands before it in the list is done once. */
 static int64_t shut_down_in_multicall(void)
 {
@@ -282,7 +320,9 @@ static const struct {
     {"use-ldt", use_ldt},
     {"write-to-table", write_to_table},
     {"write-to-user-page", write_to_user_page},
+    {"iret-in-multicall", iret_in_multicall},
     {"shut-down", shut_down},
+    {"many-ways", many_ways},
     {"shut-down-in-multicall", shut_down_in_multicall},
     {"no-handler", no_handler},
     {"no-stack", no_stack},
