@@ -185,10 +185,12 @@ static void explain_stack(const struct explain_sources *s, struct explanation *x
     const struct pvmm_report *r = &x->report;
     struct pv_stack_frame frames[PV_FRAMES];
     const mfn_t root = {r->kernel_root};
+    const struct pv_stack stack = {
+        r->regs.rip, r->regs.rsp, r->regs.rbp, r->stack, r->stack_words,
+    };
 
     if (s->view != NULL && s->symbols != NULL)
-        x->calls = (unsigned)pv_stack_walk(s->symbols, s->view, root, r->regs.rip, r->regs.rsp,
-                                           r->stack, r->stack_words, frames);
+        x->calls = (unsigned)pv_stack_walk(s->symbols, s->view, root, &stack, frames);
     else
         frames[x->calls++] = (struct pv_stack_frame){.address = r->regs.rip, .certain = true};
     for (unsigned i = 0; i < x->calls; i++) {

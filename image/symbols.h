@@ -50,15 +50,20 @@ struct pv_stack_frame {
                          function of the frame above */
 };
 
+struct pv_stack {
+    uint64_t rip, rsp, rbp;
+    const uint64_t *word; /* from rsp on */
+    size_t words;
+};
+
 /*
- * What was called from where: as Linux's own tables have it (ORC) where there are any; else words
- * of the stack that follow a call instruction in the guest's code. Kernels keep no frame pointers,
- * so a word may be a leftover of an earlier call: what is `certain` is not. `stack` has `words`
- * from `rsp` on. Returns the number of frames, at most PV_FRAMES.
+ * What was called from where: as Linux's own tables have it (ORC) where there are any; else by the
+ * chain of frame pointers, if rbp begins one; else words of the stack that follow a call
+ * instruction in the guest's code. Such a word may be a leftover of an earlier call: what is
+ * `certain` is not. Returns the number of frames, at most PV_FRAMES.
  */
-size_t pv_stack_walk(const struct pv_symbols *s, const struct pv_view *v, mfn_t root, uint64_t rip,
-                     uint64_t rsp, const uint64_t *stack, size_t words,
-                     struct pv_stack_frame frames[PV_FRAMES]);
+size_t pv_stack_walk(const struct pv_symbols *s, const struct pv_view *v, mfn_t root,
+                     const struct pv_stack *stack, struct pv_stack_frame frames[PV_FRAMES]);
 
 /* One instruction in words ("mov %rax, (%rdi)"); false: it makes no sense. */
 bool pv_disassemble(const uint8_t *code, size_t bytes, uint64_t address, char *text, size_t size);

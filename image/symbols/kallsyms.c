@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The tables of scripts/kallsyms.c of Linux. Each starts at a multiple of 8. Their order:
+ * The tables of scripts/kallsyms.c of Linux. Each starts at a multiple of 8, in 7.2 of 4. Their
+ * order:
  *
  *   to 6.3: values, [base], count, names, markers, [order of names], tokens, index
  *   from 6.4: count, names, markers, tokens, index, values, [base], [order of names]
@@ -14,11 +15,11 @@
 #include "file.h"
 #include "kallsyms.h"
 
-#define NAME_CODES   0x3fffu /* the longest name, in codes: two bytes of length */
-#define NAME_CHARS   512u    /* KSYM_NAME_LEN; before 6.1 less */
-#define FEWEST       257u    /* symbols: with fewer there is nothing to compare markers with */
+#define NAME_CHARS   512u /* KSYM_NAME_LEN; before 6.1 less. A code is one of them or more */
+#define GROUP_BYTES  (256ull * (NAME_CHARS + 2)) /* of the names between two markers: at most */
+#define FEWEST       257u /* symbols: with fewer there is nothing to compare markers with */
 #define MOST         (1u << 22)
-#define NAMES_BYTES  (16u << 20)
+#define TOO_MANY     8u          /* words behind the markers that happen to go on like them */
 #define ORDER_BYTES  (16u << 20) /* how far the markers may lie before the tokens */
 #define KERNEL_SPACE 0xffff800000000000ull
 
@@ -28,6 +29,7 @@
 struct search {
     const struct window *w;
     struct kallsyms *k;
+    unsigned align; /* of each table */
     size_t tokens, index_end;
     size_t markers;
     unsigned marker_bytes;
@@ -59,9 +61,9 @@ static uint64_t word64(const struct window *w, size_t at)
     return v;
 }
 
-static size_t align8(size_t n)
+static size_t round_up(size_t n, unsigned align)
 {
-    return (n + 7) & ~(size_t)7;
+    return (n + align - 1) / align * align;
 }
 
 static bool spend(struct search *s, uint64_t steps)
@@ -114,7 +116,8 @@ static bool index_agrees(const struct window *w, size_t index, size_t tokens, si
     return word16(w, index) == 0;
 }
 
-static bool find_tokens(const struct window *w, size_t at, size_t *tokens, size_t *index)
+static bool find_tokens(const struct window *w, size_t at, unsigned align, size_t *tokens,
+                        size_t *index)
 {
     size_t end, first;
 
@@ -123,21 +126,21 @@ static bool find_tokens(const struct window *w, size_t at, size_t *tokens, size_
     end = tokens_end(w, at);
     if (end == 0)
         return false;
-    *index = align8(end);
+    *index = round_up(end, align);
     if (*index + 512 > w->bytes)
         return false;
     first = word16(w, *index + 2 * '0');
     if (first > at)
         return false;
     *tokens = at - first;
-    return *tokens % 8 == 0 && index_agrees(w, *index, *tokens, end);
+    return *tokens % align == 0 && index_agrees(w, *index, *tokens, end);
 }
 
 bool kallsyms_tokens(const struct window *w, size_t at)
 {
     size_t tokens, index;
 
-    return find_tokens(w, at, &tokens, &index);
+    return find_tokens(w, at, 8, &tokens, &index) || find_tokens(w, at, 4, &tokens, &index);
 }
 
 /* ---- names */
@@ -153,7 +156,7 @@ static const uint8_t *name_codes(const uint8_t *at, const uint8_t *end, unsigned
             return NULL;
         *codes = (*codes & 0x7f) | (unsigned)*at++ << 7;
     }
-    if (*codes == 0 || *codes > NAME_CODES || *codes > (size_t)(end - at))
+    if (*codes == 0 || *codes > NAME_CHARS || *codes > (size_t)(end - at))
         return NULL;
     return at;
 }
@@ -179,7 +182,7 @@ static bool names_agree(struct search *s, size_t start, uint32_t count)
             return false;
         p += codes;
     }
-    return end - p < 8;
+    return end - p < (ptrdiff_t)s->align;
 }
 
 /* ---- values */
@@ -250,7 +253,7 @@ static bool try_addresses(struct search *s, size_t values)
 
 static bool values_before(struct search *s, size_t count_at)
 {
-    size_t offsets = align8(4 * (size_t)s->k->count), addresses = 8 * (size_t)s->k->count;
+    size_t offsets = round_up(4 * (size_t)s->k->count, 8), addresses = 8 * (size_t)s->k->count;
 
     if (count_at >= offsets + 8 && try_offsets(s, count_at - 8 - offsets, count_at - 8))
         return true;
@@ -259,8 +262,8 @@ static bool values_before(struct search *s, size_t count_at)
 
 static bool values_behind(struct search *s)
 {
-    size_t at = align8(s->index_end), room = s->w->bytes - at;
-    size_t offsets = align8(4 * (size_t)s->k->count), addresses = 8 * (size_t)s->k->count;
+    size_t at = round_up(s->index_end, s->align), room = s->w->bytes - at;
+    size_t offsets = round_up(4 * (size_t)s->k->count, 8), addresses = 8 * (size_t)s->k->count;
 
     if (at > s->w->bytes)
         return false;
@@ -278,7 +281,7 @@ static bool try_names(struct search *s, size_t start, size_t count_at)
     uint32_t count = word32(s->w, count_at);
     size_t markers = (count + 255) / 256;
 
-    if (count < FEWEST || count > MOST || markers > s->run)
+    if (count < FEWEST || count > MOST || markers > s->run || s->run - markers > TOO_MANY)
         return false;
     if (marker(s, markers - 1) >= s->markers - start || !names_agree(s, start, count))
         return false;
@@ -288,17 +291,18 @@ static bool try_names(struct search *s, size_t start, size_t count_at)
     return values_before(s, count_at) || values_behind(s);
 }
 
-/* They start at a multiple of 8, with the count before them: 4 bytes and as many of padding, or 8
- * (before 4.20). */
+/* The count stands before them: 4 bytes and what aligns the names, or 8 (before 4.20). */
 static bool names_before(struct search *s)
 {
-    size_t lowest = s->markers > NAMES_BYTES ? s->markers - NAMES_BYTES : 8;
+    const unsigned align = s->align;
+    uint64_t most = marker(s, s->run - 1) + GROUP_BYTES;
+    size_t lowest = s->markers > most ? s->markers - (size_t)most : align;
     size_t start = s->markers - (size_t)marker(s, 1);
 
-    for (start &= ~(size_t)7; start >= lowest && start >= 8; start -= 8) {
+    for (start -= start % align; start >= lowest && start >= align; start -= align) {
         if (!spend(s, 1))
             return false;
-        if (try_names(s, start, start - 8))
+        if (try_names(s, start, start - align))
             return true;
     }
     return false;
@@ -306,7 +310,7 @@ static bool names_before(struct search *s)
 
 static bool steps_up(uint64_t from, uint64_t to)
 {
-    return to >= from + 2 * 256 && to <= from + (uint64_t)(NAME_CODES + 2) * 256;
+    return to >= from + 2 * 256 && to <= from + GROUP_BYTES;
 }
 
 /* Markers at `at`: zero, and then upwards. */
@@ -325,30 +329,41 @@ static bool markers_here(struct search *s, size_t at, unsigned bytes)
 
 static bool markers_before(struct search *s)
 {
-    size_t lowest = s->tokens > ORDER_BYTES ? s->tokens - ORDER_BYTES : 8;
+    const unsigned align = s->align;
+    size_t lowest = s->tokens > ORDER_BYTES ? s->tokens - ORDER_BYTES : align;
 
-    for (size_t at = s->tokens; at >= lowest + 8; at -= 8) {
+    for (size_t at = s->tokens; at >= lowest + align; at -= align) {
         if (!spend(s, 1))
             return false;
-        if (markers_here(s, at - 8, 4) && names_before(s))
+        if (markers_here(s, at - align, 4) && names_before(s))
             return true;
-        if (markers_here(s, at - 8, 8) && names_before(s))
+        if (markers_here(s, at - align, 8) && names_before(s))
             return true;
     }
     return false;
 }
 
+static bool find_aligned(struct search *s, size_t at)
+{
+    size_t index;
+
+    if (!find_tokens(s->w, at, s->align, &s->tokens, &index))
+        return false;
+    s->index_end = index + sizeof(s->k->index);
+    s->k->tokens = (const char *)s->w->byte + s->tokens;
+    memcpy(s->k->index, s->w->byte + index, sizeof(s->k->index));
+    return markers_before(s);
+}
+
 bool kallsyms_find(const struct window *w, size_t at, struct kallsyms *out)
 {
     struct search s = {.w = w, .k = out, .steps = STEPS};
-    size_t index;
 
-    if (!find_tokens(w, at, &s.tokens, &index))
-        return false;
-    s.index_end = index + sizeof(out->index);
-    out->tokens = (const char *)w->byte + s.tokens;
-    memcpy(out->index, w->byte + index, sizeof(out->index));
-    return markers_before(&s);
+    s.align = 8;
+    if (find_aligned(&s, at))
+        return true;
+    s.align = 4;
+    return find_aligned(&s, at);
 }
 
 /* ---- decoding */

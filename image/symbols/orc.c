@@ -6,9 +6,23 @@
 #define MOST_ENTRIES (8u << 20)
 #define ENTRY_BYTES  6u
 #define SAMPLE       64u
+#define STACK_BYTES  (32u << 10) /* of Linux: 16 KiB, twice that with KASAN */
+
+/* Kinds have other numbers from 6.4 on, registers in 7.2. */
+enum age { TO_6_3, FROM_6_4, IN_7_2 };
 
 /* Registers that an entry may count from. */
-enum { REG_UNDEFINED = 0, REG_PREVIOUS_SP = 1, REG_BP = 4, REG_SP = 5 };
+enum { REG_UNDEFINED = 0, REG_BP = 4 };
+
+static unsigned reg_sp(enum age age)
+{
+    return age == IN_7_2 ? 3 : 5;
+}
+
+static unsigned reg_previous_sp(enum age age)
+{
+    return age == IN_7_2 ? 8 : 1;
+}
 
 enum kind { KIND_NONE, KIND_END, KIND_CALL, KIND_REGS, KIND_IRET };
 
@@ -79,32 +93,34 @@ static bool find_entry(const struct orc *o, const struct orc_table *t, uint64_t 
                       ENTRY_BYTES) == ENTRY_BYTES;
 }
 
-/* From 6.4 a call's kind is 2, before it was 0; and most are of calls. */
-static bool has_newer_kinds(const struct orc *o, const struct orc_table *t)
+/* From 6.4 a call's kind is 2, before it was 0; and most are of calls, and count from rsp. */
+static enum age age_of(const struct orc *o, const struct orc_table *t)
 {
     uint32_t nr = t->nr < SAMPLE ? t->nr : SAMPLE, first = (t->nr - nr) / 2;
-    uint32_t old = 0, new = 0;
+    uint32_t old = 0, new = 0, by_3 = 0, by_5 = 0;
     struct entry sample[SAMPLE];
 
     if (pv_read_va(o->v, o->root, gva(t->entries + (uint64_t)ENTRY_BYTES * first), sample,
                    nr * sizeof(sample[0])) != nr * sizeof(sample[0]))
-        return false;
+        return TO_6_3;
     for (uint32_t i = 0; i < nr; i++) {
-        unsigned kind = sample[i].bits >> 8 & 7;
+        unsigned kind = sample[i].bits >> 8 & 7, reg = sample[i].bits & 15;
 
         new += kind == 2;
-        old += kind == 0 && (sample[i].bits & 15) != REG_UNDEFINED;
+        old += kind == 0 && reg != REG_UNDEFINED;
+        by_3 += reg == reg_sp(IN_7_2);
+        by_5 += reg == reg_sp(FROM_6_4);
     }
-    return new > old;
+    return new <= old ? TO_6_3 : by_3 > by_5 ? IN_7_2 : FROM_6_4;
 }
 
-static enum kind kind_of(const struct entry *e, bool newer)
+static enum kind kind_of(const struct entry *e, enum age age)
 {
     static const enum kind to_6_3[] = {KIND_CALL, KIND_REGS, KIND_IRET, KIND_NONE};
     static const enum kind from_6_4[] = {KIND_NONE, KIND_END,  KIND_CALL, KIND_REGS,
                                          KIND_IRET, KIND_NONE, KIND_NONE, KIND_NONE};
 
-    if (newer)
+    if (age != TO_6_3)
         return from_6_4[e->bits >> 8 & 7];
     if ((e->bits & 15) == REG_UNDEFINED)
         return e->bits >> 10 & 3 ? KIND_END : KIND_NONE; /* bit 10, or 11 in 6.3 */
@@ -121,44 +137,37 @@ static bool word_at(const struct orc *o, uint64_t sp, uint64_t *word)
     return true;
 }
 
-static bool previous_sp(const struct entry *e, const struct orc_place *p, uint64_t *sp)
+static bool previous_sp(const struct entry *e, enum age age, const struct orc_place *p,
+                        uint64_t *sp)
 {
-    switch (e->bits & 15) {
-    case REG_SP:
-        *sp = p->sp + (uint64_t)(int64_t)e->sp_offset;
-        return true;
-    case REG_BP:
-        *sp = p->bp + (uint64_t)(int64_t)e->sp_offset;
-        return p->bp_known;
-    default:
-        return false; /* registers that the stack does not have */
-    }
+    const unsigned reg = e->bits & 15;
+
+    *sp = (reg == REG_BP ? p->bp : p->sp) + (uint64_t)(int64_t)e->sp_offset;
+    /* Of other registers the stack does not tell. */
+    return reg == reg_sp(age) || (reg == REG_BP && p->bp_known);
 }
 
-static void previous_bp(const struct orc *o, const struct entry *e, uint64_t sp,
+static void previous_bp(const struct orc *o, const struct entry *e, enum age age, uint64_t sp,
                         struct orc_place *p)
 {
-    switch (e->bits >> 4 & 15) {
-    case REG_UNDEFINED:
+    const unsigned reg = e->bits >> 4 & 15;
+
+    if (reg == REG_UNDEFINED)
         return; /* as it was */
-    case REG_PREVIOUS_SP:
+    if (reg == reg_previous_sp(age))
         p->bp_known = word_at(o, sp + (uint64_t)(int64_t)e->bp_offset, &p->bp);
-        return;
-    case REG_BP:
-        p->bp_known = p->bp_known && word_at(o, p->bp + (uint64_t)(int64_t)e->bp_offset, &p->bp);
-        return;
-    default:
-        p->bp_known = false;
-    }
+    else
+        p->bp_known = reg == REG_BP && p->bp_known &&
+                      word_at(o, p->bp + (uint64_t)(int64_t)e->bp_offset, &p->bp);
 }
 
-static enum orc_step call(const struct orc *o, const struct entry *e, uint64_t sp,
+static enum orc_step call(const struct orc *o, const struct entry *e, enum age age, uint64_t sp,
                           struct orc_place *p)
 {
     p->at = sp - 8;
     if (!word_at(o, p->at, &p->ip))
         return ORC_UNKNOWN;
-    previous_bp(o, e, sp, p);
+    previous_bp(o, e, age, sp, p);
     p->sp = sp;
     p->interrupted = false;
     return ORC_CALLER;
@@ -183,18 +192,38 @@ static enum orc_step registers(const struct orc *o, uint64_t sp, struct orc_plac
     return interrupted(o, sp + 8 * REGS_IP, p);
 }
 
-static enum orc_step by_entry(const struct orc *o, const struct entry *e, enum kind kind,
+static enum orc_step by_entry(const struct orc *o, const struct entry *e, enum age age,
                               struct orc_place *p)
 {
+    const enum kind kind = kind_of(e, age);
     uint64_t sp;
 
     if (kind == KIND_END)
         return ORC_END;
-    if (kind == KIND_NONE || !previous_sp(e, p, &sp))
+    if (kind == KIND_NONE || !previous_sp(e, age, p, &sp))
         return ORC_UNKNOWN;
     if (kind == KIND_CALL)
-        return call(o, e, sp, p);
+        return call(o, e, age, sp, p);
     return kind == KIND_REGS ? registers(o, sp, p) : interrupted(o, sp, p);
+}
+
+/* The next rbp of a chain lies further up the same stack, or is 0 where the stack begins. */
+static bool goes_on(uint64_t bp, uint64_t next)
+{
+    return next == 0 || (next > bp && next - bp < STACK_BYTES);
+}
+
+/* CONFIG_FRAME_POINTER: each function pushes its caller's rbp below the return address and lets rbp
+ * point there. */
+enum orc_step orc_frame_pointer(const struct orc *o, struct orc_place *p)
+{
+    struct orc_place next = {.at = p->bp + 8, .sp = p->bp + 16, .bp_known = true};
+
+    if (!p->bp_known || p->bp < p->sp || !word_at(o, p->bp, &next.bp) ||
+        !word_at(o, next.at, &next.ip) || !goes_on(p->bp, next.bp))
+        return ORC_UNKNOWN;
+    *p = next;
+    return ORC_CALLER;
 }
 
 enum orc_step orc_step(const struct orc *o, struct orc_place *p)
@@ -208,7 +237,7 @@ enum orc_step orc_step(const struct orc *o, struct orc_place *p)
     symbols_orc(o->s, ip, &t);
     if (t.nr == 0 || !find_entry(o, &t, ip, &e))
         return ORC_UNKNOWN;
-    step = by_entry(o, &e, kind_of(&e, has_newer_kinds(o, &t)), &next);
+    step = by_entry(o, &e, age_of(o, &t), &next);
     if (step == ORC_CALLER && next.sp <= p->sp)
         return ORC_UNKNOWN; /* stacks are left upwards */
     if (step == ORC_CALLER)

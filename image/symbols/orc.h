@@ -34,6 +34,8 @@ enum orc_step {
 };
 
 void orc_open(struct orc *o);
+/* For kernels without these tables: by the chain that rbp begins, if it is one. */
+enum orc_step orc_frame_pointer(const struct orc *o, struct orc_place *p);
 enum orc_step orc_step(const struct orc *o, struct orc_place *p);
 
 #endif

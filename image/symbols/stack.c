@@ -73,6 +73,14 @@ static void accept(struct stack_walk *w, uint64_t address, uint64_t sp, bool cer
     w->frame[w->nr++] = (struct pv_stack_frame){.address = address, .sp = sp, .certain = certain};
 }
 
+/* Does that call lead to the function of the last frame? */
+static bool leads_here(const struct stack_walk *w, const struct call *call)
+{
+    uint64_t start;
+
+    return call->direct && function_of(w, &w->frame[w->nr - 1], &start) && start == call->target;
+}
+
 static void consider(struct stack_walk *w, uint64_t address, uint64_t sp)
 {
     struct call call;
@@ -87,8 +95,7 @@ static void consider(struct stack_walk *w, uint64_t address, uint64_t sp)
         accept(w, address, sp, true);
         return;
     }
-    accept(w, address, sp,
-           call.direct && function_of(w, &w->frame[w->nr - 1], &start) && start == call.target);
+    accept(w, address, sp, leads_here(w, &call));
 }
 
 static bool in_hypercall_stub(const struct pv_symbols *s, uint64_t rip)
@@ -99,22 +106,28 @@ static bool in_hypercall_stub(const struct pv_symbols *s, uint64_t rip)
            (strcmp(at.name, "hypercall_page") == 0 || strncmp(at.name, "xen_hypercall_", 14) == 0);
 }
 
-/* As far as the kernel's own tables lead: all of it is certain. true: up to the end. */
-static bool unwind(struct stack_walk *w, struct orc *o, struct orc_place *p)
+/* As far as the kernel's own tables lead, all of which is certain, or frame pointers, which may
+ * point anywhere. true: up to the end. */
+static bool unwind(struct stack_walk *w, const struct orc *o, struct orc_place *p)
 {
     while (w->nr < PV_FRAMES) {
         struct orc_place next = *p;
         enum orc_step step = orc_step(o, &next);
-        struct call call;
+        bool by_table = step != ORC_UNKNOWN, certain;
+        struct call call = {.direct = false};
 
+        if (!by_table && o->kernel.nr == 0)
+            step = orc_frame_pointer(o, &next);
         if (step != ORC_CALLER)
             return step == ORC_END;
         if (!is_code(w, next.ip + next.interrupted) ||
             (!next.interrupted && !call_to(w, next.ip, &call)))
             return false;
         *p = next;
-        w->anchor = w->nr;
-        accept(w, p->ip, p->at, true);
+        certain = by_table || (w->anchor + 1 == w->nr && leads_here(w, &call));
+        if (certain)
+            w->anchor = w->nr;
+        accept(w, p->ip, p->at, certain);
     }
     return true;
 }
@@ -135,19 +148,22 @@ static void search(struct stack_walk *w, struct orc *o, struct orc_place *p)
     }
 }
 
-size_t pv_stack_walk(const struct pv_symbols *s, const struct pv_view *v, mfn_t root, uint64_t rip,
-                     uint64_t rsp, const uint64_t *stack, size_t words,
-                     struct pv_stack_frame frames[PV_FRAMES])
+size_t pv_stack_walk(const struct pv_symbols *s, const struct pv_view *v, mfn_t root,
+                     const struct pv_stack *k, struct pv_stack_frame frames[PV_FRAMES])
 {
     struct stack_walk w = {.s = s, .v = v, .root = root, .frame = frames};
-    struct orc o = {.s = s, .v = v, .root = root, .rsp = rsp, .stack = stack, .words = words};
-    struct orc_place p = {.ip = rip, .sp = rsp, .interrupted = true};
+    struct orc o = {
+        .s = s, .v = v, .root = root, .rsp = k->rsp, .stack = k->word, .words = k->words};
+    struct orc_place p = {
+        .ip = k->rip, .sp = k->rsp, .bp = k->rbp, .bp_known = true, .interrupted = true};
 
-    accept(&w, rip, 0, true);
-    if (in_hypercall_stub(s, rip)) {
-        if (words <= STUB_WORDS || !is_code(&w, stack[STUB_WORDS]))
+    accept(&w, k->rip, 0, true);
+    if (in_hypercall_stub(s, k->rip)) {
+        if (k->words <= STUB_WORDS || !is_code(&w, k->word[STUB_WORDS]))
             return w.nr;
-        p = (struct orc_place){.ip = stack[STUB_WORDS], .sp = rsp + 8 * (STUB_WORDS + 1)};
+        p.ip = k->word[STUB_WORDS];
+        p.sp = k->rsp + 8 * (STUB_WORDS + 1);
+        p.interrupted = false;
         accept(&w, p.ip, p.sp - 8, true);
         w.anchor = 1;
     }

@@ -7,7 +7,7 @@
 #include "table.h"
 
 #define MAX_ENTRIES (4u << 20)
-#define MAX_TEXT    (512u << 20)
+#define MAX_TEXT    (128u << 20)
 #define LOOK_BACK   64u /* labels within a function, and no more */
 
 /* Kernels of x86-64 lie in the upper half of the address space. */
@@ -18,7 +18,7 @@ struct entry {
     uint64_t end; /* before source_sort(): what is known of it, 0 is nothing */
     uint32_t name, module;
     uint32_t order;
-    uint8_t flags;
+    uint8_t flags, standing;
     bool sized;
 };
 
@@ -104,6 +104,35 @@ static uint32_t keep_text(struct source *s, const char *text, size_t bytes)
     return at;
 }
 
+/* ---- which of several names */
+
+static unsigned underscores(const char *name)
+{
+    return (unsigned)strspn(name, "_");
+}
+
+/* Names that compilers and linkers make up, and the second names of a module's two ends. */
+static bool is_odd(const char *name)
+{
+    return name[0] == '.' || strchr(name, '$') != NULL || strncmp(name, "__pfx_", 6) == 0 ||
+           strncmp(name, "__cfi_", 6) == 0 || strncmp(name, "__start_", 8) == 0 ||
+           strncmp(name, "__stop_", 7) == 0 || strcmp(name, "init_module") == 0 ||
+           strcmp(name, "cleanup_module") == 0;
+}
+
+static unsigned standing(const char *name, unsigned flags)
+{
+    unsigned few = underscores(name);
+
+    return (is_odd(name) ? 0 : 64u) + (flags & ENTRY_CODE ? 32u : 0) +
+           (flags & ENTRY_GLOBAL ? 16u
+            : flags & ENTRY_WEAK ? 8u
+                                 : 0) +
+           (few > 7 ? 0 : 7 - few);
+}
+
+/* ---- filling it */
+
 unsigned source_module(struct source *s, const char *name)
 {
     return keep_text(s, name, strlen(name));
@@ -145,52 +174,22 @@ bool source_add(struct source *s, const struct new_entry *n)
         .module = n->module,
         .order = (uint32_t)s->nr,
         .flags = (uint8_t)n->flags,
+        .standing = (uint8_t)standing(s->text + name, n->flags),
         .sized = n->size != 0 && end > n->address,
     };
     s->nr++;
     return true;
 }
 
-/* ---- which of several names */
-
-static unsigned underscores(const char *name)
-{
-    return (unsigned)strspn(name, "_");
-}
-
-/* Names that compilers and linkers make up, and the second names of a module's two ends. */
-static bool is_odd(const char *name)
-{
-    return name[0] == '.' || strchr(name, '$') != NULL || strncmp(name, "__pfx_", 6) == 0 ||
-           strncmp(name, "__cfi_", 6) == 0 || strncmp(name, "__start_", 8) == 0 ||
-           strncmp(name, "__stop_", 7) == 0 || strcmp(name, "init_module") == 0 ||
-           strcmp(name, "cleanup_module") == 0;
-}
-
-static unsigned standing(const struct source *s, const struct entry *e)
-{
-    const char *name = s->text + e->name;
-    unsigned few = underscores(name);
-
-    return (is_odd(name) ? 0 : 64u) + (e->flags & ENTRY_CODE ? 32u : 0) +
-           (e->flags & ENTRY_GLOBAL ? 16u
-            : e->flags & ENTRY_WEAK ? 8u
-                                    : 0) +
-           (few > 7 ? 0 : 7 - few);
-}
-
 /* By address; of one address the best last, so that the nearest at or below is the best. */
-static int compare(const void *left, const void *right, void *context)
+static int compare(const void *left, const void *right)
 {
     const struct entry *a = left, *b = right;
-    unsigned sa, sb;
 
     if (a->address != b->address)
         return a->address < b->address ? -1 : 1;
-    sa = standing(context, a);
-    sb = standing(context, b);
-    if (sa != sb)
-        return sa < sb ? -1 : 1;
+    if (a->standing != b->standing)
+        return a->standing < b->standing ? -1 : 1;
     return a->order < b->order ? 1 : -1;
 }
 
@@ -230,7 +229,7 @@ static void bound(struct source *s)
 size_t source_sort(struct source *s)
 {
     if (s->nr != 0)
-        qsort_r(s->entry, s->nr, sizeof(s->entry[0]), compare, s);
+        qsort(s->entry, s->nr, sizeof(s->entry[0]), compare);
     drop_offsets(s);
     bound(s);
     return s->nr;
@@ -294,7 +293,7 @@ bool source_find(const struct source *s, const char *name, uint64_t *va)
 
         if (strcmp(s->text + e->name, name) != 0)
             continue;
-        if (best == NULL || standing(s, e) > standing(s, best))
+        if (best == NULL || e->standing > best->standing)
             best = e;
     }
     if (best != NULL)

@@ -8,6 +8,7 @@ struct out {
     uint8_t *to;
     size_t n, room;
     uint64_t va;
+    unsigned align;
     bool full;
 };
 
@@ -40,7 +41,7 @@ static void put64(struct out *o, uint64_t value)
 
 static void align(struct out *o)
 {
-    while (o->n % 8 != 0 && !o->full)
+    while (o->n % o->align != 0 && !o->full)
         put8(o, 0);
 }
 
@@ -159,12 +160,14 @@ static void put_tokens(struct out *o)
 size_t tables_build(const struct tables_kind *kind, const struct tables_symbol *symbol, size_t nr,
                     uint64_t base, uint64_t va, uint8_t *to, size_t room)
 {
-    struct out o = {.to = to, .room = room, .va = va};
+    struct out o = {.to = to, .room = room, .va = va, .align = 8};
     size_t markers = (nr + 255) / 256;
     uint64_t *marker = calloc(markers, sizeof(*marker));
 
     if (marker == NULL)
         return 0;
+    if (kind->values == VALUES_RELATIVE)
+        o.align = 4;
     if (!kind->values_last)
         put_values(&o, kind, symbol, nr, base);
     if (kind->marker_bytes == 8)

@@ -11,7 +11,7 @@ enum values {
     VALUES_ADDRESSES,
     VALUES_OFFSETS,
     VALUES_PERCPU,
-    VALUES_RELATIVE,
+    VALUES_RELATIVE, /* 7.2; its tables are aligned to 4 */
 };
 
 struct tables_kind {
@@ -28,7 +28,8 @@ struct tables_symbol {
     const char *name;
 };
 
-/* Writes them from `to` on, which lies at a multiple of 8; the guest has it at `va`. Returns how many bytes; 0: no room. */
+/* Writes them from `to` on, which lies at a multiple of 8; the guest has it at `va`. Returns how
+ * many bytes; 0: no room. */
 size_t tables_build(const struct tables_kind *kind, const struct tables_symbol *symbol, size_t nr,
                     uint64_t base, uint64_t va, uint8_t *to, size_t room);
 

@@ -346,7 +346,9 @@ static void the_stack_of_a_module_is_walked_by_its_tables(void **state)
     fake_put(ips, &offset, 4);
     fake_put(entries, entry, 6);
     load();
-    assert_int_equal(pv_stack_walk(s, NULL, mfn(1), INIT(0) + 0x10, DATA, stack, 3, frame), 2);
+    assert_int_equal(pv_stack_walk(s, NULL, mfn(1),
+                                   &(struct pv_stack){INIT(0) + 0x10, DATA, 0, stack, 3}, frame),
+                     2);
     assert_int_equal(frame[1].address, caller);
     assert_int_equal(frame[1].sp, DATA + 16);
     assert_true(frame[1].certain);

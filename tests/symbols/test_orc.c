@@ -39,7 +39,8 @@ static struct pv_symbols *s;
 static struct pv_stack_frame frame[PV_FRAMES];
 static uint64_t stack[64];
 static size_t words;
-static bool newer;
+static uint64_t rbp;
+static bool newer, renumbered; /* kinds; registers, as in 7.2 */
 
 static void put_entry(unsigned i, unsigned sp_reg, int sp_offset, unsigned bp_reg, int bp_offset,
                       enum kind kind)
@@ -49,6 +50,10 @@ static void put_entry(unsigned i, unsigned sp_reg, int sp_offset, unsigned bp_re
     int32_t offset = (int32_t)(F(i) - (IPS + 4 * i));
     int16_t value[3] = {(int16_t)sp_offset, (int16_t)bp_offset};
 
+    if (renumbered) {
+        sp_reg = sp_reg == SP ? 3 : sp_reg;
+        bp_reg = bp_reg == PREVIOUS ? 8 : bp_reg;
+    }
     value[2] = (int16_t)(sp_reg | bp_reg << 4 | (newer ? newer_bits : older_bits)[kind]);
     fake_put(IPS + 4 * i, &offset, 4);
     fake_put(ENTRIES + 6 * i, value, 6);
@@ -85,7 +90,8 @@ static int setup(void **state)
     memset(fake_at(TEXT), 0x90, 0x1000);
     memset(stack, 0, sizeof(stack));
     words = 0;
-    newer = false;
+    rbp = 0;
+    newer = renumbered = false;
     put_entries();
     return 0;
 }
@@ -124,7 +130,9 @@ static void push_registers(uint64_t ip, uint64_t cs, uint64_t sp)
 static size_t walk(uint64_t rip)
 {
     memset(frame, 0, sizeof(frame));
-    return pv_stack_walk(s, NULL, mfn(1), rip, STACK, stack, words, frame);
+    const struct pv_stack top = {rip, STACK, rbp, stack, words};
+
+    return pv_stack_walk(s, NULL, mfn(1), &top, frame);
 }
 
 static void is_frame(unsigned i, uint64_t address, bool certain)
@@ -152,15 +160,21 @@ static void push_chain(uint64_t *in_middle, uint64_t *in_outer, uint64_t *in_ent
     push(*in_middle); /* beyond the end */
 }
 
-static void tables_of_either_age_lead_to_the_end(void **state)
+static void set_age(unsigned age)
+{
+    newer = age >= 1;
+    renumbered = age >= 2;
+    put_entries();
+}
+
+static void tables_of_any_age_lead_to_the_end(void **state)
 {
     uint64_t in_middle, in_outer, in_entry;
 
     (void)state;
     push_chain(&in_middle, &in_outer, &in_entry);
-    for (unsigned i = 0; i < 2; i++) {
-        newer = i != 0;
-        put_entries();
+    for (unsigned age = 0; age < 3; age++) {
+        set_age(age);
         assert_int_equal(walk(F(4) + 0x20), 4);
         is_frame(0, F(4) + 0x20, true);
         is_frame(1, in_middle, true);
@@ -178,9 +192,8 @@ static void a_thread_of_the_kernel_ends(void **state)
 
     (void)state;
     push_chain(&in_middle, &in_outer, &in_entry);
-    for (unsigned i = 0; i < 2; i++) {
-        newer = i != 0;
-        put_entries();
+    for (unsigned age = 0; age < 3; age++) {
+        set_age(age);
         put_entry(1, 0, 0, 0, 0, END);
         assert_int_equal(walk(F(4) + 0x20), 3);
         is_frame(2, in_outer, true);
@@ -212,8 +225,29 @@ static void exceptions_lead_to_what_they_interrupted(void **state)
     is_frame(3, in_entry, true);
 }
 
-/* framed needs rbp, which is known only if it was saved: a certain caller is searched, and from
- * there the tables go on. */
+static void what_rbp_points_to_is_believed_where_the_tables_say_so(void **state)
+{
+    uint64_t in_middle = call_at(F(2) + 0x10), in_outer = call_at(F(1) + 0x10);
+
+    (void)state;
+    put_entry(1, 0, 0, 0, 0, END);
+    push(in_outer); /* left over */
+    push(0);
+    push(in_middle);
+    push(0);
+    push(0);
+    push(0);
+    push(in_outer);
+    rbp = STACK + 8;
+    assert_int_equal(walk(F(3) + 0x20), 3);
+    is_frame(1, in_middle, true);
+    assert_int_equal(frame[1].sp, STACK + 16);
+    is_frame(2, in_outer, true);
+    assert_int_equal(frame[2].sp, STACK + 48);
+}
+
+/* framed needs rbp, which points to no stack here: a certain caller is searched, and from there the
+ * tables go on. */
 static void where_tables_do_not_tell_the_search_goes_on(void **state)
 {
     int32_t offset = (int32_t)(F(3) - (F(2) + 0x35));
@@ -271,8 +305,8 @@ static void damage_does_no_harm(void **state)
     for (unsigned m = 0; m < MUTANTS; m++) {
         size_t n;
 
-        newer = m % 2 != 0;
-        put_entries();
+        set_age(m % 3);
+        rbp = m % 2 ? STACK + 8 * (unsigned)(rand() % 16) : (uint64_t)rand();
         for (unsigned c = 0; c < 1 + m % 3; c++) {
             if (rand() % 2)
                 *fake_at(IPS + (unsigned)rand() % (4 * NR)) = (uint8_t)rand();
@@ -289,9 +323,11 @@ static void damage_does_no_harm(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(tables_of_either_age_lead_to_the_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(tables_of_any_age_lead_to_the_end, setup, teardown),
         cmocka_unit_test_setup_teardown(a_thread_of_the_kernel_ends, setup, teardown),
         cmocka_unit_test_setup_teardown(exceptions_lead_to_what_they_interrupted, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_rbp_points_to_is_believed_where_the_tables_say_so,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(where_tables_do_not_tell_the_search_goes_on, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(what_the_tables_name_must_be_a_caller, setup, teardown),

@@ -35,6 +35,7 @@ static struct pv_symbols *s;
 static struct pv_stack_frame frame[PV_FRAMES];
 static uint64_t stack[64];
 static size_t words;
+static uint64_t rbp;
 
 static int setup(void **state)
 {
@@ -51,6 +52,7 @@ static int setup(void **state)
     fake_map(DATA, 0x1000, false);
     memset(stack, 0, sizeof(stack));
     words = 0;
+    rbp = 0;
     return 0;
 }
 
@@ -87,7 +89,9 @@ static void push(uint64_t word)
 static size_t walk(uint64_t rip)
 {
     memset(frame, 0, sizeof(frame));
-    return pv_stack_walk(s, NULL, mfn(1), rip, STACK, stack, words, frame);
+    const struct pv_stack top = {rip, STACK, rbp, stack, words};
+
+    return pv_stack_walk(s, NULL, mfn(1), &top, frame);
 }
 
 static void is_frame(unsigned i, uint64_t address, bool certain)
@@ -125,6 +129,43 @@ static void what_is_left_over_is_not_certain(void **state)
     /* With the true caller behind it, it goes. */
     push(a);
     assert_int_equal(walk(F(3) + 7), 2);
+    is_frame(1, a, true);
+}
+
+/* Two frames by rbp; what lies between is left over. The second was called through a pointer, so
+ * the chain alone speaks for it. */
+static void frame_pointers_lead_to_callers(void **state)
+{
+    uint64_t a = direct(F(2) + 0x10, F(3)), stale = direct(F(5) + 0x10, F(4));
+    uint64_t b = INDIRECT(F(1) + 0x20, "\xff\xd0"), c = direct(F(0) + 0x10, F(1));
+
+    (void)state;
+    push(stale);
+    push(STACK + 32);
+    push(a);
+    push(stale);
+    push(STACK + 56);
+    push(b);
+    push(stale);
+    push(0);
+    push(c);
+    rbp = STACK + 8;
+    assert_int_equal(walk(F(3) + 7), 4);
+    is_frame(1, a, true);
+    assert_int_equal(frame[1].sp, STACK + 16);
+    is_frame(2, b, false);
+    assert_int_equal(frame[2].sp, STACK + 40);
+    is_frame(3, c, false);
+    /* One that leads nowhere is no frame pointer. */
+    for (uint64_t odd = STACK - 8; odd < STACK + 80; odd += 4)
+        if ((odd - STACK) % 24 != 8) {
+            rbp = odd;
+            assert_in_range(walk(F(3) + 7), 2, 9);
+            is_frame(1, a, true);
+        }
+    rbp = STACK + 8;
+    stack[1] = STACK + 8; /* to itself */
+    assert_in_range(walk(F(3) + 7), 2, 9);
     is_frame(1, a, true);
 }
 
@@ -196,7 +237,9 @@ static void without_symbols_code_is_what_may_be_executed(void **state)
     push(a);
     push(direct(DATA + 0x10, F(3)));
     push(0x1000);
-    assert_int_equal(pv_stack_walk(none, NULL, mfn(1), F(3), STACK, stack, words, frame), 2);
+    assert_int_equal(
+        pv_stack_walk(none, NULL, mfn(1), &(struct pv_stack){F(3), STACK, 0, stack, words}, frame),
+        2);
     is_frame(1, a, false);
     pv_symbols_free(none);
 }
@@ -209,7 +252,8 @@ static void frames_end(void **state)
     while (words < 64)
         push(a);
     assert_int_equal(walk(F(4)), PV_FRAMES);
-    assert_int_equal(pv_stack_walk(s, NULL, mfn(1), F(3), STACK, stack, 0, frame), 1);
+    assert_int_equal(
+        pv_stack_walk(s, NULL, mfn(1), &(struct pv_stack){F(3), STACK, 0, stack, 0}, frame), 1);
 }
 
 static void a_call_at_the_start_of_a_page_is_seen(void **state)
@@ -258,6 +302,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(calls_of_the_function_above_are_certain, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_left_over_is_not_certain, setup, teardown),
+        cmocka_unit_test_setup_teardown(frame_pointers_lead_to_callers, setup, teardown),
         cmocka_unit_test_setup_teardown(indirect_calls_are_frames, setup, teardown),
         cmocka_unit_test_setup_teardown(words_that_follow_no_call_are_none, setup, teardown),
         cmocka_unit_test_setup_teardown(the_hypercall_page_leads_to_its_caller, setup, teardown),
