@@ -46,7 +46,7 @@ bool stand_serve(struct stand *s, const struct mailbox *m, struct bell *b, int c
     struct error e;
     uint64_t rip;
 
-    if (s->port == 0 || s->done || m->box == NULL || m->box->reports.waiting == 0)
+    if (s->port == 0 || s->done || m->box == NULL || m->box->reports.waiting != PVMM_WAITING_STAND)
         return false;
     s->done = true;
     rip = instruction(&m->box->reports);

@@ -75,6 +75,7 @@ int load_kernel_root(struct vcpu *v, mfn_t m)
     /* The LDT's pages were found through the old root. */
     core_drop_ldt(the_core(), &v->mem);
     cpu_unmap_ldt(v);
+    v->store_target.page = ~0ull;
     cpu_load_root(v);
     return 0;
 }

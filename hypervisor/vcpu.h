@@ -87,9 +87,15 @@ struct vcpu {
     uint64_t poll_timeout;        /* ns; 0: not polling or no timeout */
     bool polling;                 /* blocked in SCHEDOP_poll */
     uint32_t poll_port;           /* the one port it waits for; 0: any of several */
+    struct {              /* where the last direct store found the L1 entry that maps its target: */
+        uint64_t page;    /* page of the guest's address; ~0: nowhere */
+        uint64_t changes; /* the core's upper_changes then */
+        const uint64_t *entry;
+    } store_target;
     struct insn_text store_text;  /* the last direct store to a table (n 0: none), */
     struct store_form store_form; /* and what its bytes mean */
     bool nmi_pending, nmi_masked;
+    uint64_t recorded_as; /* its number, as it stands in a record */
     uint64_t multicall_index; /* elements under way, for reports */
     uint64_t grant_index, grant_count;
     struct progress multicall, batch; /* lists that paused */

@@ -42,7 +42,7 @@
 #define PVMM_BELL_STOP        'q' /* stop the guest, audit, publish the verdict, power the machine off */
 #define PVMM_BELL_STORE_DATA  's' /* N, then N bytes (1..255) for the guest's store ring */
 #define PVMM_BELL_STORE_TAKEN 'a' /* N (1..255): so many more bytes of `store_out` were read */
-#define PVMM_BELL_GO          'g' /* reports.waiting: the hypervisor goes back into the guest */
+#define PVMM_BELL_GO          'g' /* the hypervisor, which waits (reports.waiting), goes on */
 
 #define PVMM_STORE_RING 1024u /* bytes; a power of two */
 

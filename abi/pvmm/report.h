@@ -150,12 +150,20 @@ struct pvmm_report {
     uint64_t stack[PVMM_REPORT_STACK];
 };
 
+/* What the hypervisor waits for before it goes on. */
+enum pvmm_waiting {
+    PVMM_WAITING_NOT   = 0,
+    PVMM_WAITING_READ  = 1, /* for the host to have read what it wants of the guest's memory for the
+                               report that was just filed; some seconds at most */
+    PVMM_WAITING_STAND = 2, /* PVMM_OPT_HALT: for a debugger to be ready at the instruction of the
+                               last report */
+};
+
 struct pvmm_reports {
     uint32_t version;      /* PVMM_REPORTS_VERSION */
     uint32_t report_bytes; /* sizeof(struct pvmm_report) */
     uint32_t filed;        /* complete ones */
-    uint32_t waiting;      /* 1: the guest stands at the instruction of the last one, see
-                              PVMM_BELL_GO */
+    uint32_t waiting;      /* enum pvmm_waiting: for PVMM_BELL_GO */
     uint64_t broken;       /* breaches in all, repeats and those not kept included; no crashes */
     uint64_t not_kept;     /* different ones beyond PVMM_REPORTS */
     struct pvmm_report report[PVMM_REPORTS];

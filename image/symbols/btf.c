@@ -12,8 +12,10 @@
 
 #include "btf.h"
 
-#define DEEPEST         8u /* anonymous structures within structures */
+#define DEEPEST         8u          /* anonymous structures within structures */
+#define MOST_MEMBERS    (64u << 10) /* looked at for one name: structures repeat in one another */
 #define MAX_OF_A_STRUCT 8192u
+#define LIST_HEAD_BYTES 16u
 
 static const struct btf_type *plain_type(const struct btf *btf, uint32_t *id)
 {
@@ -30,26 +32,33 @@ struct member {
     uint32_t type;
 };
 
-static bool find_member(const struct btf *btf, uint32_t type, const char *name, unsigned depth,
-                        struct member *out)
+struct search {
+    const struct btf *btf;
+    const char *name;
+    unsigned members; /* that may still be looked at */
+};
+
+static bool search_members(struct search *s, uint32_t type, unsigned depth, struct member *out)
 {
+    const struct btf *btf = s->btf;
     const struct btf_type *t = plain_type(btf, &type);
 
     if (t == NULL || !btf_is_composite(t) || depth > DEEPEST)
         return false;
-    for (unsigned i = 0; i < btf_vlen(t); i++) {
+    for (unsigned i = 0; i < btf_vlen(t) && s->members > 0; i++) {
         const struct btf_member *m = &btf_members(t)[i];
         const char *has = btf__name_by_offset(btf, m->name_off);
         uint32_t offset = btf_member_bit_offset(t, i) / 8;
         int64_t bytes;
 
+        s->members--;
         if (has == NULL)
             return false;
-        if (has[0] == '\0' && find_member(btf, m->type, name, depth + 1, out)) {
+        if (has[0] == '\0' && search_members(s, m->type, depth + 1, out)) {
             out->at.offset += offset;
             return true;
         }
-        if (strcmp(has, name) != 0)
+        if (strcmp(has, s->name) != 0)
             continue;
         bytes = btf__resolve_size(btf, m->type);
         if (bytes <= 0 || bytes > MAX_OF_A_STRUCT || offset > MAX_OF_A_STRUCT)
@@ -60,13 +69,20 @@ static bool find_member(const struct btf *btf, uint32_t type, const char *name, 
     return false;
 }
 
+static bool find_member(const struct btf *btf, uint32_t type, const char *name, struct member *out)
+{
+    struct search s = {.btf = btf, .name = name, .members = MOST_MEMBERS};
+
+    return search_members(&s, type, 0, out);
+}
+
 /* A number or a pointer of at most `most` bytes. */
 static bool find_field(const struct btf *btf, uint32_t type, const char *name, uint32_t most,
                        struct field *out)
 {
     struct member m;
 
-    if (!find_member(btf, type, name, 0, &m) || m.at.bytes > most)
+    if (!find_member(btf, type, name, &m) || m.at.bytes > most)
         return false;
     *out = m.at;
     return true;
@@ -90,7 +106,7 @@ static bool find_layout(const struct btf *btf, uint32_t module, const char *name
 {
     struct member m;
 
-    if (!find_member(btf, module, name, 0, &m) ||
+    if (!find_member(btf, module, name, &m) ||
         !find_region(btf, &m, m.type, 0, &f->region[f->nr_regions]))
         return false;
     f->nr_regions++;
@@ -122,7 +138,7 @@ static bool find_kinds(const struct btf *btf, uint32_t module, struct module_fie
     struct member m;
     int64_t bytes;
 
-    if (!find_member(btf, module, "mem", 0, &m))
+    if (!find_member(btf, module, "mem", &m))
         return false;
     t = plain_type(btf, &m.type);
     if (t == NULL || !btf_is_array(t) || btf_array(t)->nelems > MAX_REGIONS)
@@ -175,7 +191,7 @@ static void find_orc(const struct btf *btf, uint32_t module, struct module_field
     struct member m;
 
     for (unsigned i = 0; i < 3; i++) {
-        if (find_member(btf, module, "arch", 0, &m) &&
+        if (find_member(btf, module, "arch", &m) &&
             find_field(btf, m.type, name[i], i == 0 ? 4 : 8, field[i]))
             field[i]->offset += m.at.offset;
     }
@@ -221,8 +237,8 @@ static int read_fields(const struct btf *btf, struct module_fields *f, struct pv
     if (module == 0 || kallsyms == 0)
         return symbols_fail(e, "the kernel's BTF has no struct %s",
                             module == 0 ? "module" : "mod_kallsyms");
-    if (!find_field(btf, module, "list", 16, &f->list) ||
-        !find_field(btf, module, "name", 256, &f->name) ||
+    if (!find_field(btf, module, "list", LIST_HEAD_BYTES, &f->list) ||
+        f->list.bytes != LIST_HEAD_BYTES || !find_field(btf, module, "name", 256, &f->name) ||
         !find_field(btf, module, "kallsyms", 8, &f->kallsyms) || !find_regions(btf, module, f))
         return symbols_fail(e, "the kernel's struct module is none that is known here");
     if (!find_field(btf, kallsyms, "symtab", 8, &f->symtab) ||

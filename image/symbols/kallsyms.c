@@ -5,7 +5,8 @@
  *   to 6.3: values, [base], count, names, markers, [order of names], tokens, index
  *   from 6.4: count, names, markers, tokens, index, values, [base], [order of names]
  *
- * values are addresses, or, with a base (from 4.6), offsets. markers say where each 256th name
+ * values are addresses, or, with a base (from 4.6), offsets; Linux 7.2 has no base: each is an
+ * offset from where it stands itself. markers say where each 256th name
  * starts: 4 bytes each, 8 before 4.20. The order of names (from 6.2) is not needed.
  */
 #include <string.h>
@@ -195,6 +196,8 @@ static uint64_t value(const struct kallsyms *k, uint32_t i)
     memcpy(&offset, k->values + 4 * (size_t)i, 4);
     if (k->kind == KALLSYMS_OFFSETS)
         return k->base + (uint32_t)offset;
+    if (k->kind == KALLSYMS_RELATIVE)
+        return k->base + 4 * (uint64_t)i + (uint64_t)(int64_t)offset;
     return offset >= 0 ? (uint64_t)offset : k->base - 1 - (uint64_t)(int64_t)offset;
 }
 
@@ -230,6 +233,14 @@ static bool try_offsets(struct search *s, size_t values, size_t base)
     return values_agree(s);
 }
 
+static bool try_relative(struct search *s, size_t values)
+{
+    s->k->values = s->w->byte + values;
+    s->k->base = s->w->va + values;
+    s->k->kind = KALLSYMS_RELATIVE;
+    return values_agree(s);
+}
+
 static bool try_addresses(struct search *s, size_t values)
 {
     s->k->values = s->w->byte + values;
@@ -254,6 +265,8 @@ static bool values_behind(struct search *s)
     if (at > s->w->bytes)
         return false;
     if (room >= offsets + 8 && try_offsets(s, at, at + offsets))
+        return true;
+    if (room >= offsets && try_relative(s, at))
         return true;
     return room >= addresses && try_addresses(s, at);
 }

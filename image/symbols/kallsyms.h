@@ -25,6 +25,7 @@ struct kallsyms {
         KALLSYMS_ADDRESSES, /* 8 bytes each */
         KALLSYMS_OFFSETS,   /* 4 bytes each, from `base` */
         KALLSYMS_PERCPU,    /* those below zero are from base - 1 downwards, others absolute */
+        KALLSYMS_RELATIVE,  /* 4 bytes each, from where they stand; the first at `base` */
     } kind;
     uint64_t base;
 };

@@ -7,6 +7,7 @@
 struct out {
     uint8_t *to;
     size_t n, room;
+    uint64_t va;
     bool full;
 };
 
@@ -87,11 +88,13 @@ static void put_values(struct out *o, const struct tables_kind *kind,
             put64(o, a);
         else if (kind->values == VALUES_OFFSETS)
             put32(o, (uint32_t)(a - base));
+        else if (kind->values == VALUES_RELATIVE)
+            put32(o, (uint32_t)(a - (o->va + o->n)));
         else
             put32(o, (uint32_t)(a >> 63 ? base - 1 - a : a));
     }
     align(o);
-    if (kind->values != VALUES_ADDRESSES)
+    if (kind->values == VALUES_OFFSETS || kind->values == VALUES_PERCPU)
         put64(o, base);
 }
 
@@ -154,9 +157,9 @@ static void put_tokens(struct out *o)
 }
 
 size_t tables_build(const struct tables_kind *kind, const struct tables_symbol *symbol, size_t nr,
-                    uint64_t base, uint8_t *to, size_t room)
+                    uint64_t base, uint64_t va, uint8_t *to, size_t room)
 {
-    struct out o = {.to = to, .room = room};
+    struct out o = {.to = to, .room = room, .va = va};
     size_t markers = (nr + 255) / 256;
     uint64_t *marker = calloc(markers, sizeof(*marker));
 

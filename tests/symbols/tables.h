@@ -11,6 +11,7 @@ enum values {
     VALUES_ADDRESSES,
     VALUES_OFFSETS,
     VALUES_PERCPU,
+    VALUES_RELATIVE,
 };
 
 struct tables_kind {
@@ -27,8 +28,8 @@ struct tables_symbol {
     const char *name;
 };
 
-/* Writes them from `to` on, which lies at a multiple of 8. Returns how many bytes; 0: no room. */
+/* Writes them from `to` on, which lies at a multiple of 8; the guest has it at `va`. Returns how many bytes; 0: no room. */
 size_t tables_build(const struct tables_kind *kind, const struct tables_symbol *symbol, size_t nr,
-                    uint64_t base, uint8_t *to, size_t room);
+                    uint64_t base, uint64_t va, uint8_t *to, size_t room);
 
 #endif

@@ -29,6 +29,7 @@ static const struct tables_kind kinds[] = {
     {"6.4 and later", VALUES_PERCPU, true, true, 4},
     {"6.4 and later, no offsets", VALUES_ADDRESSES, true, true, 4},
     {"6.15 and later", VALUES_OFFSETS, true, true, 4},
+    {"7.2", VALUES_RELATIVE, true, true, 4},
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -37,6 +38,11 @@ static char name[NR][600];
 static struct pv_symbols *s;
 static struct pv_error e;
 static size_t count;
+
+static bool has_percpu(const struct tables_kind *kind)
+{
+    return kind->values == VALUES_ADDRESSES || kind->values == VALUES_PERCPU;
+}
 
 static void make_symbols(bool percpu)
 {
@@ -55,9 +61,9 @@ static uint8_t *make(const struct tables_kind *kind)
 {
     uint8_t *rodata = fake_map(RODATA, BYTES, false);
 
-    make_symbols(kind->values != VALUES_OFFSETS);
+    make_symbols(has_percpu(kind));
     memset(rodata, 0xa5, AT); /* something before, as in a kernel */
-    assert_true(tables_build(kind, symbol, NR, TEXT, rodata + AT, BYTES - AT) != 0);
+    assert_true(tables_build(kind, symbol, NR, TEXT, RODATA + AT, rodata + AT, BYTES - AT) != 0);
     return rodata;
 }
 
@@ -85,7 +91,7 @@ static int load(void)
 
 static void check_all(const struct tables_kind *kind)
 {
-    unsigned first = kind->values == VALUES_OFFSETS ? 0 : PERCPU;
+    unsigned first = has_percpu(kind) ? PERCPU : 0;
 
     assert_int_equal(count, NR - first);
     for (unsigned i = first; i < NR; i++) {
@@ -201,7 +207,7 @@ static void tables_that_lead_in_circles_are_refused(void **state)
 
         memcpy(rodata + at, zero_or_step, 8);
     }
-    assert_true(tables_build(&kinds[2], symbol, NR, TEXT, rodata + n, 1u << 20) != 0);
+    assert_true(tables_build(&kinds[2], symbol, NR, TEXT, RODATA + n, rodata + n, 1u << 20) != 0);
     /* The true markers are gone. */
     for (size_t at = n; at < (48u << 20) - 4; at += 4)
         if (memcmp(rodata + at, "\0\0\0\0", 4) == 0 && rodata[at + 5] != 0 && rodata[at + 7] == 0) {
@@ -252,8 +258,8 @@ static void tables_that_are_cut_off_are_refused(void **state)
 
     (void)state;
     for (unsigned i = 0; i < KINDS; i++) {
-        make_symbols(kinds[i].values != VALUES_OFFSETS);
-        n = tables_build(&kinds[i], symbol, NR, TEXT, all, sizeof(all));
+        make_symbols(has_percpu(&kinds[i]));
+        n = tables_build(&kinds[i], symbol, NR, TEXT, RODATA, all, sizeof(all));
         if (kinds[i].values_last && kinds[i].order_of_names)
             n -= 3 * NR; /* what nobody misses */
         for (size_t cut = 4096; cut < n; cut += 4 * 4096) {

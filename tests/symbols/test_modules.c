@@ -44,6 +44,7 @@ static struct pv_symbols *s;
 static struct pv_error e;
 static size_t count;
 static uint32_t btf_bytes;
+static bool nested; /* struct module begins with what has no end */
 
 /* ---- the guest */
 
@@ -102,19 +103,35 @@ static int add_states(struct btf *b)
     return state;
 }
 
+/* Structures without a name, of nothing but others. */
+static int add_nested(struct btf *b, int below)
+{
+    for (unsigned depth = 0; depth < 7; depth++) {
+        int type = btf__add_struct(b, NULL, 8);
+
+        for (unsigned i = 0; i < 4000; i++)
+            add_member(b, depth == 0 ? "x" : NULL, below, 0);
+        below = type;
+    }
+    return below;
+}
+
 static void make_btf(void)
 {
     struct btf *b = btf__new_empty();
     int u8 = btf__add_int(b, "char", 1, 0), u32 = btf__add_int(b, "unsigned int", 4, 0);
     int pointer = btf__add_ptr(b, 0), chars = btf__add_array(b, u32, u8, 56);
     int state = add_states(b), list, regions = add_structs(b, u32, pointer, &list);
-    int list_t = btf__add_typedef(b, "list_t", list), nameless;
+    int list_t = btf__add_typedef(b, "list_t", l->list + 16 > l->bytes ? u32 : list), nameless;
+    int first = nested ? add_nested(b, u32) : 0;
     const void *raw;
 
     /* The name lies in a structure without a name, as members of kernels may. */
     nameless = btf__add_struct(b, NULL, 64);
     add_member(b, "name", chars, 8);
     btf__add_struct(b, "module", l->bytes);
+    if (nested)
+        add_member(b, NULL, first, 0);
     add_member(b, "state", state, l->state);
     add_member(b, "list", list_t, l->list);
     add_member(b, NULL, nameless, l->name - 8);
@@ -126,7 +143,7 @@ static void make_btf(void)
         add_member(b, "arch", btf__find_by_name(b, "mod_arch_specific"), l->arch);
     raw = btf__raw_data(b, &btf_bytes);
     assert_non_null(raw);
-    fake_map(BTF, 64u << 10, false);
+    fake_map(BTF, nested ? 512u << 10 : 64u << 10, false);
     fake_put(BTF, raw, btf_bytes);
     btf__free(b);
 }
@@ -148,7 +165,8 @@ static void make_kernel(bool with_list, bool with_btf)
     if (with_list)
         symbol[n++] = (struct tables_symbol){LIST, 'D', "modules"};
     fake_map(RODATA, 64u << 10, false);
-    assert_true(tables_build(&kind, symbol, n, TEXT, fake_at(RODATA + 8), (64u << 10) - 8) != 0);
+    assert_true(tables_build(&kind, symbol, n, TEXT, RODATA + 8, fake_at(RODATA + 8),
+                             (64u << 10) - 8) != 0);
     fake_map(DATA, 4096, false);
     fake_put64(LIST, LIST);
 }
@@ -209,6 +227,7 @@ static int setup(void **state)
 {
     (void)state;
     l = &older;
+    nested = false;
     s = pv_symbols_new();
     assert_non_null(s);
     return 0;
@@ -374,6 +393,27 @@ static void why_modules_are_left_out_is_said(void **state)
     left_out("the kernel's BTF cannot be read: Invalid argument");
 }
 
+/* As many ways lead through these as atoms make up a planet. */
+static void types_within_types_end(void **state)
+{
+    (void)state;
+    nested = true;
+    make_kernel(true, true);
+    left_out("the kernel's struct module is none that is known here");
+}
+
+/* Of four bytes, at the very end: the pointer to the next module would lie behind it. */
+static void a_list_of_another_size_is_refused(void **state)
+{
+    static const struct layout odd = {false, 8, 396, 40, 128, 192, 300, 320, 400};
+
+    (void)state;
+    l = &odd;
+    make_kernel(true, true);
+    put_module(0, LIVE, "one", false);
+    left_out("the kernel's struct module is none that is known here");
+}
+
 static void lists_that_lie_end(void **state)
 {
     (void)state;
@@ -446,6 +486,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(modules_come_and_go, setup, teardown),
         cmocka_unit_test_setup_teardown(an_unformed_module_is_passed_over, setup, teardown),
         cmocka_unit_test_setup_teardown(why_modules_are_left_out_is_said, setup, teardown),
+        cmocka_unit_test_setup_teardown(types_within_types_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_list_of_another_size_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(lists_that_lie_end, setup, teardown),
         cmocka_unit_test_setup_teardown(tables_that_cannot_be_read_are_named, setup, teardown),
         cmocka_unit_test_setup_teardown(damage_does_no_harm, setup, teardown),
