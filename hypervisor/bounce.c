@@ -97,7 +97,8 @@ static void name_bounce(char *to, unsigned size, const char *what, unsigned vect
 }
 
 /* In these two the parts of the bounce come one by one: by its address it would have to be in
- * memory whenever one is made. */
+ * memory whenever one is made. What could not be delivered is what the guest dies of, whatever
+ * brought it here: an event comes after a SYSCALL that is done. */
 static _Noreturn __attribute__((noinline, cold)) void
 no_handler(struct vcpu *v, struct regs *r, const char *known_as, unsigned vector,
            uint32_t error_code, bool page_fault)
@@ -105,6 +106,7 @@ no_handler(struct vcpu *v, struct regs *r, const char *known_as, unsigned vector
     uint64_t address = v->info->arch.cr2;
     char what[32];
 
+    r->vector = vector;
     name_bounce(what, sizeof(what), known_as, vector, error_code);
     if (page_fault)
         domain_kill(v, r, gva(address), "the guest has no handler for %s at rip %lx, address %lx",
@@ -119,6 +121,7 @@ static _Noreturn __attribute__((noinline, cold)) void no_stack(struct vcpu *v, s
 {
     char what[32];
 
+    r->vector = vector;
     if (!was_kernel) /* it stays where its registers are */
         enter_guest_user(v);
 
@@ -211,7 +214,10 @@ void bounce_event(struct vcpu *v, struct regs *r)
 {
     mailbox.verdict.events_delivered++;
     deliver(v, r,
-            &(struct bounce){.what = "an event", .handler = v->event.address, .mask_events = true});
+            &(struct bounce){.what = "an event",
+                             .vector = VECTOR_UPCALL,
+                             .handler = v->event.address,
+                             .mask_events = true});
 }
 
 static void deliver_callback(struct vcpu *v, struct regs *r, const struct guest_callback *c,
@@ -219,7 +225,10 @@ static void deliver_callback(struct vcpu *v, struct regs *r, const struct guest_
 {
     r->rflags &= ~RFLAGS_DF;
     deliver(v, r,
-            &(struct bounce){.what = what, .handler = c->address, .mask_events = c->mask_events});
+            &(struct bounce){.what = what,
+                             .vector = (unsigned)r->vector,
+                             .handler = c->address,
+                             .mask_events = c->mask_events});
 }
 
 /* Without a callback the instruction is undefined: it is two bytes long and already done. */

@@ -16,7 +16,7 @@ static struct {
 } wanted;
 
 #define READER_PATIENCE_NS 10000000000ull
-#define SYSCALL_BYTES 2u
+#define SYSCALL_BYTES      2u
 
 static bool option_set(const char *key)
 {
@@ -89,15 +89,28 @@ static struct pvmm_report *report_begin(const struct likeness *l)
     return p;
 }
 
-/* The host looks into the guest's memory for words: symbols, its p2m. Page tables and init code would be
- * gone soon. No interrupt is taken meanwhile, as a request may be half done. */
+/* What the host said before it was asked, or too late, is no answer. */
+static void wait_for(enum pvmm_waiting what)
+{
+    channel_go();
+    mailbox.reports.waiting = what;
+    channel_bell();
+}
+
+/* The host looks into the guest's memory for words: symbols, its p2m. Page tables and init code
+ * would be gone soon. No interrupt is taken meanwhile, as a request may be half done. Of a host
+ * that does not answer once nothing is awaited any more. */
 static void await_reader(void)
 {
+    static bool nobody_reads;
     uint64_t end = now_ns() + READER_PATIENCE_NS;
-    mailbox.reports.waiting = PVMM_WAITING_READ;
-    channel_bell();
-    while (!channel_go() && !channel_stop_requested() && now_ns() < end)
+    bool read = false;
+    wait_for(nobody_reads ? PVMM_WAITING_NOT : PVMM_WAITING_READ);
+    while (!nobody_reads && !read) {
         channel_poll();
+        read = channel_go() || channel_stop_requested();
+        nobody_reads = !read && now_ns() >= end;
+    }
     mailbox.reports.waiting = PVMM_WAITING_NOT;
 }
 
@@ -354,8 +367,7 @@ void explain_stand(struct vcpu *v, struct regs *r)
     step_back(v, r);
     v->stand.due = false;
     v->stand.over = r->vector != VECTOR_SYSCALL || v->stand.in_earnest;
-    mailbox.reports.waiting = PVMM_WAITING_STAND;
-    channel_bell();
+    wait_for(PVMM_WAITING_STAND);
     while (!channel_go()) {
         if (channel_stop_requested())
             domain_end(PVMM_OUTCOME_STOPPED, ~0u, "");

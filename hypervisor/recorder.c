@@ -88,9 +88,10 @@ static inline __attribute__((always_inline)) uint64_t origin_of(const struct reg
     return caller;
 }
 
+/* HYPERVISOR_iret may have set any rip, and the end may come before the guest is there. */
 uint64_t guest_origin(const struct regs *r)
 {
-    return origin_of(r);
+    return may_be_guests(r->rip) ? origin_of(r) : r->rip;
 }
 
 /* The core knows of no difference between the ways of changing an entry. */

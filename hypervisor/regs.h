@@ -19,5 +19,6 @@ struct regs {
 
 #define VECTOR_SYSCALL   0x100u
 #define VECTOR_SYSCALL32 0x101u /* SYSCALL from compatibility mode */
+#define VECTOR_UPCALL    0x102u /* an event, of which the guest died */
 
 #endif

@@ -7,6 +7,7 @@
 #include "attack.h"
 #include "grants.h"
 
+#include <xen/event_channel.h>
 #include <xen/sched.h>
 #include <xen/vcpu.h>
 
@@ -271,6 +272,19 @@ static int64_t no_handler(void)
     return 0;
 }
 
+/* It comes behind a hypercall that is done. */
+static int64_t no_event_handler(void)
+{
+    struct evtchn_bind_ipi b = {.vcpu = 0};
+    struct evtchn_send s;
+    shared_info->vcpu_info[0].evtchn_upcall_mask = 1;
+    call3(__HYPERVISOR_set_callbacks, 0, 0, 0);
+    call2(__HYPERVISOR_event_channel_op, EVTCHNOP_bind_ipi, &b);
+    s.port = b.port;
+    shared_info->vcpu_info[0].evtchn_upcall_mask = 0;
+    return call2(__HYPERVISOR_event_channel_op, EVTCHNOP_send, &s);
+}
+
 static int64_t no_stack(void)
 {
     __asm__ volatile("mov %0, %%rsp; ud2" : : "r"(0x1000ull));
@@ -325,6 +339,7 @@ static const struct {
     {"many-ways", many_ways},
     {"shut-down-in-multicall", shut_down_in_multicall},
     {"no-handler", no_handler},
+    {"no-event-handler", no_event_handler},
     {"no-stack", no_stack},
     {"bad-iret", bad_iret},
     {"no-stack-in-user-mode", no_stack_in_user_mode},

@@ -46,6 +46,21 @@ static void test_r10_the_path_begins_where_the_request_does(void **state)
     assert_step(2, t.l2, 2, 0);
 }
 
+/* A place in the path is a table's: who follows it may read there. A grant mapped into a slot
+ * beyond the machine's memory was refused with that slot in its path; the hypervisor read it for
+ * its report, and crashed. */
+static void test_r10_no_path_leads_to_what_is_no_table(void **state)
+{
+    (void)state;
+    struct tree t = tree();
+    const mfn_t place[] = {mfn(UNIT_FRAMES), mfn(1ull << 40), frame_of_other(), t.data, t.l2};
+    for (unsigned i = 0; i < sizeof(place) / sizeof(place[0]); i++) {
+        assert_refused(write_l1(place[i], 3, 0), CORE_EINVAL, REASON_NOT_A_TABLE, 2);
+        assert_int_equal(v->refusal.steps, 0);
+        assert_true(mfn_eq(v->refusal.frame, place[i]));
+    }
+}
+
 static void test_r10_the_path_of_a_direct_store(void **state)
 {
     (void)state;
@@ -185,6 +200,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_r10_the_path_leads_from_the_outside_in),
         TEST(test_r10_the_path_begins_where_the_request_does),
+        TEST(test_r10_no_path_leads_to_what_is_no_table),
         TEST(test_r10_the_path_of_a_direct_store),
         TEST(test_r10_a_path_never_grows_beyond_four_steps),
         TEST(test_r10_a_new_request_forgets_the_old_refusal),
