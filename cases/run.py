@@ -49,8 +49,8 @@ def options():
     p.add_argument("--build", default="build", metavar="DIR", help="the build folder (build)")
     p.add_argument("--no-xen", action="store_true", help="leave real Xen out")
     p.add_argument("--no-mended", action="store_true", help="leave the mended kernels out")
-    p.add_argument("--timeout", type=float, default=120, metavar="SECONDS",
-                   help="of one machine (120)")
+    p.add_argument("--timeout", type=float, default=240, metavar="SECONDS",
+                   help="of one machine (240)")
     p.add_argument("--keep", metavar="DIR",
                    help="leave there what each machine printed, and the JSON")
     p.add_argument("--list", action="store_true", help="name the stories, and run nothing")

@@ -160,3 +160,11 @@ int debugger_arrived(int fd, uint64_t address, struct error *e)
     snprintf(text, sizeof(text), "z1,%" PRIx64 ",1", address);
     return ask_for_ok(fd, text, e);
 }
+
+/* A machine that runs is stopped by any byte; one that stands passes this one over. */
+int debugger_leave(int fd, struct error *e)
+{
+    if (send(fd, "\003", 1, MSG_NOSIGNAL) != 1)
+        return error_errno(e, EXIT_ENVIRONMENT, "QEMU's debugger stub takes nothing");
+    return ask_for_ok(fd, "D", e);
+}

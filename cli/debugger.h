@@ -20,4 +20,7 @@ int debugger_run_to(int fd, uint64_t address, struct error *e);
 /* Waits until it does, and takes the breakpoint away. */
 int debugger_arrived(int fd, uint64_t address, struct error *e);
 
+/* Has the stub forget the breakpoint, and lets the machine run. */
+int debugger_leave(int fd, struct error *e);
+
 #endif

@@ -50,8 +50,15 @@ static void owner_words(const struct pvmm_frame_state *f, char *text, size_t siz
 
 static void frame_words(const struct pvmm_frame_state *f, struct explain_frame *to)
 {
-    char pfn[40] = "no pfn", p2m[80] = "";
+    char pfn[40] = "no pfn", p2m[80] = "", flags[sizeof(to->flags) + 8] = "";
 
+    for (const char *word = to->flags; *word != '\0'; word += strspn(word, " ")) {
+        char one[24];
+
+        snprintf(one, sizeof(one), "%.*s", (int)strcspn(word, " "), word);
+        append(flags, sizeof(flags), one, ", ");
+        word += strcspn(word, " ");
+    }
     if (!f->known) {
         snprintf(to->text, sizeof(to->text), "mfn 0x%" PRIx64 ", beyond the machine's memory",
                  f->mfn);
@@ -65,7 +72,7 @@ static void frame_words(const struct pvmm_frame_state *f, struct explain_frame *
              "mfn 0x%" PRIx64 " (%s), %s: %s, %u use%s, %u reference%s%s%s%s", f->mfn, pfn,
              to->owner, f->type == PVMM_FRAME_NONE ? "no type" : to->type, f->uses,
              f->uses == 1 ? "" : "s", f->references, f->references == 1 ? "" : "s",
-             to->flags[0] != '\0' ? ", " : "", to->flags, p2m);
+             flags[0] != '\0' ? ", " : "", flags, p2m);
 }
 
 /* Who gave the frame the type it has. */
@@ -154,6 +161,23 @@ static void explain_walk(const struct explain_sources *s, struct explanation *x)
     }
 }
 
+/* Where there is no L1 table: how far the tables that were asked do reach. */
+static void explain_dead_end(const struct explain_sources *s, struct explanation *x)
+{
+    struct pvmm_report *r = &x->report;
+    struct pv_walk w = {0};
+
+    if (s->view == NULL || r->reason != REASON_NO_L1 || r->kind != PVMM_REPORT_REFUSAL ||
+        r->request != PVMM_REQUEST_HYPERCALL || r->kernel_root == PVMM_NONE)
+        return;
+    pv_walk(s->view, (mfn_t){r->kernel_root}, (gva_t){r->args[0]}, &w);
+    for (unsigned level = 4; w.level != 0 && level >= w.level; level--) {
+        r->walk_at[level] = w.at[level].a;
+        r->walk[level] = w.entry[level];
+    }
+    explain_walk(s, x);
+}
+
 /* ---- where in the guest */
 
 static void explain_stack(const struct explain_sources *s, struct explanation *x)
@@ -172,12 +196,12 @@ static void explain_stack(const struct explain_sources *s, struct explanation *x
     for (unsigned i = 0; i < x->calls; i++) {
         x->call[i].sp = frames[i].sp;
         x->call[i].certain = i == 0 || frames[i].certain;
-        if (i == 0)
-            explain_name(s, frames[i].address, &x->call[i].at);
-        else
-            explain_caller(s, frames[i].address, &x->call[i].at);
+        (i == 0 ? explain_name : explain_return_name)(s, frames[i].address, &x->call[i].at);
     }
-    explain_name(s, r->origin != 0 ? r->origin : r->regs.rip, &x->origin);
+    if (r->origin == 0 || r->origin == r->regs.rip)
+        explain_name(s, r->regs.rip, &x->origin);
+    else
+        explain_return_name(s, r->origin, &x->origin);
     if (r->code_bytes == 0 || !pv_disassemble(r->code, r->code_bytes, r->regs.rip, x->instruction,
                                               sizeof(x->instruction)))
         x->instruction[0] = '\0';
@@ -276,6 +300,7 @@ struct explanation *explain(const struct explain_sources *s, const struct pvmm_r
         explain_name(s, r->address, &x->target);
         explain_walk(s, x);
     }
+    explain_dead_end(s, x);
     explain_holders(s, x);
     explain_stack(s, x);
     explain_hints(s, x);

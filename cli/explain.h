@@ -171,9 +171,9 @@ unsigned explain_publication(const struct pv_publication *p, struct explanation 
 
 /* The parts (explain_words.c). */
 void explain_name(const struct explain_sources *s, uint64_t address, struct explain_symbol *to);
-/* The same for an address to return to, which may be the first of the next function: the call
- * before it is what is named. */
-void explain_caller(const struct explain_sources *s, uint64_t address, struct explain_symbol *to);
+/* The same of an address that a call returns to. */
+void explain_return_name(const struct explain_sources *s, uint64_t address,
+                         struct explain_symbol *to);
 void explain_entry(const struct explain_sources *s, unsigned level, uint64_t value,
                    struct explain_entry *to);
 void explain_witness(const struct explain_sources *s, const struct witnessed *w,

@@ -227,6 +227,23 @@ static void ext_words(const struct explain_sources *s, const struct pvmm_report 
     }
 }
 
+/* The extent at fault: of a domain like ours, what it gives back are mfns, what it fills are pfns.
+ */
+static void memory_words(const struct explain_sources *s, const struct pvmm_report *r,
+                         const char *command, char *text, size_t size)
+{
+    const uint64_t number = r->args[0] & MEMOP_COMMAND;
+    char frame[64];
+
+    explain_frame_name(s, r->element[0], frame, sizeof(frame));
+    if (r->batch_index != PVMM_NONE && number == XENMEM_decrease_reservation)
+        snprintf(text, size, "%s of %s", command, frame);
+    else if (r->batch_index != PVMM_NONE && number == XENMEM_populate_physmap)
+        snprintf(text, size, "%s at pfn 0x%" PRIx64, command, r->element[0]);
+    else
+        snprintf(text, size, "%s", command);
+}
+
 /* true: these words say what the arguments are; else the arguments are listed. */
 static bool asked_words(const struct explain_sources *s, const struct pvmm_report *r,
                         const struct explain_request *q, char *text, size_t size)
@@ -250,6 +267,10 @@ static bool asked_words(const struct explain_sources *s, const struct pvmm_repor
                  entry.text);
         return true;
     case __HYPERVISOR_memory_op:
+        if (q->command == NULL)
+            return false;
+        memory_words(s, r, q->command, text, size);
+        return true;
     case __HYPERVISOR_grant_table_op:
         if (q->command == NULL)
             return false;

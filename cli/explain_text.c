@@ -82,7 +82,7 @@ static void print_headline(const struct printer *p, const struct explanation *x)
     char when[48] = "";
 
     if (x->timed)
-        snprintf(when, sizeof(when), " (%.6f s)", x->seconds);
+        snprintf(when, sizeof(when), "%.6f s after the guest's start", x->seconds);
     fprintf(p->out, "pvmm: %s%s[%s]%s: ", tone(p, grave ? RED : YELLOW), weight_word(x->weight),
             x->code, tone(p, PLAIN));
     fprintf(p->out, "%s", tone(p, BOLD));
@@ -90,7 +90,7 @@ static void print_headline(const struct printer *p, const struct explanation *x)
          INDENT);
     fprintf(p->out, "%s", tone(p, PLAIN));
     if (when[0] != '\0' && x->has_report)
-        labelled(p, "when", when + 1);
+        labelled(p, "when", when);
 }
 
 static void print_rule(const struct printer *p, const struct explanation *x)

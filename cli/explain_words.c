@@ -25,12 +25,15 @@ static void make_printable(char *text)
             *text = '?';
 }
 
-static void name_text(struct explain_symbol *to)
+static void symbol_words(struct explain_symbol *to)
 {
     const struct pv_symbol *at = &to->symbol;
 
-    snprintf(to->text, sizeof(to->text), "%s+0x%" PRIx64 "%s%s%s", at->name, at->offset,
-             at->module[0] != '\0' ? " [" : "", at->module, at->module[0] != '\0' ? "]" : "");
+    if (!to->known)
+        snprintf(to->text, sizeof(to->text), "0x%" PRIx64, to->address);
+    else
+        snprintf(to->text, sizeof(to->text), "%s+0x%" PRIx64 "%s%s%s", at->name, at->offset,
+                 at->module[0] != '\0' ? " [" : "", at->module, at->module[0] != '\0' ? "]" : "");
 }
 
 void explain_name(const struct explain_sources *s, uint64_t address, struct explain_symbol *to)
@@ -39,22 +42,19 @@ void explain_name(const struct explain_sources *s, uint64_t address, struct expl
     to->known = s->symbols != NULL && pv_symbol_at(s->symbols, address, &to->symbol);
     make_printable(to->symbol.name);
     make_printable(to->symbol.module);
-    if (!to->known)
-        snprintf(to->text, sizeof(to->text), "0x%" PRIx64, address);
-    else
-        name_text(to);
+    symbol_words(to);
 }
 
-void explain_caller(const struct explain_sources *s, uint64_t address, struct explain_symbol *to)
+/* Behind a call that never returns another function may begin: it is the call that is named. */
+void explain_return_name(const struct explain_sources *s, uint64_t address,
+                         struct explain_symbol *to)
 {
+    struct pv_symbol *at = &to->symbol;
+
     explain_name(s, address - 1, to);
     to->address = address;
-    if (!to->known) {
-        snprintf(to->text, sizeof(to->text), "0x%" PRIx64, address);
-        return;
-    }
-    to->symbol.offset++;
-    name_text(to);
+    at->offset++;
+    symbol_words(to);
 }
 
 /* What m2p has; PVMM_NONE: nothing. */

@@ -37,7 +37,7 @@ static void forget(struct explainer *x)
     if (x->ram_fd >= 0)
         close(x->ram_fd);
     x->ram_fd = -1;
-    x->named_guest = x->tried_view = x->checked = x->has_recorder = false;
+    x->no_linux = x->named_guest = x->tried_view = x->checked = x->has_recorder = false;
     x->sources = (struct explain_sources){.symbols = x->symbols};
     x->sum = (struct reports_sum){0, 0};
 }
@@ -110,9 +110,9 @@ static void read_symbols(struct explainer *x, uint64_t root, uint64_t address)
         pv_symbols_fd(x->symbols, x->kernel_fd, x->kernel, &count, &why) != 0)
         complain("the kernel's symbols", why.text);
     x->named_kernel = true;
-    if (x->view != NULL && root != PVMM_NONE && !pv_symbol_at(x->symbols, address, &at))
-        (void)pv_symbols_guest(x->symbols, x->view, (mfn_t){root}, &count,
-                               &why); /* if it is a Linux */
+    if (x->view != NULL && root != PVMM_NONE && !x->no_linux &&
+        !pv_symbol_at(x->symbols, address, &at))
+        x->no_linux = pv_symbols_guest(x->symbols, x->view, (mfn_t){root}, &count, &why) != 0;
 }
 
 /* Into a line of the guest's that has no end yet, if both are on one terminal? */
@@ -153,6 +153,16 @@ void explainer_look(struct explainer *x, const struct mailbox *m, const struct c
             take(x, x->looked, &r, c, out);
         else
             complain("a report", "it makes no sense and is passed over");
+}
+
+bool explainer_has_read(struct explainer *x, const struct mailbox *m)
+{
+    const unsigned filed = reports_filed(m);
+
+    if (m->box == NULL || m->box->reports.waiting != PVMM_WAITING_READ || filed <= x->answered)
+        return false;
+    x->answered = filed;
+    return true;
 }
 
 void explainer_settle(struct explainer *x, const struct mailbox *m)

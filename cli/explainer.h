@@ -22,6 +22,7 @@ struct explainer {
     /* its own */
     int ram_fd; /* -1: no machine */
     bool named_kernel, named_guest, tried_view;
+    bool no_linux; /* the guest keeps no names in its memory */
     struct explain_sources sources;
     struct pv_view *view;
     struct witness witness;
@@ -30,7 +31,8 @@ struct explainer {
     struct explanation *list[PVMM_REPORTS + PUBLICATION_MAX];
     unsigned index[PVMM_REPORTS]; /* in the mailbox, of those of the list that are reports */
     unsigned reports, count;      /* the first `reports` of `count` are the hypervisor's */
-    unsigned looked;              /* of the mailbox's */
+    unsigned looked;   /* of the mailbox's */
+    unsigned answered; /* of these: the hypervisor was let go on */
     struct reports_sum sum;
     bool checked; /* the publication was looked at */
     struct pv_publication publication;
@@ -46,6 +48,9 @@ int explainer_start(struct explainer *x, int ram_fd, struct error *e);
 /* Explains what is new in the mailbox, on `out`. */
 void explainer_look(struct explainer *x, const struct mailbox *m, const struct console *c,
                     FILE *out);
+
+/* After a look: does the hypervisor wait for it, with a report for which it was not told yet? */
+bool explainer_has_read(struct explainer *x, const struct mailbox *m);
 
 /* The machine is over, and its mailbox about to go: takes what is still needed. */
 void explainer_settle(struct explainer *x, const struct mailbox *m);

@@ -39,7 +39,7 @@ const char help_run[] =
     "                         kernel runs as the initial domain\n"
     "      --xen-args \"WORDS\" words more for a Xen image's command line\n"
     "      --seed N           seed of the order in which memory is handed out\n"
-    "      --name NAME        a name by which \"pvmm list\", console, dmesg and destroy reach it:\n"
+    "      --name NAME        a name by which \"pvmm list\", console, dmesg, trace, destroy reach it:\n"
     "                         at most 64 letters, digits and . _ + -\n"
     "      --no-store         no xenstore for the guest (with --icount, or under a Xen image, it\n"
     "                         has none anyway)\n"

@@ -158,9 +158,30 @@ static bool idle_root_holds(const struct explain_sources *s, const struct explan
                  root->place.top);
     else if (pinned_itself)
         snprintf(text, size,
-                 "only its pin keeps the frame a table: unpin it (MMUEXT_UNPIN_TABLE) before it is "
-                 "used for something else");
+                 "the frame is %s, and only its pin keeps it one: unpin it (MMUEXT_UNPIN_TABLE) "
+                 "before its page is used for something else",
+                 r->frame.flags & PVMM_FRAME_BUILDERS ? "the root that the domain builder made"
+                                                      : "a table");
     return root != NULL || pinned_itself;
+}
+
+/* A table or descriptor page, and nothing that says more about it. */
+static bool table_in_use(const struct explain_sources *s, const struct explanation *x, char *text,
+                         size_t size)
+{
+    const struct pvmm_report *r = &x->report;
+
+    (void)s;
+    if (!is_refusal(x, REASON_TYPE_IN_USE) || r->wanted != PVMM_FRAME_WRITABLE ||
+        !is_read_only_type(r->frame.type) || x->hints > 0)
+        return false;
+    snprintf(
+        text, size,
+        "%s in use is never mapped writable: map it without RW and change it by requests (%s), "
+        "or end first what holds it as one",
+        r->frame.type == PVMM_FRAME_DESC ? "a descriptor page" : "a page table",
+        r->frame.type == PVMM_FRAME_DESC ? "update_descriptor" : "mmu_update");
+    return true;
 }
 
 /* Which root other than the loaded one has an L1 for the address? NO_MFN: none that is known. */
@@ -196,8 +217,8 @@ static bool other_tree(const struct explain_sources *s, const struct explanation
                  " Root mfn 0x%" PRIx64 ", which is not loaded, does map the address.", m.n);
     snprintf(text, size,
              "update_va_mapping changes the tree that CR3 names, mfn 0x%" PRIx64 ", and there is "
-             "no L1 table for the address in it.%s Find tables from CR3 (the value read back), not "
-             "from a root that was used before",
+             "no L1 table for the address in it.%s If the kernel did hook one, it was into another "
+             "tree, or into another slot of this one: find tables from CR3 (the value read back)",
              r->kernel_root, elsewhere);
     return true;
 }
@@ -383,6 +404,7 @@ static const struct {
     {"tables-map-themselves", maps_its_own_tables},
     {"mapped-writable", mapped_writable},
     {"idle-root", idle_root_holds},
+    {"table-in-use", table_in_use},
     {"other-tree", other_tree},
     {"not-in-use", no_table_any_more},
     {"left-read-only", left_read_only},

@@ -82,6 +82,7 @@ static void on_com1(struct session *s)
 
 static void on_com2(struct session *s)
 {
+    static const char go = PVMM_BELL_GO;
     char data[256];
     ssize_t n;
 
@@ -90,6 +91,10 @@ static void on_com2(struct session *s)
             finish(s, END_CHANNEL);
     mailbox_copy_log(&s->mailbox, s->log);
     explainer_look(s->explainer, &s->mailbox, s->console, stderr);
+    if (explainer_has_read(s->explainer, &s->mailbox)) {
+        bell_ring(&s->bell, &go, 1);
+        bell_write(&s->bell, s->qemu.com2);
+    }
 }
 
 static void serve_store(struct session *s)

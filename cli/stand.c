@@ -29,10 +29,13 @@ static int lead_there(const struct stand *s, uint64_t rip, struct bell *b, int c
 {
     const int fd = debugger_connect(s->port, e);
     int rc = fd < 0 ? -1 : debugger_run_to(fd, rip, e);
+    struct error unused;
 
     let_go(b, com2);
     if (rc == 0)
         rc = debugger_arrived(fd, rip, e);
+    if (fd >= 0 && rc != 0)
+        debugger_leave(fd, &unused); /* or it would stop there later, and nobody know */
     if (fd >= 0)
         close(fd);
     return rc;
@@ -43,7 +46,7 @@ bool stand_serve(struct stand *s, const struct mailbox *m, struct bell *b, int c
     struct error e;
     uint64_t rip;
 
-    if (s->port == 0 || s->done || m->box == NULL || m->box->reports.waiting == 0)
+    if (s->port == 0 || s->done || m->box == NULL || m->box->reports.waiting != PVMM_WAITING_STAND)
         return false;
     s->done = true;
     rip = instruction(&m->box->reports);

@@ -194,6 +194,8 @@ static void print_contract(const struct report *r, FILE *out)
     different += x->sum.not_kept;
     if (x->sum.broken == 0)
         fprintf(out, "  contract       kept\n");
+    else if (x->sum.broken == 1)
+        fprintf(out, "  contract       broken once\n");
     else
         fprintf(out, "  contract       broken %" PRIu64 " times, in %" PRIu64 " ways\n",
                 x->sum.broken, different);

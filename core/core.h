@@ -109,8 +109,10 @@ struct core {
     struct frame *frames;
     uint64_t *m2p;
     uint64_t nr_frames;
-    struct core_domain *domains; /* list by `next` */
-    void *embedding;             /* for the glue */
+    struct core_domain *domains;    /* list by `next` */
+    _Atomic uint64_t upper_changes; /* of entries above L1, ever: a walk from a loaded root leads to
+                                       the same L1 table while this does not move */
+    void *embedding;                /* for the glue */
 };
 
 #define CORE_GDT_FRAMES 14 /* <xen/xen.h>: FIRST_RESERVED_GDT_PAGE */

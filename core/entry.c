@@ -249,5 +249,7 @@ APART int entry_change_upper(struct core *c, struct core_vcpu *v, const struct c
 {
     if (slot_is_reserved(level, slot))
         return refuse(c, v, CORE_EINVAL, REASON_RESERVED_SLOT, 6, ABOUT(.frame = m, .value = slot));
-    return change_at_level(c, v, d, m, level, slot, change);
+    int rc = change_at_level(c, v, d, m, level, slot, change);
+    __atomic_add_fetch((uint64_t *)&c->upper_changes, 1, __ATOMIC_RELEASE);
+    return rc;
 }

@@ -140,7 +140,7 @@ static int change_l1(struct core *c, struct core_vcpu *v, mfn_t m, unsigned slot
                               : refuse(c, v, CORE_EINVAL, REASON_NOT_A_TABLE, 2, ABOUT(.frame = m));
     if (level)
         table_unlock(c, v);
-    return refused_at(v, rc, m, TYPE_L1, slot);
+    return level == TYPE_L1 ? refused_at(v, rc, m, TYPE_L1, slot) : rc;
 }
 
 HOT int core_update_va(struct core *c, struct core_vcpu *v, struct core_domain *frame_domain,

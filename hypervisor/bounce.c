@@ -115,9 +115,12 @@ no_handler(struct vcpu *v, struct regs *r, const char *known_as, unsigned vector
 static _Noreturn __attribute__((noinline, cold)) void no_stack(struct vcpu *v, struct regs *r,
                                                                const char *known_as,
                                                                unsigned vector, uint32_t error_code,
-                                                               uint64_t sp)
+                                                               uint64_t sp, bool was_kernel)
 {
     char what[32];
+
+    if (!was_kernel) /* it stays where its registers are */
+        enter_guest_user(v);
 
     name_bounce(what, sizeof(what), known_as, vector, error_code);
     domain_kill(v, r, gva(sp), "the guest's stack at %lx cannot take the frame for %s", sp, what);
@@ -151,7 +154,7 @@ static inline __attribute__((always_inline)) void deliver(struct vcpu *v, struct
     sp -= words * sizeof(frame[0]);
     enter_guest_kernel(v);
     if (!write_frame(sp, frame, words))
-        no_stack(v, r, b->what, b->vector, b->error_code, sp);
+        no_stack(v, r, b->what, b->vector, b->error_code, sp, was_kernel);
     if (b->mask_events)
         v->info->evtchn_upcall_mask = 1;
     r->rip = b->handler;

@@ -46,6 +46,11 @@ void channel_bell(void)
     serial_write(DOORBELL, "*\n", 2);
 }
 
+void channel_poll(void)
+{
+    serial_interrupt(DOORBELL);
+}
+
 bool channel_go(void)
 {
     bool go = go_requested;

@@ -31,6 +31,8 @@ static void vcpu_init(struct domain *d, unsigned id)
     core_vcpu_init(&d->mem, &v->mem, id);
     v->domain = d;
     v->id = id;
+    v->store_target.page = ~0ull;
+    v->recorded_as = (uint64_t)id << PVMM_RECORD_VCPU_SHIFT;
     v->info = &d->shared->vcpu_info[id];
     v->info->evtchn_upcall_mask = 1;
     v->debugreg[6] = 0xffff0ff0; /* what the registers hold after a reset */

@@ -92,6 +92,7 @@ void xenstore_taken(unsigned n);
 void channel_domain(const struct domain *d); /* publishes the numbers of the domain built */
 bool channel_stop_requested(void);
 bool channel_go(void);    /* the host let the guest go on, since this was asked last */
+void channel_poll(void); /* takes what COM2 has received, without an interrupt */
 void channel_input(void); /* COM2 received something */
 
 #endif

@@ -15,6 +15,7 @@ static struct {
     bool halt;   /* at the first report the guest stands still for a debugger; it has not yet */
 } wanted;
 
+#define READER_PATIENCE_NS 10000000000ull
 #define SYSCALL_BYTES 2u
 
 static bool option_set(const char *key)
@@ -54,6 +55,12 @@ static struct pvmm_report *find_alike(const struct likeness *l)
     return NULL;
 }
 
+/* The last place is for the report of the end. */
+static bool has_room(uint32_t kind)
+{
+    return mailbox.reports.filed < PVMM_REPORTS - (kind == PVMM_REPORT_CRASH ? 0 : 1);
+}
+
 /* The report to be filled in; NULL: it is there already, and has been counted, or there is no room.
  */
 static struct pvmm_report *report_begin(const struct likeness *l)
@@ -64,7 +71,7 @@ static struct pvmm_report *report_begin(const struct likeness *l)
         p->count++;
         return NULL;
     }
-    if (all->filed == PVMM_REPORTS) {
+    if (!has_room(l->kind)) {
         all->not_kept++;
         return NULL;
     }
@@ -82,10 +89,22 @@ static struct pvmm_report *report_begin(const struct likeness *l)
     return p;
 }
 
+/* The host looks into the guest's memory for words: symbols, its p2m. Page tables and init code would be
+ * gone soon. No interrupt is taken meanwhile, as a request may be half done. */
+static void await_reader(void)
+{
+    uint64_t end = now_ns() + READER_PATIENCE_NS;
+    mailbox.reports.waiting = PVMM_WAITING_READ;
+    channel_bell();
+    while (!channel_go() && !channel_stop_requested() && now_ns() < end)
+        channel_poll();
+    mailbox.reports.waiting = PVMM_WAITING_NOT;
+}
+
 static void report_end(void)
 {
     __atomic_store_n(&mailbox.reports.filed, mailbox.reports.filed + 1, __ATOMIC_RELEASE);
-    channel_bell();
+    await_reader();
 }
 
 /* ---- frames and holders */
@@ -250,14 +269,25 @@ static void fill_guest(struct pvmm_report *p, const struct vcpu *v, const struct
     fill_stack(p, r->rsp);
 }
 
+/* In user mode from the user root, unless that does not know the address at all: then it is one of
+ * the kernel's, as its stack is. */
+static bool walk_of(const struct vcpu *v, gva_t va, struct core_walk *w)
+{
+    memset(w, 0, sizeof(*w));
+    if (!v->in_kernel && core_walk(the_core(), v->mem.user_root, va, w))
+        return true;
+    if (!v->in_kernel && w->level <= 1)
+        return false;
+    memset(w, 0, sizeof(*w));
+    return core_walk(the_core(), v->mem.kernel_root, va, w);
+}
+
 /* How `va` maps, and the frame that it leads to (NO_MFN: none). */
 static mfn_t fill_walk(struct pvmm_report *p, const struct vcpu *v, gva_t va)
 {
     struct core_walk w;
-    bool user = !v->in_kernel && !mfn_eq(v->mem.user_root, NO_MFN);
-    memset(&w, 0, sizeof(w));
     p->address = va.a;
-    bool present = core_walk(the_core(), user ? v->mem.user_root : v->mem.kernel_root, va, &w);
+    bool present = walk_of(v, va, &w);
     for (unsigned level = 4; level >= 1 && level >= w.level; level--) {
         p->walk[level] = w.at[level].entry;
         p->walk_at[level] = w.at[level].at.a;
@@ -271,23 +301,37 @@ static mfn_t fill_walk(struct pvmm_report *p, const struct vcpu *v, gva_t va)
 static void stand_ask(struct vcpu *v, const struct regs *r)
 {
     wanted.halt = false;
-    v->stand = (struct stand){.due = true, .rip = instruction_of(r), .rax = r->rax};
+    v->stand = (struct stand){.due = true, .rip = instruction_of(r), .rsp = r->rsp, .rax = r->rax};
     attend();
+}
+
+static void end_if_strict(void)
+{
+    if (wanted.strict)
+        domain_end(PVMM_OUTCOME_BROKEN, ~0u, "the guest broke the memory contract");
+}
+
+/* What came in between, of events, has another stack. */
+static bool is_where_it_stood(const struct vcpu *v, const struct regs *r)
+{
+    return v->stand.rip == instruction_of(r) && v->stand.rsp == r->rsp;
 }
 
 /* Is this the same instruction once more, after the guest stood there? Once true, no more. */
 static bool stand_over(struct vcpu *v, const struct regs *r)
 {
-    bool over = v->stand.over && v->stand.rip == instruction_of(r);
+    bool over = v->stand.over && is_where_it_stood(v, r);
     if (over)
         v->stand.over = false;
     return over;
 }
 
-/* A hypercall is not made twice: its answer waits until the guest executes its SYSCALL again. */
+/* A hypercall is not made twice: its answer waits until the guest executes its SYSCALL again. One
+ * that is issued again in any case, to be finished, stands there already; and behind a multicall
+ * that went on somewhere else (iret) there is nothing to wait for. */
 static void step_back(struct vcpu *v, struct regs *r)
 {
-    if (r->vector != VECTOR_SYSCALL || r->rip == v->stand.rip)
+    if (r->vector != VECTOR_SYSCALL || r->rip != v->stand.rip + SYSCALL_BYTES)
         return;
     v->stand.answer = r->rax;
     v->stand.answered = !v->stand.in_earnest;
@@ -295,29 +339,40 @@ static void step_back(struct vcpu *v, struct regs *r)
     r->rax = v->stand.rax;
 }
 
+bool explain_answered(struct vcpu *v, struct regs *r)
+{
+    if (!is_where_it_stood(v, r))
+        return false;
+    v->stand.answered = false;
+    r->rax = v->stand.answer;
+    end_if_strict();
+    return true;
+}
+
 void explain_stand(struct vcpu *v, struct regs *r)
 {
     step_back(v, r);
     v->stand.due = false;
-    v->stand.over = true;
-    mailbox.reports.waiting = 1;
+    v->stand.over = r->vector != VECTOR_SYSCALL || v->stand.in_earnest;
+    mailbox.reports.waiting = PVMM_WAITING_STAND;
     channel_bell();
     while (!channel_go()) {
         if (channel_stop_requested())
             domain_end(PVMM_OUTCOME_STOPPED, ~0u, "");
         cpu_idle();
     }
-    mailbox.reports.waiting = 0;
+    mailbox.reports.waiting = PVMM_WAITING_NOT;
 }
 
 /* ---- a breach */
 
+/* Of each kind the first; a frame that does not exist has no address. */
 static void act_refused(const struct pvmm_report *p)
 {
-    uint64_t at = p->steps ? (p->path[p->steps - 1].table << PAGE_SHIFT_4K) +
-                                 p->path[p->steps - 1].slot * sizeof(uint64_t)
-                  : p->frame.mfn != PVMM_NONE ? p->frame.mfn << PAGE_SHIFT_4K
-                                              : 0;
+    uint64_t at = p->frame.known ? p->frame.mfn << PAGE_SHIFT_4K : 0;
+    if (p->steps)
+        at = (p->path[p->steps - 1].table << PAGE_SHIFT_4K) +
+             p->path[p->steps - 1].slot * sizeof(uint64_t);
     recorder_note(PVMM_ACT_REFUSED, (maddr_t){at}, p->reason | p->rule << 8, p->value);
 }
 
@@ -327,8 +382,8 @@ static void breach(struct vcpu *v, const struct regs *r, bool fresh)
     mailbox.reports.broken++;
     if (wanted.halt && fresh)
         stand_ask(v, r);
-    else if (wanted.strict)
-        domain_end(PVMM_OUTCOME_BROKEN, ~0u, "the guest broke the memory contract");
+    else if (!v->stand.due)
+        end_if_strict();
 }
 
 static void fill_request(struct pvmm_report *p, const struct request *q)
@@ -341,6 +396,13 @@ static void fill_request(struct pvmm_report *p, const struct request *q)
     memcpy(p->element, q->element, sizeof(p->element));
 }
 
+/* What stands there; the core names tables alone, and what is no RAM is not for reading. */
+static uint64_t entry_at(const struct core_step *s)
+{
+    bool ram = core_frame_owner(the_core(), s->table) != -2;
+    return ram ? ((const uint64_t *)direct_frame(s->table))[s->slot] : 0;
+}
+
 /* The entries of the path as they stand: the outermost may not have been written. */
 static void fill_path(struct pvmm_report *p, const struct core_refusal *why, mfn_t root)
 {
@@ -351,7 +413,7 @@ static void fill_path(struct pvmm_report *p, const struct core_refusal *why, mfn
         const struct core_step *s = &why->path[i];
         p->path[i] = (struct pvmm_report_step){
             .table = s->table.n,
-            .entry = ((const uint64_t *)direct_frame(s->table))[s->slot],
+            .entry = entry_at(s),
             .level = s->level,
             .slot = s->slot,
         };
@@ -369,41 +431,43 @@ static void fill_refusal(struct pvmm_report *p, const struct vcpu *v,
     fill_holders(p, why->frame, (enum frame_type)why->wanted, in_the_way);
 }
 
-void explain_refusal(struct vcpu *v, const struct request *q, int error)
+bool explain_refusal(struct vcpu *v, const struct request *q, const struct core_refusal *why,
+                     int error)
 {
     const struct regs *r = guest_regs(this_cpu());
-    if (r->vector != VECTOR_SYSCALL && stand_over(v, r))
-        return;
-    const struct core_refusal *why = &v->mem.refusal;
-    bool cores = why->error == error && why->reason != REASON_NONE;
+    if (stand_over(v, r)) { /* it was reported before the guest stood there */
+        end_if_strict();
+        return false;
+    }
     const struct likeness l = {
         .origin = guest_origin(r),
         .hypercall = q->hypercall,
         .kind = PVMM_REPORT_REFUSAL,
         .request = q->kind,
         .error = error,
-        .reason = cores ? why->reason : 0,
-        .rule = cores ? why->rule : 0,
-        .wanted = cores ? why->wanted : 0,
+        .reason = why ? why->reason : 0,
+        .rule = why ? why->rule : 0,
+        .wanted = why ? why->wanted : 0,
     };
     struct pvmm_report *p = report_begin(&l);
     if (p) {
         fill_request(p, q);
         fill_guest(p, v, r);
         p->frame = (struct pvmm_frame_state){.mfn = PVMM_NONE, .pfn = PVMM_NONE};
-        if (cores)
+        if (why)
             fill_refusal(p, v, why);
         act_refused(p);
         report_end();
     }
     breach(v, r, p);
+    return true;
 }
 
 /* ---- stores to what is read-only */
 
-/* Is `va` a mapping of the guest kernel's own, or of a frame that no mapping may make writable?
- * Then it is not copy-on-write for a process. *p receives the walk. */
-static bool is_own_readonly(const struct core_walk *w)
+/* Does the walk end at a mapping of the guest kernel's own, or of a frame that no mapping may make
+ * writable? Then it is not copy-on-write for a process. Without a user root there is none. */
+static bool is_own_readonly(const struct vcpu *v, const struct core_walk *w)
 {
     bool writable = true;
     for (unsigned level = 1; level <= 4; level++)
@@ -413,7 +477,7 @@ static bool is_own_readonly(const struct core_walk *w)
     mfn_t m = pte_frame(w->at[1].entry);
     enum frame_type t = m.n < the_core()->nr_frames ? core_frame_type(the_core(), m) : TYPE_NONE;
     bool protected = t != TYPE_NONE && t != TYPE_WRITABLE && core_frame_uses(the_core(), m) > 0;
-    return protected || (w->at[1].entry & PTE_KERNEL);
+    return protected || (w->at[1].entry & PTE_KERNEL) || mfn_eq(v->mem.user_root, NO_MFN);
 }
 
 static void report_write_fault(struct vcpu *v, const struct regs *r, gva_t va)
@@ -446,10 +510,12 @@ bool explain_write_fault(struct vcpu *v, const struct regs *r, gva_t va)
 {
     struct core_walk w;
     memset(&w, 0, sizeof(w));
-    if (!core_walk(the_core(), v->mem.kernel_root, va, &w) || !is_own_readonly(&w))
+    if (!core_walk(the_core(), v->mem.kernel_root, va, &w) || !is_own_readonly(v, &w))
         return false;
-    if (stand_over(v, r)) /* it was reported before the guest stood there */
+    if (stand_over(v, r)) { /* it was reported before the guest stood there */
+        end_if_strict();
         return false;
+    }
     report_write_fault(v, r, va);
     return v->stand.due;
 }

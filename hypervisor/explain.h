@@ -11,9 +11,10 @@
 /* From the guest's first instruction on; takes the options of the boot loader's command line. */
 void explain_init(void);
 
-/* The core refused `q` with v->mem.refusal, or (error differs from the refusal's) the hypervisor
- * did. */
-void explain_refusal(struct vcpu *v, const struct request *q, int error);
+/* `q` was refused with `error`: by the core, which says why, or (NULL) by the hypervisor. false:
+ * that is known, from before the guest stood there. */
+bool explain_refusal(struct vcpu *v, const struct request *q, const struct core_refusal *why,
+                     int error);
 
 /* The guest kernel's store to `va` faulted on a present mapping. Whether that is one of its own
  * that it may not write to is found out here. true: the guest is to execute the instruction again.
@@ -27,5 +28,9 @@ bool explain_crash(struct vcpu *v, struct regs *r, gva_t va, const char *message
 /* v->stand.due: waits until the host, who has its debugger ready, lets the guest go on at *r, which
  * is the instruction that is to blame. */
 void explain_stand(struct vcpu *v, struct regs *r);
+
+/* v->stand.answered: is this hypercall the one that the guest stood at? It was made before, and has
+ * its answer now. */
+bool explain_answered(struct vcpu *v, struct regs *r);
 
 #endif

@@ -160,7 +160,7 @@ static int copy_bytes(struct call *c, const struct gnttab_copy *op, const struct
     if (rc == CORE_RESTART)
         return rc;
     if (rc) {
-        note_refusal_at(c, rc, c->v->grant_index, (uint32_t)c->arg[2], NULL);
+        note_refusal_at(c, rc, c->v->grant_index, c->v->grant_count, NULL);
         return GNTST_general_error;
     }
     return fits ? GNTST_okay : GNTST_bad_copy_arg;
@@ -269,9 +269,13 @@ static int64_t for_each(struct call *c, gva_t list, uint32_t count, uint32_t byt
     uint32_t i = 0;
     if (!guest_range_ok(list, 1)) /* where it ends shows element by element */
         return -XEN_EFAULT;
+    uint64_t before = progress_take(&c->v->batch, list.a);
+    c->v->grant_count = before + count;
+    c->arg[1] = list.a - before * bytes; /* as issued first */
+    c->arg[2] = before + count;
     while (rc == 0 && i < count) {
         bool stop = i > 0 && cpu_interrupt_pending();
-        c->v->grant_index = i;
+        c->v->grant_index = before + i;
         rc = stop ? CORE_RESTART : perform(c, gva(list.a + (uint64_t)i * bytes), step);
         i += rc == 0;
     }
@@ -281,6 +285,7 @@ static int64_t for_each(struct call *c, gva_t list, uint32_t count, uint32_t byt
     c->arg[0] &= COMMAND_MASK;
     c->arg[1] = list.a + (uint64_t)i * bytes;
     c->arg[2] = count - i;
+    c->v->batch = (struct progress){c->arg[1], before + i};
     return call_restart(c);
 }
 

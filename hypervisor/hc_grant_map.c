@@ -67,7 +67,7 @@ static int write_entry(struct call *c, maddr_t at, uint64_t value, uint64_t *exp
 {
     int rc = core_write_l1(the_core(), &c->v->mem, at, value, expected);
     if (rc < 0 && rc != CORE_RESTART && !has_changed(c, rc))
-        note_refusal_at(c, rc, c->v->grant_index, (uint32_t)c->arg[2], NULL);
+        note_refusal_at(c, rc, c->v->grant_index, c->v->grant_count, NULL);
     return rc;
 }
 

@@ -19,14 +19,15 @@ struct batch {
     gva_t list;
     uint32_t count;
     uint32_t element_bytes;
-    gva_t done_at; /* where the guest wants the number done; 0: nowhere */
-    uint32_t done; /* before this turn */
+    gva_t done_at;   /* where the guest wants the number done; 0: nowhere */
+    uint32_t done;   /* before this turn, as the guest was told there */
+    uint64_t before; /* the same, told or not: only reports use it */
 };
 
 /*
  * A batch that pauses is issued again with what is left and MMU_UPDATE_PREEMPTED in the count. One
- * that is finished but left releases over is issued again empty, with its result in place of the
- * domain. false: *result is the answer.
+ * that is finished but left releases over is issued again empty, with its result, noted by then, in
+ * place of the domain. false: *result is the answer.
  */
 static bool batch_start(struct call *c, struct batch *b, int64_t *result)
 {
@@ -43,8 +44,10 @@ static bool batch_start(struct call *c, struct batch *b, int64_t *result)
     if (b->count == MMU_UPDATE_PREEMPTED && b->list.a == 0) {
         request_end(c, 0);
         *result = (int32_t)c->arg[3];
+        c->noted = true;
         return false;
     }
+    b->before = progress_take(&c->v->batch, b->list.a);
     if (b->count & MMU_UPDATE_PREEMPTED) {
         b->count &= ~MMU_UPDATE_PREEMPTED;
         if (b->done_at.a && !copy_from_guest(&b->done, b->done_at, sizeof(b->done)))
@@ -80,7 +83,8 @@ static bool leftovers_remain(struct call *c)
     return false;
 }
 
-/* The element that was refused, as the guest's list has it now. */
+/* The element that was refused, as the guest's list has it now; the list itself as it was issued
+ * first. */
 static __attribute__((noinline, cold)) void note_element(struct call *c, const struct batch *b,
                                                          uint32_t performed, int rc)
 {
@@ -88,7 +92,9 @@ static __attribute__((noinline, cold)) void note_element(struct call *c, const s
     uint64_t bytes = b->element_bytes < sizeof(words) ? b->element_bytes : sizeof(words);
     gva_t at = gva(b->list.a + (uint64_t)performed * b->element_bytes);
     bool read = copy_from_guest(words, at, bytes);
-    note_refusal_at(c, rc, b->done + performed, b->done + b->count, read ? words : NULL);
+    c->arg[0] = b->list.a - b->before * b->element_bytes;
+    c->arg[1] = b->before + b->count;
+    note_refusal_at(c, rc, b->before + performed, c->arg[1], read ? words : NULL);
 }
 
 static __attribute__((noinline)) int64_t batch_finish(struct call *c, const struct batch *b,
@@ -103,6 +109,7 @@ static __attribute__((noinline)) int64_t batch_finish(struct call *c, const stru
     if (rc == CORE_RESTART) {
         c->arg[0] = b->list.a + (uint64_t)performed * b->element_bytes;
         c->arg[1] = (b->count - performed) | MMU_UPDATE_PREEMPTED;
+        c->v->batch = (struct progress){c->arg[0], b->before + performed};
         return call_restart(c);
     }
     if (!remain)

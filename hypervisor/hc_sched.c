@@ -23,17 +23,17 @@ static enum pvmm_outcome outcome_of(unsigned reason)
 }
 
 /* A guest that gives up by itself shows its state too: where it stands, and its last page fault. */
-static int64_t report_crash(const struct call *c, unsigned reason, const char *message)
+static int64_t report_crash(struct call *c, unsigned reason, const char *message)
 {
     gva_t last_fault = gva(c->v->info->arch.cr2);
     log_line("%s", message);
     crash_report(c->v, c->regs, last_fault);
     if (explain_crash(c->v, c->regs, last_fault.a ? last_fault : gva(NO_INDEX), message))
-        return 0;
+        return call_restart(c); /* in earnest, when a debugger has looked */
     domain_end(PVMM_OUTCOME_CRASH, reason, message);
 }
 
-static int64_t shut_down(const struct call *c, unsigned reason)
+static int64_t shut_down(struct call *c, unsigned reason)
 {
     char message[64] = "";
     if (outcome_of(reason) == PVMM_OUTCOME_CRASH) {
@@ -44,7 +44,7 @@ static int64_t shut_down(const struct call *c, unsigned reason)
     domain_end(outcome_of(reason), reason, message);
 }
 
-static int64_t guest_shutdown(const struct call *c, gva_t arg)
+static int64_t guest_shutdown(struct call *c, gva_t arg)
 {
     struct sched_shutdown how;
     if (!copy_from_guest(&how, arg, sizeof(how)))

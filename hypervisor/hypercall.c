@@ -83,35 +83,6 @@ static bool is_probe(const struct call *c)
     return c->number == __HYPERVISOR_vcpu_op && (uint32_t)c->arg[0] == VCPUOP_is_up;
 }
 
-static void explain_error(const struct call *c, int64_t result);
-
-static __attribute__((noinline, cold)) void note_error(const struct call *c, bool served,
-                                                       int64_t result)
-{
-    if (c->number < PVMM_HYPERCALLS)
-        mailbox.verdict.refused[c->number]++;
-    explain_error(c, result);
-    if (c->noted || is_probe(c) || !may_log(c->number))
-        return;
-    if (!served)
-        log_line("hypercall %s (%lu) is not implemented, called from %lx",
-                 hypercall_name(c->number), c->number, c->regs->rip);
-    else
-        log_line("hypercall %s(%lx, %lx, %lx, %lx) refused: %ld, called from %lx",
-                 hypercall_name(c->number), c->arg[0], c->arg[1], c->arg[2], c->arg[3], result,
-                 c->regs->rip);
-}
-
-static void note_result(const struct call *c, bool served, int64_t result)
-{
-    if (c->number < PVMM_HYPERCALLS)
-        mailbox.verdict.hypercalls[c->number]++;
-    else
-        mailbox.verdict.unknown_hypercalls++;
-    if (is_error(c, result))
-        note_error(c, served, result);
-}
-
 static void fill_request(struct request *q, const struct call *c)
 {
     *q = (struct request){
@@ -125,28 +96,8 @@ static void fill_request(struct request *q, const struct call *c)
     memcpy(q->args, c->arg, sizeof(q->args));
 }
 
-void note_refusal_at(struct call *c, int rc, uint64_t index, uint64_t count,
-                     const uint64_t element[3])
-{
-    struct request q;
-    if (c->v->mem.refusal.error != rc) /* not the core's: see note_error() */
-        return;
-    c->noted = true;
-    fill_request(&q, c);
-    q.batch_index = index;
-    q.batch_count = count;
-    if (element)
-        memcpy(q.element, element, sizeof(q.element));
-    request_refused(c->v, &q, may_log(c->number));
-}
-
-void note_refusal(struct call *c, int rc)
-{
-    note_refusal_at(c, rc, NO_INDEX, 0, NULL);
-}
-
-/* An error that the core does not know of, of a request about page tables or descriptors: a bad
- * buffer, a domain that it may not name, an unknown command. */
+/* About page tables or descriptors. Those are reported, too, when they fail before the core is
+ * asked: for a bad buffer, a domain that the guest may not name, an unknown command. */
 static bool is_table_request(uint64_t number)
 {
     return number == __HYPERVISOR_mmu_update || number == __HYPERVISOR_mmuext_op ||
@@ -155,13 +106,70 @@ static bool is_table_request(uint64_t number)
            number == __HYPERVISOR_update_va_mapping_otherdomain;
 }
 
-static void explain_error(const struct call *c, int64_t result)
+static void log_error(const struct call *c, bool served, int64_t result)
+{
+    if (!served)
+        log_line("hypercall %s (%lu) is not implemented, called from %lx",
+                 hypercall_name(c->number), c->number, c->regs->rip);
+    else
+        log_line("hypercall %s(%lx, %lx, %lx, %lx) refused: %ld, called from %lx",
+                 hypercall_name(c->number), c->arg[0], c->arg[1], c->arg[2], c->arg[3], result,
+                 c->regs->rip);
+}
+
+static __attribute__((noinline, cold)) void note_error(const struct call *c, bool served,
+                                                       int64_t result)
 {
     struct request q;
-    if (c->noted || !is_table_request(c->number))
+    if (c->number < PVMM_HYPERCALLS)
+        mailbox.verdict.refused[c->number]++;
+    if (c->noted)
         return;
+    if (is_table_request(c->number)) {
+        fill_request(&q, c);
+        explain_refusal(c->v, &q, NULL, (int)result);
+    }
+    if (!is_probe(c) && may_log(c->number))
+        log_error(c, served, result);
+}
+
+static void note_result(const struct call *c, bool served, int64_t result)
+{
+    if (c->number < PVMM_HYPERCALLS)
+        mailbox.verdict.hypercalls[c->number]++;
+    else
+        mailbox.verdict.unknown_hypercalls++;
+    if (is_error(c, result))
+        note_error(c, served, result);
+}
+
+void note_refusal_at(struct call *c, int rc, uint64_t index, uint64_t count,
+                     const uint64_t element[3])
+{
+    const struct core_refusal *why = &c->v->mem.refusal;
+    bool cores = why->error == rc && why->reason != REASON_NONE;
+    struct request q;
+    if (!cores && !is_table_request(c->number))
+        return;
+    c->noted = true;
     fill_request(&q, c);
-    explain_refusal(c->v, &q, (int)result);
+    q.batch_index = index;
+    q.batch_count = count;
+    if (element)
+        memcpy(q.element, element, sizeof(q.element));
+    bool log = may_log(c->number);
+    if (cores) {
+        request_refused(c->v, &q, log);
+        return;
+    }
+    explain_refusal(c->v, &q, NULL, rc);
+    if (log)
+        log_error(c, true, rc);
+}
+
+void note_refusal(struct call *c, int rc)
+{
+    note_refusal_at(c, rc, NO_INDEX, 0, NULL);
 }
 
 /* ---- memory requests */
@@ -235,8 +243,9 @@ static int64_t hc_multicall(struct call *c)
         return -XEN_EINVAL;
     if (!guest_range_ok(list, (uint64_t)count * sizeof(multicall_entry_t)))
         return -XEN_EFAULT;
+    uint64_t before = progress_take(&c->v->multicall, list.a);
     for (uint32_t i = 0; i < count; i++) {
-        c->v->multicall_index = i;
+        c->v->multicall_index = before + i;
         bool stop = i > 0 && (c->v->blocked || cpu_interrupt_pending());
         int64_t rc = stop ? 0 : multicall_element(c, list, &element);
         if (rc)
@@ -244,6 +253,7 @@ static int64_t hc_multicall(struct call *c)
         if (stop || element.restart) {
             c->arg[0] = list.a;
             c->arg[1] = count - i;
+            c->v->multicall = (struct progress){list.a, before + i};
             return call_restart(c);
         }
         if (element.number == __HYPERVISOR_iret) /* the guest is elsewhere now */
@@ -271,19 +281,10 @@ void do_iret(struct vcpu *v, struct regs *r)
     guest_iret(v, r);
 }
 
-/* The guest stood at this call, which was answered before. */
-static __attribute__((noinline, cold)) void answer_again(struct vcpu *v, struct regs *r)
-{
-    v->stand.answered = v->stand.over = false;
-    r->rax = v->stand.answer;
-}
-
 __attribute__((noinline)) void do_hypercall(struct vcpu *v, struct regs *r)
 {
-    if (__builtin_expect(v->stand.answered, false)) {
-        answer_again(v, r);
+    if (__builtin_expect(v->stand.answered, false) && explain_answered(v, r))
         return;
-    }
     struct call c = {
         .v = v,
         .regs = r,

@@ -21,7 +21,7 @@ struct call {
     uint64_t arg[6]; /* a SYSCALL carries five */
     bool restart;    /* not finished: issue it again with `arg` */
     bool nested;     /* an element of a multicall */
-    bool noted;      /* its refusal is in the log already */
+    bool noted;      /* its refusal is reported and logged already */
 };
 
 typedef int64_t call_handler(struct call *c);
@@ -38,11 +38,21 @@ static inline int64_t call_restart(struct call *c)
  * notes a refusal, and gives what the handler returns. */
 bool request_begin(struct call *c);
 int64_t request_end(struct call *c, int rc);
-/* The request was refused (R10): counts that, reports and logs it. The second is for lists: element
- * `index` of `count`, of which the first words are `element` (NULL: not known). */
+/* The request was refused, by the core (R10) or before it got there: counts that, reports and logs
+ * it. The second is for lists: element `index` of `count`, of which the first words are `element`
+ * (NULL: not known). */
 void note_refusal(struct call *c, int rc);
 void note_refusal_at(struct call *c, int rc, uint64_t index, uint64_t count,
                      const uint64_t element[3]);
+
+/* A list begins at `list`, perhaps not for the first time: how many of its elements were done by
+ * then. Pausing it says so for the next time. */
+static inline uint64_t progress_take(struct progress *p, uint64_t list)
+{
+    uint64_t done = p->next == list ? p->done : 0;
+    *p = (struct progress){0, 0};
+    return done;
+}
 
 const char *hypercall_name(uint64_t number); /* "?" if it has none */
 

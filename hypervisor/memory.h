@@ -6,6 +6,8 @@
 #ifndef PVMM_HV_MEMORY_H
 #define PVMM_HV_MEMORY_H
 
+#include <pvmm/recorder.h>
+
 #include "types.h"
 
 /* ---- the hypervisor's part of the address space (layout.h has the numbers and a picture) */
@@ -42,13 +44,15 @@ uint64_t frames_free(void);
 /* ---- recorder.c: acts by enum core_act, which are enum pvmm_act */
 
 extern bool recorder_on;
+/* An act as it stands in a record. */
+#define RECORDED(act) ((uint64_t)(act) << PVMM_RECORD_ACT_SHIFT)
 /* Never inlined: its callers are the core's shortest paths. */
-__attribute__((noinline)) void recorder_write(unsigned act, maddr_t at, uint64_t old, uint64_t now);
+__attribute__((noinline)) void recorder_write(uint64_t act, maddr_t at, uint64_t old, uint64_t now);
 
 static inline void recorder_note(unsigned act, maddr_t at, uint64_t old, uint64_t now)
 {
     if (recorder_on)
-        recorder_write(act, at, old, now);
+        recorder_write(RECORDED(act), at, old, now);
 }
 
 /* ---- paging.c */

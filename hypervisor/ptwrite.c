@@ -12,19 +12,33 @@
 
 #define ENTRY_BYTES 8u
 
+/* The L1 entry that maps `va`; NULL: there is none. A kernel mostly goes through a table from entry
+ * to entry, so the way that the last store went is kept; load_kernel_root() forgets it. */
+static const uint64_t *find_mapping(struct vcpu *v, gva_t va)
+{
+    struct core *c = the_core();
+    uint64_t page = va.a / PAGE_BYTES, changes = c->upper_changes;
+    maddr_t at;
+
+    if (v->store_target.page == page && v->store_target.changes == changes)
+        return v->store_target.entry;
+    if (!core_find_l1(c, v->mem.kernel_root, va, &at))
+        return NULL;
+    v->store_target.page = page;
+    v->store_target.changes = changes;
+    v->store_target.entry = direct(at);
+    return v->store_target.entry;
+}
+
 /* The entry that `va` reaches, if it lies in a validated L1 table. */
 static bool find_target(struct vcpu *v, gva_t va, maddr_t *at)
 {
-    struct core *c = the_core();
-    maddr_t mapping;
-    uint64_t entry;
-    mfn_t table;
+    const uint64_t *mapping = find_mapping(v, va);
+    uint64_t entry = mapping ? __atomic_load_n(mapping, __ATOMIC_ACQUIRE) : 0;
+    mfn_t table = pte_frame(entry);
 
-    if (!core_find_l1(c, v->mem.kernel_root, va, &mapping))
-        return false;
-    entry = *(const uint64_t *)direct(mapping);
-    table = pte_frame(entry);
-    if (!pte_present(entry) || table.n >= c->nr_frames || core_frame_type(c, table) != TYPE_L1)
+    if (!pte_present(entry) || table.n >= the_core()->nr_frames ||
+        core_frame_type(the_core(), table) != TYPE_L1)
         return false;
     *at = mfn_address(table, (unsigned)(va.a % PAGE_BYTES & ~(ENTRY_BYTES - 1ull)));
     return true;

@@ -9,15 +9,29 @@
 #include "options.h"
 #include "traps.h"
 
-#define STUB_TAIL      0x595b41u /* pop %r11; pop %rcx */
-#define STUB_TAIL_MASK 0xffffffu
-#define STUB_SAVED     16u /* bytes of the stack between rsp and the return address */
+/* The core's numbers are the records'. */
+#define SAME_ACT(act) _Static_assert((int)ACT_##act == (int)PVMM_ACT_##act, "one numbering")
+SAME_ACT(NONE);
+SAME_ACT(ENTRY);
+SAME_ACT(STORE);
+SAME_ACT(TYPE);
+SAME_ACT(RELEASE);
+SAME_ACT(PIN);
+SAME_ACT(UNPIN);
+SAME_ACT(ROOT);
+SAME_ACT(REFUSED);
+SAME_ACT(GIVEN);
+SAME_ACT(FREED);
+SAME_ACT(M2P);
+
+#define STUB_TAIL  0x595b41u /* pop %r11; pop %rcx: three bytes */
+#define STUB_SAVED 16u       /* bytes of the stack between rsp and the return address */
 
 bool recorder_on;
 
+/* The place of the next record goes round from `first` to `end`. */
 static struct {
-    struct pvmm_record *record;
-    uint64_t mask;
+    struct pvmm_record *first, *next, *end;
 } ring;
 
 static uint64_t wanted_records(void)
@@ -44,9 +58,9 @@ void recorder_init(void)
     mailbox.recorder.records = n;
     if (n == 0)
         return;
-    ring.record = boot_array(n * sizeof(struct pvmm_record));
-    ring.mask = n - 1;
-    mailbox.recorder.at = direct_address(ring.record).a;
+    ring.first = ring.next = boot_array(n * sizeof(struct pvmm_record));
+    ring.end = ring.first + n;
+    mailbox.recorder.at = direct_address(ring.first).a;
 }
 
 void recorder_start(void)
@@ -54,20 +68,22 @@ void recorder_start(void)
     recorder_on = mailbox.recorder.records > 0;
 }
 
-/* As guest_range_ok(), for one word, in line. */
-static inline bool is_guests_word(uint64_t at)
+/* No word of the hypervisor's slots; what is not canonical is a fault when it is read. */
+static inline bool may_be_guests(uint64_t at)
 {
-    return at >= HV_SLOTS_END ? at <= ~0ull - sizeof(at) : at < HV_SLOTS_START - sizeof(at);
+    const unsigned shift = (unsigned)__builtin_ctzll(HV_SLOTS_END - HV_SLOTS_START);
+
+    return at >> shift != HV_SLOTS_START >> shift;
 }
 
-/* In line: this is most of what a record costs. The guest has just executed what stands before rip.
- * An address that is not canonical is a fault like any other. */
+/* In line, and short: this is most of what a record costs. The guest has just executed what stands
+ * before rip, so that rip is no address of the hypervisor's. */
 static inline __attribute__((always_inline)) uint64_t origin_of(const struct regs *r)
 {
     uint64_t code, caller, at = r->rsp + STUB_SAVED;
 
-    if (r->vector != VECTOR_SYSCALL || !is_guests_word(r->rip) || !guest_word_get(&code, r->rip) ||
-        (code & STUB_TAIL_MASK) != STUB_TAIL || !is_guests_word(at) || !guest_word_get(&caller, at))
+    if (r->vector != VECTOR_SYSCALL || !guest_word_get(&code, r->rip) ||
+        (uint32_t)code << 8 != STUB_TAIL << 8 || !may_be_guests(at) || !guest_word_get(&caller, at))
         return r->rip;
     return caller;
 }
@@ -77,29 +93,28 @@ uint64_t guest_origin(const struct regs *r)
     return origin_of(r);
 }
 
-/* The act, and the vCPU, as they stand in `at`. The core knows of no difference between the ways of
- * changing an entry. */
-static inline uint64_t marks(unsigned act, const struct regs *r, const struct vcpu *v)
+/* The core knows of no difference between the ways of changing an entry. */
+static inline uint64_t marked(uint64_t act, const struct regs *r)
 {
-    if (act == PVMM_ACT_ENTRY && r->vector == TRAP_PF)
-        act = PVMM_ACT_STORE;
-    return (uint64_t)act << PVMM_RECORD_ACT_SHIFT | (uint64_t)v->id << PVMM_RECORD_VCPU_SHIFT;
+    if (act == RECORDED(PVMM_ACT_ENTRY) && r->vector == TRAP_PF)
+        return RECORDED(PVMM_ACT_STORE);
+    return act;
 }
 
-/* One CPU writes. Machine addresses have no bits where the marks are. */
-__attribute__((noinline)) void recorder_write(unsigned act, maddr_t at, uint64_t old, uint64_t now)
+/* One CPU writes. `at` has no bits where the marks are: the core names frames that exist. */
+__attribute__((noinline)) void recorder_write(uint64_t act, maddr_t at, uint64_t old, uint64_t now)
 {
     struct cpu *cpu = this_cpu();
     const struct regs *r = guest_regs(cpu);
-    uint64_t i = mailbox.recorder.written;
-    struct pvmm_record *to = &ring.record[i & ring.mask];
+    struct pvmm_record *to = ring.next;
 
     *to = (struct pvmm_record){
         .time = rdtsc(),
         .rip = origin_of(r),
-        .at = at.a | marks(act, r, cpu->current),
+        .at = at.a | marked(act, r) | cpu->current->recorded_as,
         .old = old,
         .now = now,
     };
-    __atomic_store_n(&mailbox.recorder.written, i + 1, __ATOMIC_RELEASE);
+    ring.next = to + 1 == ring.end ? ring.first : to + 1;
+    __atomic_store_n(&mailbox.recorder.written, mailbox.recorder.written + 1, __ATOMIC_RELEASE);
 }

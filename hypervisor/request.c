@@ -59,10 +59,12 @@ static void log_refusal(const struct core_refusal *why, const struct request *q,
 __attribute__((noinline, cold)) void request_refused(struct vcpu *v, const struct request *q,
                                                      bool log)
 {
-    mailbox.verdict.refused_requests++;
     if (log)
         log_refusal(&v->mem.refusal, q, guest_regs(this_cpu())->rip);
-    explain_refusal(v, q, v->mem.refusal.error);
+    /* That there is no more memory is no breach: to ask for it is everybody's right. */
+    mailbox.verdict.refused_requests +=
+        v->mem.refusal.reason == REASON_NO_MEMORY ||
+        explain_refusal(v, q, &v->mem.refusal, v->mem.refusal.error);
 }
 
 int load_kernel_root(struct vcpu *v, mfn_t m)
@@ -73,6 +75,7 @@ int load_kernel_root(struct vcpu *v, mfn_t m)
     /* The LDT's pages were found through the old root. */
     core_drop_ldt(the_core(), &v->mem);
     cpu_unmap_ldt(v);
+    v->store_target.page = ~0ull;
     cpu_load_root(v);
     return 0;
 }

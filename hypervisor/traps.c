@@ -111,7 +111,8 @@ static __attribute__((noinline)) void guest_page_fault(struct vcpu *v, struct re
     uint64_t address = read_cr2();
     uint32_t error = (uint32_t)r->error_code;
 
-    if (!(error & PFEC_USER) && fill_ldt(v, address))
+    /* A page of the LDT; or it was refused, and the guest is to stand at this instruction. */
+    if (!(error & PFEC_USER) && (fill_ldt(v, address) || v->stand.due))
         return;
     if (v->in_kernel && (error & write_to_present) == write_to_present &&
         kernel_write_fault(v, r, gva(address)))

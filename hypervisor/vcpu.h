@@ -46,8 +46,13 @@ struct stand {
     bool over;       /* it did, and the instruction is not done yet */
     bool answered;   /* that is a hypercall, and its result is `answer` */
     bool in_earnest; /* that is a hypercall, and was not made yet: it ends the domain */
-    uint64_t rip, rax;
+    uint64_t rip, rsp, rax;
     uint64_t answer;
+};
+
+/* A list that the guest issues again from `next` on, where `done` elements lie before it. */
+struct progress {
+    uint64_t next, done;
 };
 
 struct vcpu {
@@ -82,10 +87,18 @@ struct vcpu {
     uint64_t poll_timeout;        /* ns; 0: not polling or no timeout */
     bool polling;                 /* blocked in SCHEDOP_poll */
     uint32_t poll_port;           /* the one port it waits for; 0: any of several */
+    struct {              /* where the last direct store found the L1 entry that maps its target: */
+        uint64_t page;    /* page of the guest's address; ~0: nowhere */
+        uint64_t changes; /* the core's upper_changes then */
+        const uint64_t *entry;
+    } store_target;
     struct insn_text store_text;  /* the last direct store to a table (n 0: none), */
     struct store_form store_form; /* and what its bytes mean */
     bool nmi_pending, nmi_masked;
-    uint64_t multicall_index, grant_index; /* elements under way, for reports */
+    uint64_t recorded_as; /* its number, as it stands in a record */
+    uint64_t multicall_index; /* elements under way, for reports */
+    uint64_t grant_index, grant_count;
+    struct progress multicall, batch; /* lists that paused */
     struct stand stand;
     uint16_t virq_port[24]; /* port bound to each VIRQ on this vCPU; 0: none */
 };

@@ -29,11 +29,11 @@
  *                  Without it, one entry of RAM has all of the guest's memory
  *   store=1        the host keeps a store for the guest, which gets an event channel to it;
  *                  without, or with 0, start_info.store_evtchn is 0
- *   records=N      records of the flight recorder, 0 to PVMM_RECORDS_MAX, rounded up to a power of
- * two; 0: off. Without it, PVMM_RECORDS_DEFAULT strict=1       the first breach of the memory
- * contract ends the guest (PVMM_OUTCOME_BROKEN) halt=1         at the first breach the hypervisor
- * waits for PVMM_BELL_GO before it goes back into the guest, at the instruction that was refused:
- * for debuggers
+ *   records=N      records of the flight recorder, 0 (off) to PVMM_RECORDS_MAX, rounded up to a
+ *                  power of two. Without it, PVMM_RECORDS_DEFAULT
+ *   strict=1       the first breach of the memory contract ends the guest (PVMM_OUTCOME_BROKEN)
+ *   halt=1         at the first breach the hypervisor waits for PVMM_BELL_GO before it goes back
+ *                  into the guest, at the instruction that was refused: for debuggers
  */
 #ifndef PVMM_ABI_BOOT_H
 #define PVMM_ABI_BOOT_H

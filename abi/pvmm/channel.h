@@ -13,12 +13,13 @@
  *
  * The store (xenstore) itself runs in the host tool; the channel only carries the bytes of the
  * guest's ring (struct xenstore_domain_interface, <xen/io/xs_wire.h>), uninterpreted:
- *   guest -> host    the hypervisor copies what the guest wrote into `store_out` and advances
- *                    `store_out_written`; never more than PVMM_STORE_RING bytes beyond what the
- * host has acknowledged with PVMM_BELL_STORE_TAKEN. host -> guest    PVMM_BELL_STORE_DATA carries
- * the bytes; `store_in_taken` counts those that have reached the guest's ring. The host never has
- * more than PVMM_STORE_RING bytes under way beyond it; what exceeds this is dropped and logged. So
- * every input of the hypervisor comes over COM2, and the mailbox has one writer.
+ *   guest -> host   the hypervisor copies what the guest wrote into `store_out` and advances
+ *                   `store_out_written`; never more than PVMM_STORE_RING bytes beyond what the
+ *                   host has acknowledged with PVMM_BELL_STORE_TAKEN
+ *   host -> guest   PVMM_BELL_STORE_DATA carries the bytes; `store_in_taken` counts those that have
+ *                   reached the guest's ring. The host never has more than PVMM_STORE_RING bytes
+ *                   under way beyond it; what exceeds this is dropped and logged
+ * So every input of the hypervisor comes over COM2, and the mailbox has one writer.
  *
  * The mailbox (struct pvmm_mailbox) lies in the machine's memory, which QEMU keeps in a shared
  * file; the host maps it. The hypervisor writes it, the host reads it. What is read while the
@@ -41,8 +42,7 @@
 #define PVMM_BELL_STOP        'q' /* stop the guest, audit, publish the verdict, power the machine off */
 #define PVMM_BELL_STORE_DATA  's' /* N, then N bytes (1..255) for the guest's store ring */
 #define PVMM_BELL_STORE_TAKEN 'a' /* N (1..255): so many more bytes of `store_out` were read */
-#define PVMM_BELL_GO                                                                               \
-    'g' /* the hypervisor, which waits (reports.waiting), goes back into the guest */
+#define PVMM_BELL_GO          'g' /* the hypervisor, which waits (reports.waiting), goes on */
 
 #define PVMM_STORE_RING 1024u /* bytes; a power of two */
 

@@ -25,12 +25,13 @@ enum pvmm_act {
     PVMM_ACT_RELEASE = 4, /* at: a table whose last use ended; old: its type */
     PVMM_ACT_PIN = 5,     /* at: a table; now: its level */
     PVMM_ACT_UNPIN = 6,   /* at: a table; old: its level */
-    PVMM_ACT_ROOT = 7, /* at: the new root (0: none); old: the one before; now: 0 kernel, 1 user */
-    PVMM_ACT_REFUSED =
-        8, /* at: the innermost entry, or the frame; old: reason | rule << 8; now: value */
-    PVMM_ACT_GIVEN = 9,  /* at: a frame that the domain got; now: its pfn, ~0 none */
-    PVMM_ACT_FREED = 10, /* at: a frame that went back to the free ones; old: its pfn until then */
-    PVMM_ACT_M2P = 11,   /* at: a frame; old, now: its pfn */
+    PVMM_ACT_ROOT = 7,    /* at: the new root (0: none); old: the one before (~0: none); now: 0
+                             kernel, 1 user */
+    PVMM_ACT_REFUSED = 8, /* at: the innermost entry, or the frame (0: none); old: the reason, and
+                             the rule in bits 8 up; now: value. The first of each kind (report.h) */
+    PVMM_ACT_GIVEN = 9,   /* at: a frame that the domain got; now: its pfn, ~0 none */
+    PVMM_ACT_FREED = 10,  /* at: a frame that went back to the free ones; old: its pfn until then */
+    PVMM_ACT_M2P = 11,    /* at: a frame; old, now: its pfn */
     PVMM_ACTS = 12,
 };
 
@@ -40,9 +41,8 @@ enum pvmm_act {
 
 struct pvmm_record {
     uint64_t time; /* of the TSC */
-    uint64_t
-        rip; /* the guest's instruction; of a hypercall through the hypercall page: its caller */
-    uint64_t at; /* machine address, act, vCPU */
+    uint64_t rip;  /* the guest's instruction, or what called a hypercall's stub */
+    uint64_t at;   /* machine address, act, vCPU */
     uint64_t old, now;
 };
 

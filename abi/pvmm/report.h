@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #define PVMM_REPORTS_VERSION 1u
-#define PVMM_REPORTS         48u /* kept in full; more are only counted */
+#define PVMM_REPORTS         48u /* kept in full, the last place for a crash; more are counted */
 #define PVMM_REPORT_HOLDERS  24u
 #define PVMM_REPORT_STACK    256u /* words */
 #define PVMM_REPORT_PATH     4u
@@ -22,10 +22,9 @@
 #define PVMM_NONE            (~0ull)
 
 enum pvmm_report_kind {
-    PVMM_REPORT_REFUSAL = 1, /* a memory request was refused */
-    PVMM_REPORT_WRITE_FAULT =
-        2,                 /* the guest kernel stored to a mapping of its own that is read-only */
-    PVMM_REPORT_CRASH = 3, /* the domain is over: it said so, or could not go on */
+    PVMM_REPORT_REFUSAL = 1,     /* a memory request was refused */
+    PVMM_REPORT_WRITE_FAULT = 2, /* the guest kernel stored to a read-only mapping of its own */
+    PVMM_REPORT_CRASH = 3,       /* the domain is over: it said so, or could not go on */
 };
 
 /* How the guest asked. */
@@ -111,7 +110,7 @@ struct pvmm_report {
     uint64_t count;    /* how often, this time included */
     uint64_t time;     /* of the TSC */
     uint64_t recorded; /* records written before it */
-    uint64_t origin; /* where in the guest: rip, or what called the stub that a hypercall is made by */
+    uint64_t origin;   /* where in the guest: rip, or what called a hypercall's stub */
 
     /* The request. Of a hypercall: */
     uint64_t hypercall; /* number; PVMM_NONE: none */
@@ -151,12 +150,20 @@ struct pvmm_report {
     uint64_t stack[PVMM_REPORT_STACK];
 };
 
+/* What the hypervisor waits for before it goes on. */
+enum pvmm_waiting {
+    PVMM_WAITING_NOT   = 0,
+    PVMM_WAITING_READ  = 1, /* for the host to have read what it wants of the guest's memory for the
+                               report that was just filed; some seconds at most */
+    PVMM_WAITING_STAND = 2, /* PVMM_OPT_HALT: for a debugger to be ready at the instruction of the
+                               last report */
+};
+
 struct pvmm_reports {
     uint32_t version;      /* PVMM_REPORTS_VERSION */
     uint32_t report_bytes; /* sizeof(struct pvmm_report) */
     uint32_t filed;        /* complete ones */
-    uint32_t waiting;      /* 1: the guest stands at the instruction of the last one, see
-                              PVMM_BELL_GO */
+    uint32_t waiting;      /* enum pvmm_waiting: for PVMM_BELL_GO */
     uint64_t broken;       /* breaches in all, repeats and those not kept included; no crashes */
     uint64_t not_kept;     /* different ones beyond PVMM_REPORTS */
     struct pvmm_report report[PVMM_REPORTS];

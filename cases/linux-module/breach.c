@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * A Linux module that breaks the memory contract once: it asks for a writable mapping of the page table
- * in use. The kernel exports nothing to ask with, so the request is made here, by the registers that
- * <xen/xen.h> (public/arch-x86) names.
+ * A Linux module that breaks the memory contract once: it asks for a writable mapping of the page
+ * table in use. The kernel exports nothing to ask with, so the request is made here, by the
+ * registers that <xen/xen.h> (public/arch-x86) names.
  */
 #include <linux/module.h>
 #include <linux/vmalloc.h>
@@ -29,7 +29,7 @@ static xmaddr_t root_in_use(void)
     return phys_to_machine(XPADDR(read_cr3_pa()));
 }
 
-/* The entry that maps `page` is to map the root that the processor uses instead, to be written to. */
+/* The entry that maps `page` is to map the root in use instead, to be written to. */
 static noinline long map_root_writable(void *page)
 {
     unsigned int level, done = 0;
@@ -54,7 +54,9 @@ static int __init breach_init(void)
     if (!page)
         return -ENOMEM;
     answer = map_root_writable(page);
-    pr_info("breach: page %px, root %llx: answer %ld\n", page, root_in_use().maddr, answer);
+    if (answer < 0)
+        pr_err("breach: the root %llx writable at %px: answer %ld\n", root_in_use().maddr, page,
+               answer);
     vfree(page);
     return 0;
 }

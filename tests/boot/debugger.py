@@ -6,10 +6,12 @@ One stands at a store to a read-only page, another at a hypercall that is refuse
 what they go on with is the answer that they would have got without a debugger.
 """
 import re
-import socket
 import subprocess
 import sys
 import time
+
+sys.dont_write_bytecode = True
+from stub import Flunk, Stub, free_port  # noqa: E402
 
 PATIENCE = 60
 CASES = {
@@ -18,52 +20,6 @@ CASES = {
     "fault=high-tables-rw": (b"\x0f\x05", r"refused, EBUSY"),
     "test=console.*": (None, r"PVKERNEL-DONE"),
 }
-
-
-class Flunk(Exception):
-    pass
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-class Stub:
-    """QEMU's debugger stub: packets "$TEXT#SUM"."""
-
-    def __init__(self, port):
-        self.s = socket.create_connection(("127.0.0.1", port), 10)
-        self.s.settimeout(10)
-
-    def byte(self):
-        b = self.s.recv(1)
-        if not b:
-            raise Flunk("the stub closed the connection")
-        return b
-
-    def get(self):
-        while self.byte() != b"$":
-            pass
-        text = b""
-        while (b := self.byte()) != b"#":
-            text += b
-        self.byte(), self.byte()
-        self.s.sendall(b"+")
-        return text.decode()
-
-    def ask(self, text):
-        self.s.sendall(b"$%s#%02x" % (text.encode(), sum(text.encode()) & 255))
-        while (answer := self.get())[:1] in ("T", "S"):
-            pass
-        return answer
-
-    def rip(self):
-        return int.from_bytes(bytes.fromhex(self.ask("g")[256:272]), "little")
-
-    def read(self, at, n):
-        return bytes.fromhex(self.ask(f"m{at:x},{n:x}"))
 
 
 def stands_at(run, deadline):

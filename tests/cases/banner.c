@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Prints the linux_banner of a Linux whose memory is in a dump-core: found by the kernel's own kallsyms,
- * read through its own page tables. banner FILE
+ * Prints the linux_banner of a Linux whose memory is in a dump-core: found by the kernel's own
+ * kallsyms, read through its own page tables. banner FILE
  */
 #include <stdio.h>
 #include <string.h>

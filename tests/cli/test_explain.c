@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Explanations of reports that were made up: every code, every hint, every answer of a witness. */
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,6 +17,7 @@
 #include <xen/xen.h>
 
 #include "core.h"
+#include "corefile.h"
 #include "explain_print.h"
 #include "reports.h"
 
@@ -270,6 +272,15 @@ static void requests_are_told_in_words(void **state)
     r.hypercall = __HYPERVISOR_memory_op;
     r.args[0] = 1 | 64; /* from extent 1 on */
     expect_request(&r, "memory_op: XENMEM_decrease_reservation");
+    r.batch_index = 2;
+    r.batch_count = 4;
+    r.element[0] = FIRST_MFN + 5;
+    expect_request(&r, "memory_op, element 3 of 4: XENMEM_decrease_reservation of mfn 0x1005 (pfn "
+                       "0x5)");
+    r.args[0] = 6;
+    r.element[0] = 0x30;
+    expect_request(&r, "memory_op, element 3 of 4: XENMEM_populate_physmap at pfn 0x30");
+    r.batch_index = PVMM_NONE;
     r.hypercall = __HYPERVISOR_grant_table_op;
     r.args[0] = 0;
     expect_request(&r, "grant_table_op: GNTTABOP_map_grant_ref");
@@ -352,8 +363,10 @@ static void idle_roots_are_noticed(void **state)
     r.holder[0] = entry_holder(2, FIRST_MFN + 3, 1, 0x1002067);
     r.holder[0].place.top_flags = PVMM_FRAME_PINNED | PVMM_FRAME_BUILDERS;
     expect_hint(&r, "idle-root", true);
+    expect_hint(&r, "table-in-use", false);
     r.holder[0].place.top_flags |= PVMM_FRAME_KERNEL_ROOT;
     expect_hint(&r, "idle-root", false);
+    expect_hint(&r, "table-in-use", true);
     r.holder[0] = (struct pvmm_holder){.kind = PVMM_HOLDER_PIN, .conflicts = 1};
     r.frame.flags = PVMM_FRAME_PINNED;
     expect_hint(&r, "idle-root", true);
@@ -660,6 +673,76 @@ static void garbage_is_refused_or_told(void **state)
     free(box);
 }
 
+/* ---- core files */
+
+static bool read_zeroes(const struct pv_view *v, mfn_t m, unsigned offset, void *to, unsigned n)
+{
+    (void)offset;
+    memset(to, 0, n);
+    return owned(v, m);
+}
+
+static pfn_t next_pfn(const struct pv_view *v, pfn_t from)
+{
+    (void)v;
+    return from.n < PAGES ? from : NO_PFN;
+}
+
+static unsigned files_in(const char *path)
+{
+    DIR *d = opendir(path);
+    unsigned n = 0;
+
+    for (const struct dirent *e; (e = readdir(d)) != NULL;)
+        n += e->d_name[0] != '.';
+    closedir(d);
+    return n;
+}
+
+static void core_files_are_whole_or_not_there(void **state)
+{
+    struct pv_backend readable = backend;
+    struct pv_view v = view;
+    char dir[] = "core-XXXXXX", path[64];
+    struct error e;
+    uint64_t bytes;
+    int news[2];
+
+    (void)state;
+    readable.read = read_zeroes;
+    readable.next_pfn = next_pfn;
+    v.backend = &readable;
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof(path), "%s/core", dir);
+    assert_int_equal(pipe(news), 0);
+    assert_int_equal(write(news[1], "", 1), 1); /* as a signal would */
+    assert_int_equal(corefile_write(&v, path, news[0], &bytes, &e), -1);
+    assert_non_null(strstr(e.text, "interrupted"));
+    assert_int_equal(files_in(dir), 0);
+    assert_int_equal(corefile_write(&v, path, -1, &bytes, &e), 0);
+    assert_int_equal(files_in(dir), 1);
+    assert_int_equal(corefile_write(&v, path, news[0], &bytes, &e), -1);
+    assert_int_equal(access(path, R_OK), 0); /* the one before stays */
+    assert_int_equal(corefile_write(&v, path, -1, &bytes, &e), 0);
+    assert_int_equal(files_in(dir), 1);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(dir), 0);
+    assert_int_equal(corefile_write(&v, path, -1, &bytes, &e), -1);
+    close(news[0]);
+    close(news[1]);
+}
+
+static void cores_are_named_after_the_kernel(void **state)
+{
+    char *here = getcwd(NULL, 0), *name = corefile_default("/boot/vmlinuz-6.1");
+
+    (void)state;
+    assert_int_equal(strncmp(name, here, strlen(here)), 0);
+    assert_string_equal(name + strlen(here), "/vmlinuz-6.1.core");
+    free(here);
+    free(name);
+}
+
 /* ---- publication */
 
 static void publications_are_judged(void **state)
@@ -712,6 +795,8 @@ int main(void)
         cmocka_unit_test(impossible_recorders_are_refused),
         cmocka_unit_test(records_are_told),
         cmocka_unit_test(garbage_is_refused_or_told),
+        cmocka_unit_test(core_files_are_whole_or_not_there),
+        cmocka_unit_test(cores_are_named_after_the_kernel),
         cmocka_unit_test(publications_are_judged),
     };
 

@@ -114,6 +114,10 @@ static void aims(void)
     say("copied to: by frame %d, by grant %d\n", copy_to_victim(0),
         copy_to_victim(GNTCOPY_dest_gref));
     look_at_victim("by a grant");
+    say("in slots beyond all memory: %d %d %d\n",
+        map_victim(GNTMAP_host_map | GNTMAP_contains_pte, 1ull << 40),
+        map_victim(GNTMAP_host_map | GNTMAP_contains_pte, 0xfffffffffffffff8),
+        map_victim(GNTMAP_host_map | GNTMAP_contains_pte, 0xfee00000));
     pinned_frame();
     /* statuses that would land in the table */
     set_va(page_va(SPACE), entry_for(VICTIM, RO_ENTRY));

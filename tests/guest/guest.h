@@ -154,5 +154,6 @@ void echo(void);
 void memory_map(void);
 void chaos(uint64_t seed, uint64_t count);
 void attack(void);
+void breach(void);
 
 #endif

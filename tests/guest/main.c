@@ -57,6 +57,8 @@ void kernel_main(const start_info_t *si)
         chaos(option("seed", 1), option("count", 1000));
     else if (option_word("attack"))
         attack();
+    else if (option_word("breach"))
+        breach();
     else if (option_word("echo"))
         echo();
     else if (option_word("map"))

@@ -24,7 +24,7 @@ def names():
     run = ["run", "--accel", "tcg", "--name"]
     for name in "", ".", "..", "-x", ".x", "a/b", "../x", "a b", "a\nb", "ä", "x" * 65:
         pvmm(*run, name, GUEST, code=129, says="--name: .*name")
-    for command in "list", "console", "dmesg", "destroy":
+    for command in "list", "console", "dmesg", "trace", "destroy":
         pvmm(command, "a/b", code=129, says="another")
         pvmm(command, "none", code=1, says=f"pvmm {command}: no guest named \"none\" is running")
         pvmm(command, "a", "b", code=129, says="follows it")
@@ -304,6 +304,31 @@ def dmesg():
         check("all of it", f.read() == whole)
 
 
+def trace():
+    guest = Guest("g", "--trace", f"{TMP}/trace")
+    text = pvmm("trace", "g")
+    numbers = [int(line.split()[0]) for line in text.splitlines()]
+    check("the trace has records", len(numbers) > 0 and numbers == list(range(len(numbers))), text)
+    records = [json.loads(line) for line in pvmm("trace", "--json", "g").splitlines()]
+    check("as JSON too", [r["record"] for r in records] == numbers)
+    check("and in order", all(a["seconds"] <= b["seconds"] for a, b in zip(records, records[1:])))
+    p = spawn("trace", "--follow", "g")
+    out = Reader(p.stdout.fileno())
+    out.await_text(text.encode()[-40:])
+    check("--follow stays", p.poll() is None)
+    ask("g", "console").sendall(b"crash\n")
+    whole = out.rest()
+    check("--follow ends with the guest", p.wait(PATIENCE) == 0 and whole.startswith(text.encode()))
+    err = guest.end(1)
+    check("the crash is explained", "pvmm: crash[crash]: " in err, err)
+    with open(f"{TMP}/trace") as f:
+        check("--trace has all of it", f.read().startswith(text))
+    guest = Guest("g", "--records", "off")
+    pvmm("trace", "g", code=128, says="its recorder is off")
+    pvmm("destroy", "g")
+    guest.end(133)
+
+
 def destroy():
     guest = Guest("g", "--json", f"{TMP}/json")
     qemu = json.loads(pvmm("list", "--json", "g"))["guests"][0]["qemu_pid"]
@@ -464,6 +489,7 @@ def xen():
     facts = json.loads(pvmm("list", "--json", "x"))["guests"][0]
     check("its state is not known", facts["state"] == "------" and facts["hypervisor"] == image)
     pvmm("dmesg", "x", code=128, says="a real Xen, which shows its log on the console")
+    pvmm("trace", "x", code=128, says="a real Xen, which has no recorder")
     s = ask("x", "console")
     check("its console is shown", b"(XEN)" in s.recv(4096))
     pvmm("destroy", "x")
