@@ -169,6 +169,7 @@ static void become_qemu(const struct command *c, const struct machine *m, const 
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
+    signal(SIGXFSZ, SIG_DFL);
     dup2(null, STDIN_FILENO);
     dup2(ends->errors, STDOUT_FILENO);
     dup2(ends->errors, STDERR_FILENO);

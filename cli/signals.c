@@ -18,6 +18,7 @@ int signals_watch(struct error *e)
     sigaddset(&set, SIGHUP);
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a core beyond `ulimit -f` is an error like a full disk */
     fd = signalfd(-1, &set, SFD_CLOEXEC);
     return fd >= 0 ? fd : error_errno(e, EXIT_ENVIRONMENT, "cannot watch for signals");
 }
