@@ -252,8 +252,7 @@ void explain_text(const struct explanation *x, bool color, FILE *out)
 
 void explain_text_line(const struct explanation *x, FILE *out)
 {
-    const struct explain_request *q = &x->request;
-    const char *what = q->command != NULL ? q->command : q->name != NULL ? q->name : "";
+    const char *what = x->request.name != NULL ? x->request.name : "";
 
     fprintf(out, "    %-20s %8" PRIu64 " times, %s%sfrom %s\n", x->code, x->count, what,
             what[0] != '\0' ? " " : "", x->origin.text);
