@@ -75,14 +75,15 @@ static void frame_words(const struct pvmm_frame_state *f, struct explain_frame *
              flags[0] != '\0' ? ", " : "", flags, p2m);
 }
 
-/* Who gave the frame the type it has. */
+/* Who gave the frame the type it has. Its validation is what is recorded: before that, what the
+ * recorder has is of an earlier use. */
 static void ask_maker(const struct explain_sources *s, const struct pvmm_report *r,
                       struct explain_witness *to)
 {
     struct witnessed w;
 
     if (s->witness == NULL || r->frame.type < PVMM_FRAME_L1 || r->frame.type > PVMM_FRAME_DESC ||
-        r->frame.uses == 0)
+        r->frame.uses == 0 || !(r->frame.flags & PVMM_FRAME_VALIDATED))
         return;
     w = witness_frame(s->witness, r->recorded, PVMM_ACT_TYPE, r->frame.mfn, r->frame.type);
     explain_witness(s, &w, to);

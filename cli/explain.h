@@ -142,6 +142,7 @@ struct explanation {
     struct explain_frame frame;
     unsigned steps;
     struct explain_step step[PVMM_REPORT_PATH];
+    bool frame_told;              /* by the breach before it: a text need not say it again */
     char place[EXPLAIN_LINE];     /* where the entry at fault maps; "": not known */
     struct explain_symbol target; /* the address accessed, if the report has one */
     unsigned walked;

@@ -20,7 +20,8 @@ static const char *root_words(uint32_t flags)
     if (flags & PVMM_FRAME_BUILDERS)
         return flags & PVMM_FRAME_PINNED ? "the builder's root, which is pinned and not loaded"
                                          : "the builder's root, which is not loaded";
-    return flags & PVMM_FRAME_PINNED ? "a root that is pinned and not loaded" : "no root";
+    return flags & PVMM_FRAME_PINNED ? "a root that is pinned and not loaded"
+                                     : "an L4 table that is neither pinned nor loaded";
 }
 
 static void tree_words(const struct explain_sources *s, const struct pvmm_place *p, char *text,
@@ -111,7 +112,8 @@ static void ask_witness(const struct explain_sources *s, const struct pvmm_repor
         break;
     case PVMM_HOLDER_KERNEL_ROOT:
     case PVMM_HOLDER_USER_ROOT:
-        found = witness_frame(w, r->recorded, PVMM_ACT_ROOT, r->frame.mfn, 0);
+        found = witness_frame(w, r->recorded, PVMM_ACT_ROOT, r->frame.mfn,
+                              h->kind == PVMM_HOLDER_USER_ROOT);
         break;
     default: /* nothing is recorded of these */
         return;
@@ -119,10 +121,28 @@ static void ask_witness(const struct explain_sources *s, const struct pvmm_repor
     explain_witness(s, &found, to);
 }
 
+/* Does it stand in the way of the request? Where no type is wanted, holding the frame in one is
+ * no conflict. */
+static bool in_the_way(const struct pvmm_report *r, const struct pvmm_holder *h)
+{
+    if (r->kind != PVMM_REPORT_REFUSAL)
+        return h->conflicts != 0;
+    switch (r->reason) {
+    case REASON_TYPE_IN_USE:
+    case REASON_FRAME_HELD:
+    case REASON_COUNT_OVERFLOW:
+        return h->conflicts != 0;
+    case REASON_ALREADY_PINNED:
+        return h->kind == PVMM_HOLDER_PIN;
+    default:
+        return false;
+    }
+}
+
 static void explain_holder(const struct explain_sources *s, const struct pvmm_report *r,
                            const struct pvmm_holder *h, struct explain_holder *to)
 {
-    *to = (struct explain_holder){.conflicts = h->conflicts != 0};
+    *to = (struct explain_holder){.conflicts = in_the_way(r, h)};
     snprintf(to->kind, sizeof(to->kind), "%s", kind_word(h->kind));
     if (h->kind == PVMM_HOLDER_ENTRY) {
         explain_entry(s, h->level, h->entry, &to->entry);

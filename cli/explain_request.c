@@ -180,16 +180,19 @@ static void update_words(const struct explain_sources *s, const struct pvmm_repo
                          size_t size)
 {
     const uint64_t ptr = r->element[0] & ~7ull;
+    const unsigned command = r->element[0] & 3;
     struct explain_entry entry;
     char frame[64];
 
     explain_frame_name(s, ptr / PAGE_BYTES, frame, sizeof(frame));
-    if ((r->element[0] & 3) == MMU_MACHPHYS_UPDATE) {
+    if (command == MMU_MACHPHYS_UPDATE) {
         snprintf(text, size, "let m2p say pfn 0x%" PRIx64 " for %s", r->element[1], frame);
         return;
     }
-    explain_entry(s, r->frame.known && r->frame.type > 1 ? 2 : 1, r->element[1], &entry);
-    snprintf(text, size, "entry %" PRIu64 " of %s := %s", ptr % PAGE_BYTES / 8, frame, entry.text);
+    explain_entry(s, r->steps > 0 ? r->path[0].level : 1, r->element[1], &entry);
+    snprintf(text, size, "%s%sentry %" PRIu64 " of %s := %s",
+             command != MMU_NORMAL_PT_UPDATE ? update_names[command] : "",
+             command != MMU_NORMAL_PT_UPDATE ? ": " : "", ptr % PAGE_BYTES / 8, frame, entry.text);
 }
 
 static void ext_words(const struct explain_sources *s, const struct pvmm_report *r, char *text,
@@ -301,7 +304,7 @@ static void hypercall_words(const struct explain_sources *s, const struct pvmm_r
     snprintf(number, sizeof(number), "hypercall %" PRIu64, r->hypercall);
     if (!asked_words(s, r, to, asked, sizeof(asked)))
         list_arguments(r, asked, sizeof(asked));
-    snprintf(to->text, sizeof(to->text), "%s%s%s: %.200s", to->name != NULL ? to->name : number,
+    snprintf(to->text, sizeof(to->text), "%s%s%s: %.240s", to->name != NULL ? to->name : number,
              to->position[0] != '\0' ? ", " : "", to->position, asked);
 }
 

@@ -116,9 +116,9 @@ static void print_request(const struct printer *p, const struct explanation *x)
     }
     if (x->report.address == PVMM_NONE || x->report.kind == PVMM_REPORT_REFUSAL)
         return;
-    snprintf(text, sizeof(text), "0x%" PRIx64 "%s%s%s", x->report.address,
+    snprintf(text, sizeof(text), "0x%" PRIx64 "%s%s%s%s", x->report.address,
              x->target.known ? " (" : "", x->target.known ? x->target.text : "",
-             x->target.known ? ")" : "");
+             x->target.known ? ")" : "", x->frame_told ? ", as in the breach above" : "");
     labelled(p, "address", text);
 }
 
@@ -172,6 +172,19 @@ static void print_holders(const struct printer *p, const struct explanation *x)
         return;
     snprintf(text, sizeof(text), "and %u more", x->holders_found - x->holders);
     below(p, text);
+}
+
+/* The way to it, what it is, and who holds it. */
+static void print_frame_at_fault(const struct printer *p, const struct explanation *x)
+{
+    if (x->steps > 0)
+        print_steps(p, "way", x->step, x->steps);
+    else
+        print_steps(p, "walk", x->walk, x->walked);
+    if (x->place[0] != '\0')
+        below(p, x->place);
+    print_frame(p, x);
+    print_holders(p, x);
 }
 
 static void print_call(const struct printer *p, const struct explain_call *c, unsigned i)
@@ -228,12 +241,8 @@ void explain_text(const struct explanation *x, bool color, FILE *out)
     print_rule(&p, x);
     if (x->has_report) {
         print_request(&p, x);
-        print_steps(&p, x->report.kind == PVMM_REPORT_REFUSAL ? "way" : "walk",
-                    x->steps > 0 ? x->step : x->walk, x->steps > 0 ? x->steps : x->walked);
-        if (x->place[0] != '\0')
-            below(&p, x->place);
-        print_frame(&p, x);
-        print_holders(&p, x);
+        if (!x->frame_told)
+            print_frame_at_fault(&p, x);
         print_stack(&p, x);
     }
     print_gaps(&p, x);
@@ -243,5 +252,8 @@ void explain_text(const struct explanation *x, bool color, FILE *out)
 
 void explain_text_line(const struct explanation *x, FILE *out)
 {
-    fprintf(out, "    %-20s %8" PRIu64 " times, from %s\n", x->code, x->count, x->origin.text);
+    const char *what = x->request.name != NULL ? x->request.name : "";
+
+    fprintf(out, "    %-20s %8" PRIu64 " times, %s%sfrom %s\n", x->code, x->count, what,
+            what[0] != '\0' ? " " : "", x->origin.text);
 }

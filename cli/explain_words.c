@@ -163,27 +163,27 @@ static const char *type_word(uint64_t type)
     return name != NULL ? name : "unknown";
 }
 
-/* "stored 0x... there", "made it an L1": what the act was, seen from what was asked for. */
+/* What the act was, seen from what was asked for; whose it was follows. */
 static void act_words(const struct pvmm_record *r, char *text, size_t size)
 {
     switch (record_act(r)) {
     case PVMM_ACT_ENTRY:
-        snprintf(text, size, "stored by a request");
+        snprintf(text, size, "stored by a request from");
         return;
     case PVMM_ACT_STORE:
-        snprintf(text, size, "stored directly");
+        snprintf(text, size, "stored directly by");
         return;
     case PVMM_ACT_TYPE:
-        snprintf(text, size, "made %s", type_word(r->now));
+        snprintf(text, size, "made %s by", type_word(r->now));
         return;
     case PVMM_ACT_PIN:
-        snprintf(text, size, "pinned");
+        snprintf(text, size, "pinned by");
         return;
     case PVMM_ACT_ROOT:
-        snprintf(text, size, "loaded");
+        snprintf(text, size, "loaded by");
         return;
     default:
-        snprintf(text, size, "last touched");
+        snprintf(text, size, "last touched by");
         return;
     }
 }
@@ -199,7 +199,7 @@ static void seen_text(struct explain_witness *to)
         snprintf(to->text, sizeof(to->text),
                  "stored before its table was validated, which %s caused%s", to->rip.text, when);
     else
-        snprintf(to->text, sizeof(to->text), "%s by %s%s", act, to->rip.text, when);
+        snprintf(to->text, sizeof(to->text), "%s %s%s", act, to->rip.text, when);
 }
 
 void explain_witness(const struct explain_sources *s, const struct witnessed *w,
@@ -214,12 +214,11 @@ void explain_witness(const struct explain_sources *s, const struct witnessed *w,
         seen_text(to);
         return;
     case WITNESS_BEFORE:
-        snprintf(to->text, sizeof(to->text), "made by the domain builder");
+        snprintf(to->text, sizeof(to->text), "made so by the domain builder");
         return;
     case WITNESS_UNSEEN:
         snprintf(to->text, sizeof(to->text),
-                 "stored directly, in a table that is not validated yet: such stores have no "
-                 "witness");
+                 "its table is not validated: stores to such a table have no witness");
         return;
     case WITNESS_OLDER:
         snprintf(to->text, sizeof(to->text), "older than the recorder reaches (see --records)");

@@ -37,7 +37,8 @@ static void forget(struct explainer *x)
     if (x->ram_fd >= 0)
         close(x->ram_fd);
     x->ram_fd = -1;
-    x->no_linux = x->named_guest = x->tried_view = x->checked = x->has_recorder = false;
+    x->no_linux = x->named_guest = x->tried_view = false;
+    x->no_recorder = x->checked = x->has_recorder = false;
     x->sources = (struct explain_sources){.symbols = x->symbols};
     x->sum = (struct reports_sum){0, 0};
 }
@@ -80,10 +81,11 @@ static void open_recorder(struct explainer *x, const struct mailbox *m)
 {
     struct error e;
 
-    if (x->witness.ring != NULL || m->box == NULL)
+    if (x->witness.ring != NULL || x->no_recorder || m->box == NULL)
         return;
     if (witness_open(&x->witness, x->ram_fd, &m->box->recorder, &e) != 0)
         complain("no witnesses", e.text);
+    x->no_recorder = x->witness.ring == NULL && mailbox_state(m) >= PVMM_STATE_RUNNING;
     x->sources.witness = &x->witness;
 }
 
@@ -122,6 +124,16 @@ static void start_line(const struct console *c, FILE *out)
         fputc('\n', out);
 }
 
+/* A kernel that gives up on a store that was just reported: its crash is about the same frame. */
+static bool is_told(const struct explainer *x, const struct pvmm_report *crash)
+{
+    const struct pvmm_report *last = x->reports > 0 ? &x->list[x->reports - 1]->report : NULL;
+
+    return last != NULL && crash->kind == PVMM_REPORT_CRASH &&
+           last->kind == PVMM_REPORT_WRITE_FAULT && crash->address == last->address &&
+           crash->frame.mfn == last->frame.mfn;
+}
+
 static void take(struct explainer *x, unsigned index, const struct pvmm_report *r,
                  const struct console *c, FILE *out)
 {
@@ -133,6 +145,7 @@ static void take(struct explainer *x, unsigned index, const struct pvmm_report *
         complain("a report", "out of memory");
         return;
     }
+    told->frame_told = is_told(x, &told->report);
     x->index[x->reports] = index;
     x->list[x->reports++] = told;
     x->count = x->reports;
@@ -174,6 +187,7 @@ void explainer_settle(struct explainer *x, const struct mailbox *m)
     if (!open_sources(x, m))
         return;
     x->witness.live = &x->recorder;
+    x->witness.still = true;
 }
 
 static void add_publication(struct explainer *x, FILE *out)

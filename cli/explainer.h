@@ -22,6 +22,7 @@ struct explainer {
     /* its own */
     int ram_fd; /* -1: no machine */
     bool named_kernel, named_guest, tried_view;
+    bool no_recorder;
     bool no_linux; /* the guest keeps no names in its memory */
     struct explain_sources sources;
     struct pv_view *view;

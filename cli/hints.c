@@ -57,16 +57,23 @@ static bool hangs_from_new(const struct pvmm_report *r, const struct pvmm_holder
            (is_new(r, h->table) || is_new(r, h->place.top));
 }
 
-/* The first holder of those kept that conflicts, and is an L1 entry that maps writable. */
-static const struct pvmm_holder *writable_mapping(const struct pvmm_report *r, unsigned kept)
+/* Of the holders kept those that conflict and are L1 entries that map writable: the first of them,
+ * and how many. */
+static const struct pvmm_holder *writable_mapping(const struct pvmm_report *r, unsigned kept,
+                                                  unsigned *count)
 {
+    const struct pvmm_holder *first = NULL;
+
+    *count = 0;
     for (unsigned i = 0; i < kept; i++) {
         const struct pvmm_holder *h = &r->holder[i];
 
-        if (h->conflicts && h->kind == PVMM_HOLDER_ENTRY && h->level == 1 && (h->entry & PTE_RW))
-            return h;
+        if (!h->conflicts || h->kind != PVMM_HOLDER_ENTRY || h->level != 1 || !(h->entry & PTE_RW))
+            continue;
+        first = first != NULL ? first : h;
+        ++*count;
     }
-    return NULL;
+    return first;
 }
 
 /* A tree of tables that is made a table as a whole, and itself maps one of its tables writable. */
@@ -79,9 +86,8 @@ static bool maps_its_own_tables(const struct explain_sources *s, const struct ex
     (void)s;
     if (!is_refusal(x, REASON_TYPE_IN_USE))
         return false;
-    if (r->wanted != PVMM_FRAME_WRITABLE && !is_table_type(r->wanted))
-        return false;
-    if (r->wanted == PVMM_FRAME_WRITABLE && !is_table_type(r->frame.type))
+    if (!(r->wanted == PVMM_FRAME_WRITABLE && is_table_type(r->frame.type)) &&
+        !(is_table_type(r->wanted) && r->frame.type == PVMM_FRAME_WRITABLE))
         return false;
     for (unsigned i = 0; i < x->holders && !own; i++)
         own = hangs_from_new(r, &r->holder[i]);
@@ -99,8 +105,9 @@ static bool mapped_writable(const struct explain_sources *s, const struct explan
                             char *text, size_t size)
 {
     const struct pvmm_report *r = &x->report;
-    const struct pvmm_holder *h = writable_mapping(r, x->holders);
     char address[64];
+    unsigned mappings;
+    const struct pvmm_holder *h = writable_mapping(r, x->holders, &mappings);
 
     (void)s;
     if (!is_refusal(x, REASON_TYPE_IN_USE) || !is_read_only_type(r->wanted) ||
@@ -114,7 +121,7 @@ static bool mapped_writable(const struct explain_sources *s, const struct explan
              "a frame that becomes %s must not be mapped writable anywhere: make the mapping at %s "
              "read-only first (update_va_mapping, or mmu_update of its entry, without RW)%s",
              r->wanted == PVMM_FRAME_DESC ? "a descriptor page" : "a page table", address,
-             r->holders > 1 ? ", and the others above" : "");
+             mappings > 1 ? ", and the other writable ones above" : "");
     return true;
 }
 
@@ -202,24 +209,42 @@ static mfn_t other_root(const struct explain_sources *s, const struct pvmm_repor
     return NO_MFN;
 }
 
+/* The last of the tables that were walked: in that entry there is nothing. */
+static void dead_end(const struct explain_sources *s, const struct explanation *x, char *text,
+                     size_t size)
+{
+    const unsigned level = 5 - x->walked;
+    char frame[64];
+
+    text[0] = '\0';
+    if (x->walked == 0 || level < 2)
+        return;
+    explain_frame_name(s, x->report.walk_at[level] / PAGE_BYTES, frame, sizeof(frame));
+    snprintf(text, size,
+             ", where the way to the address ends at entry %" PRIu64 " of the L%u table %s",
+             x->report.walk_at[level] % PAGE_BYTES / 8, level, frame);
+}
+
 static bool other_tree(const struct explain_sources *s, const struct explanation *x, char *text,
                        size_t size)
 {
     const struct pvmm_report *r = &x->report;
-    char elsewhere[120] = "";
+    char elsewhere[120] = "", end[160];
     mfn_t m;
 
-    if (!is_refusal(x, REASON_NO_L1))
+    if (!is_refusal(x, REASON_NO_L1) || r->request != PVMM_REQUEST_HYPERCALL)
         return false;
+    dead_end(s, x, end, sizeof(end));
     m = other_root(s, r, r->args[0]);
     if (m.n != NO_MFN.n)
         snprintf(elsewhere, sizeof(elsewhere),
                  " Root mfn 0x%" PRIx64 ", which is not loaded, does map the address.", m.n);
     snprintf(text, size,
-             "update_va_mapping changes the tree that CR3 names, mfn 0x%" PRIx64 ", and there is "
-             "no L1 table for the address in it.%s If the kernel did hook one, it was into another "
-             "tree, or into another slot of this one: find tables from CR3 (the value read back)",
-             r->kernel_root, elsewhere);
+             "update_va_mapping changes the tree that CR3 names, mfn 0x%" PRIx64 "%s.%s If the "
+             "kernel did hook a table for it, it was into another tree, slot or page: find tables "
+             "from CR3 (the value read back), and see that those in the kernel's image are page "
+             "aligned",
+             r->kernel_root, end, elsewhere);
     return true;
 }
 
@@ -248,21 +273,37 @@ static bool no_table_any_more(const struct explain_sources *s, const struct expl
     return true;
 }
 
+/* Only what was a table for sure is said to have been one; read-only data is right to be that. */
 static bool left_read_only(const struct explain_sources *s, const struct explanation *x, char *text,
                            size_t size)
 {
     const struct pvmm_report *r = &x->report;
+    const uint64_t page = r->address & ~(uint64_t)(PAGE_BYTES - 1);
+    struct witnessed w = {.answer = WITNESS_OFF};
+    struct explain_symbol name;
 
-    (void)s;
     if (r->kind != PVMM_REPORT_WRITE_FAULT || r->frame.mfn == PVMM_NONE || !r->frame.known ||
-        !pte_present(r->walk[1]) || (r->walk[1] & PTE_RW))
+        r->frame.owner < 0 || (r->frame.flags & PVMM_FRAME_SHARED) || !pte_present(r->walk[1]) ||
+        (r->walk[1] & PTE_RW))
         return false;
     if (is_read_only_type(r->frame.type) && r->frame.uses > 0)
         return false;
+    if (s->witness != NULL)
+        w = witness_frame(s->witness, r->recorded, PVMM_ACT_RELEASE, r->frame.mfn, 0);
+    if (w.answer == WITNESS_SEEN) {
+        explain_name(s, w.record.rip, &name);
+        snprintf(text, size,
+                 "mfn 0x%" PRIx64 " was a table until a request from %s, and is none now: its "
+                 "mapping at 0x%" PRIx64 " should have been made writable again then",
+                 r->frame.mfn, name.text, page);
+        return true;
+    }
     snprintf(text, size,
-             "nobody needs mfn 0x%" PRIx64 " read-only: it is no table. Its mapping at 0x%" PRIx64
-             " was never made writable (again): do that when a table is released",
-             r->frame.mfn, r->address & ~(uint64_t)(PAGE_BYTES - 1));
+             "mfn 0x%" PRIx64
+             " is no table: the contract does not ask for it to be read-only, only "
+             "the mapping at 0x%" PRIx64 " is. If the page was meant to be written to, make it "
+             "writable before it is handed out",
+             r->frame.mfn, page);
     return true;
 }
 

@@ -424,6 +424,14 @@ static void write_core(struct plan *p, struct core_facts *c)
         c->written = true;
 }
 
+/* A file that was asked for. */
+static void not_written(struct report *r, const char *path)
+{
+    fprintf(stderr, "pvmm: cannot write %s\n", path);
+    if (r->exit_code == EXIT_CLEAN)
+        r->exit_code = EXIT_ENVIRONMENT;
+}
+
 /* What is left to do with the memory of a machine that is over. */
 static void look_back(struct plan *p, struct report *r)
 {
@@ -434,8 +442,12 @@ static void look_back(struct plan *p, struct report *r)
         explainer_check(&p->explainer, stderr);
     if (core_is_due(r) && p->core != NULL)
         write_core(p, &r->core);
-    if (p->trace != NULL && explainer_trace(&p->explainer, p->trace) != 0)
-        fprintf(stderr, "pvmm: cannot write %s\n", p->o->trace);
+}
+
+static void write_trace(struct plan *p, struct report *r)
+{
+    if (!p->real_xen && p->trace != NULL && explainer_trace(&p->explainer, p->trace) != 0)
+        not_written(r, p->o->trace);
 }
 
 static void close_all(struct plan *p)
@@ -479,14 +491,12 @@ int run(const struct options *o)
     else {
         look_back(&p, &r);
         report_decide(&r);
+        write_trace(&p, &r);
     }
     control_close(p.control);
     report_print(&r, stderr);
-    if (p.json != NULL && report_json(&r, p.json) != 0) {
-        fprintf(stderr, "pvmm: cannot write %s\n", o->json);
-        if (r.exit_code == EXIT_CLEAN)
-            r.exit_code = EXIT_ENVIRONMENT;
-    }
+    if (p.json != NULL && report_json(&r, p.json) != 0)
+        not_written(&r, o->json);
     close_all(&p);
     return r.exit_code;
 }

@@ -191,18 +191,18 @@ static void print_contract(const struct report *r, FILE *out)
         return;
     for (unsigned i = 0; i < x->reports; i++)
         different += x->list[i]->weight == EXPLAIN_BREACH;
-    different += x->sum.not_kept;
     if (x->sum.broken == 0)
         fprintf(out, "  contract       kept\n");
     else if (x->sum.broken == 1)
         fprintf(out, "  contract       broken once\n");
     else
-        fprintf(out, "  contract       broken %" PRIu64 " times, in %" PRIu64 " ways\n",
-                x->sum.broken, different);
+        fprintf(out, "  contract       broken %" PRIu64 " times, in %s%" PRIu64 " way%s\n",
+                x->sum.broken, x->sum.not_kept != 0 ? "more than " : "", different,
+                different == 1 ? "" : "s");
     if (x->sum.not_kept != 0)
         fprintf(out,
-                "                 %" PRIu64 " of them are not explained: there were too many\n",
-                x->sum.not_kept);
+                "                 %" PRIu64 " of these %s not explained: there were too many\n",
+                x->sum.not_kept, x->sum.not_kept == 1 ? "is" : "are");
     print_repeats(x, out);
     if (x->checked && !x->publication.published)
         fprintf(out,

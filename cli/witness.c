@@ -78,11 +78,12 @@ uint64_t witness_written(const struct witness *w)
     return w->ring != NULL ? w->live->written : 0;
 }
 
+/* The place of the oldest is written to before `written` says so. */
 uint64_t witness_oldest(const struct witness *w)
 {
-    const uint64_t written = witness_written(w);
+    const uint64_t written = witness_written(w), kept = w->still ? w->records : w->records - 1;
 
-    return written > w->records ? written - w->records : 0;
+    return w->ring != NULL && written > kept ? written - kept : 0;
 }
 
 bool witness_read(const struct witness *w, uint64_t index, struct pvmm_record *r)
@@ -91,7 +92,7 @@ bool witness_read(const struct witness *w, uint64_t index, struct pvmm_record *r
         return false;
     *r = w->ring[index & (w->records - 1)];
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
-    return w->live->written - index <= w->records;
+    return index >= witness_oldest(w);
 }
 
 /* Is this record an answer? */
@@ -130,6 +131,9 @@ static enum witness_answer ask_entry(const void *question, const struct pvmm_rec
         return (r->now & PRESENT) && FRAME_OF(r->now) == q->mfn ? WITNESS_SEEN : WITNESS_OFF;
     if (act == PVMM_ACT_TYPE && record_address(r) / PAGE == q->at / PAGE && r->now == q->level)
         return WITNESS_VALIDATED;
+    /* What stood there then may have been left, or stored since. */
+    if (act == PVMM_ACT_RELEASE && record_address(r) / PAGE == q->at / PAGE)
+        return WITNESS_UNSEEN;
     return WITNESS_OFF;
 }
 
@@ -143,8 +147,8 @@ struct witnessed witness_entry(const struct witness *w, uint64_t before, uint64_
 
 struct frame_question {
     enum pvmm_act act;
-    uint64_t mfn;
-    uint32_t type;
+    uint64_t mfn, now;
+    bool any;
 };
 
 static enum witness_answer ask_frame(const void *question, const struct pvmm_record *r)
@@ -153,13 +157,13 @@ static enum witness_answer ask_frame(const void *question, const struct pvmm_rec
 
     if (record_act(r) != q->act || record_address(r) / PAGE != q->mfn)
         return WITNESS_OFF;
-    return q->act != PVMM_ACT_TYPE || r->now == q->type ? WITNESS_SEEN : WITNESS_OFF;
+    return q->any || r->now == q->now ? WITNESS_SEEN : WITNESS_OFF;
 }
 
 struct witnessed witness_frame(const struct witness *w, uint64_t before, enum pvmm_act act,
-                               uint64_t mfn, uint32_t type)
+                               uint64_t mfn, uint64_t now)
 {
-    const struct frame_question q = {act, mfn, type};
+    const struct frame_question q = {act, mfn, now, act != PVMM_ACT_TYPE && act != PVMM_ACT_ROOT};
 
     return look_back(w, before, ask_frame, &q);
 }

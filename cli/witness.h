@@ -18,6 +18,7 @@ struct witness {
     const volatile struct pvmm_record *ring;   /* NULL: off, or not there */
     const volatile struct pvmm_recorder *live; /* in the mailbox */
     uint64_t records;                          /* of the ring: a power of two */
+    bool still;                                /* nobody writes to it any more */
     void *map;
     size_t map_bytes;
 };
@@ -30,7 +31,7 @@ int witness_open(struct witness *w, int ram_fd, const volatile struct pvmm_recor
                  struct error *e);
 void witness_close(struct witness *w);
 
-/* Records ever, and the first that is still there. */
+/* Records ever, and the first that is still there for sure. */
 uint64_t witness_written(const struct witness *w);
 uint64_t witness_oldest(const struct witness *w);
 
@@ -62,9 +63,10 @@ struct witnessed {
 /* Who made the entry at `at` name frame `mfn`, in a table of `level`? */
 struct witnessed witness_entry(const struct witness *w, uint64_t before, uint64_t at, uint64_t mfn,
                                unsigned level);
-/* The last act of this kind on the frame; a PVMM_ACT_TYPE only if it made the frame a `type`. */
+/* The last act of this kind on the frame; of PVMM_ACT_TYPE and PVMM_ACT_ROOT only those that made
+ * it `now`: a type; 0 the kernel's root, 1 the user's. */
 struct witnessed witness_frame(const struct witness *w, uint64_t before, enum pvmm_act act,
-                               uint64_t mfn, uint32_t type);
+                               uint64_t mfn, uint64_t now);
 
 /* The kernel root that was loaded last; PVMM_NONE: no record of that. */
 uint64_t witness_kernel_root(const struct witness *w);

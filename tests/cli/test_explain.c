@@ -334,6 +334,33 @@ static void tables_that_map_themselves_are_noticed(void **state)
     expect_hint(&r, "tables-map-themselves", false);
     r.frame.mfn = FIRST_MFN + 4; /* the L1 maps itself */
     expect_hint(&r, "tables-map-themselves", true);
+    r.wanted = PVMM_FRAME_L2; /* a table of two levels: nothing is mapped writable */
+    expect_hint(&r, "tables-map-themselves", false);
+}
+
+/* A pin is in the way of a pin; the mappings of that table are not, nor is anything where the slot
+ * itself was refused. */
+static void only_what_is_in_the_way_is_marked(void **state)
+{
+    struct pvmm_report r = refusal(REASON_ALREADY_PINNED);
+    struct explanation *x;
+
+    (void)state;
+    r.holders = 2;
+    r.holder[0] = (struct pvmm_holder){.kind = PVMM_HOLDER_PIN, .conflicts = 1};
+    r.holder[1] = entry_holder(1, FIRST_MFN + 3, 1, 0x1002061);
+    x = explain(&sources, &r);
+    assert_true(x->holder[0].conflicts);
+    assert_false(x->holder[1].conflicts);
+    free(x);
+    r.reason = REASON_RESERVED_SLOT;
+    x = explain(&sources, &r);
+    assert_false(x->holder[0].conflicts || x->holder[1].conflicts);
+    free(x);
+    r.reason = REASON_TYPE_IN_USE;
+    x = explain(&sources, &r);
+    assert_true(x->holder[0].conflicts && x->holder[1].conflicts);
+    free(x);
 }
 
 static void writable_mappings_of_tables_are_noticed(void **state)
@@ -548,6 +575,78 @@ static void witnesses_answer(void **state)
     drop_ring(&g);
 }
 
+/* What was seen in an earlier life of a table or root says nothing about this one. */
+static void witnesses_of_earlier_lives_are_silent(void **state)
+{
+    struct recording g;
+
+    (void)state;
+    make_ring(&g);
+    act(&g, PVMM_ACT_ENTRY, 0x5008, 0x7067);
+    act(&g, PVMM_ACT_RELEASE, 0x5000, 0);
+    assert_int_equal(witness_entry(&g.w, ~0ull, 0x5008, 7, 1).answer, WITNESS_UNSEEN);
+    act(&g, PVMM_ACT_TYPE, 0x5000, PVMM_FRAME_L1);
+    assert_int_equal(witness_entry(&g.w, ~0ull, 0x5008, 7, 1).answer, WITNESS_VALIDATED);
+    act(&g, PVMM_ACT_ROOT, 0x6000, 0);
+    act(&g, PVMM_ACT_ROOT, 0x6000, 1);
+    assert_int_equal(witness_frame(&g.w, ~0ull, PVMM_ACT_ROOT, 6, 0).index, 3);
+    assert_int_equal(witness_frame(&g.w, ~0ull, PVMM_ACT_ROOT, 6, 1).index, 4);
+    drop_ring(&g);
+}
+
+/* "made L1 by": the recorder notes the end of a validation, not its beginning. */
+static void tables_in_the_making_have_no_maker(void **state)
+{
+    struct pvmm_report r = refusal(REASON_TYPE_IN_USE);
+    struct explain_sources s = sources;
+    struct explanation *x;
+    struct recording g;
+
+    (void)state;
+    make_ring(&g);
+    act(&g, PVMM_ACT_TYPE, (FIRST_MFN + 2ull) << 12, PVMM_FRAME_L1);
+    s.witness = &g.w;
+    r.frame.type = PVMM_FRAME_L1;
+    r.frame.uses = 1;
+    x = explain(&s, &r);
+    assert_false(x->frame.maker.asked);
+    free(x);
+    r.frame.flags = PVMM_FRAME_VALIDATED;
+    x = explain(&s, &r);
+    assert_true(x->frame.maker.asked);
+    assert_string_equal(x->frame.maker.text, "made L1 by 0x1234 at 0.000000 s");
+    free(x);
+    drop_ring(&g);
+}
+
+/* That a page was a table is said where its release was recorded, and nowhere else. */
+static void former_tables_are_told_from_other_pages(void **state)
+{
+    struct pvmm_report r = write_fault(PVMM_FRAME_NONE, 0);
+    struct explain_sources s = sources;
+    struct explanation *x;
+    struct recording g;
+
+    (void)state;
+    make_ring(&g);
+    s.witness = &g.w;
+    x = explain(&s, &r);
+    assert_true(hinted(x, "left-read-only"));
+    assert_null(strstr(x->hint[0].text, "was a table"));
+    free(x);
+    act(&g, PVMM_ACT_RELEASE, (FIRST_MFN + 2ull) << 12, 0);
+    x = explain(&s, &r);
+    assert_true(hinted(x, "left-read-only"));
+    assert_non_null(strstr(x->hint[0].text, "was a table"));
+    free(x);
+    drop_ring(&g);
+    r.frame.owner = -1; /* lent: nothing to make writable */
+    expect_hint(&r, "left-read-only", false);
+    r.frame.owner = 1;
+    r.frame.flags = PVMM_FRAME_SHARED;
+    expect_hint(&r, "left-read-only", false);
+}
+
 static void overtaken_records_are_dropped(void **state)
 {
     struct pvmm_record r;
@@ -558,6 +657,11 @@ static void overtaken_records_are_dropped(void **state)
     assert_false(witness_read(&g.w, 0, &r));
     for (unsigned i = 0; i < RECORDS + 3; i++)
         act(&g, PVMM_ACT_M2P, 0xa000, i);
+    assert_int_equal(witness_oldest(&g.w), 4); /* 3 may be half overwritten at this moment */
+    assert_false(witness_read(&g.w, 3, &r));
+    assert_true(witness_read(&g.w, 4, &r));
+    assert_int_equal(r.now, 4);
+    g.w.still = true;
     assert_int_equal(witness_oldest(&g.w), 3);
     assert_false(witness_read(&g.w, 2, &r));
     assert_true(witness_read(&g.w, 3, &r));
@@ -791,6 +895,10 @@ int main(void)
         cmocka_unit_test(variables_beside_tables_are_noticed),
         cmocka_unit_test(single_facts_get_hints),
         cmocka_unit_test(witnesses_answer),
+        cmocka_unit_test(witnesses_of_earlier_lives_are_silent),
+        cmocka_unit_test(tables_in_the_making_have_no_maker),
+        cmocka_unit_test(former_tables_are_told_from_other_pages),
+        cmocka_unit_test(only_what_is_in_the_way_is_marked),
         cmocka_unit_test(overtaken_records_are_dropped),
         cmocka_unit_test(impossible_recorders_are_refused),
         cmocka_unit_test(records_are_told),
