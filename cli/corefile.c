@@ -73,12 +73,23 @@ static int write_beside(const struct pv_view *v, char *beside, const char *path,
     return rc;
 }
 
+int corefile_check(const char *path, struct error *e)
+{
+    struct stat st;
+
+    if (stat(path, &st) != 0 || S_ISREG(st.st_mode))
+        return 0;
+    return error_set(e, EXIT_USAGE, "%s: there is something that is no file", path);
+}
+
 int corefile_write(const struct pv_view *v, const char *path, int signals, uint64_t *bytes,
                    struct error *e)
 {
     char *beside;
     int rc;
 
+    if (corefile_check(path, e) != 0)
+        return -1;
     if (asprintf(&beside, "%s.XXXXXX", path) < 0)
         return error_set(e, EXIT_ENVIRONMENT, "out of memory");
     rc = write_beside(v, beside, path, signals, bytes, e);
