@@ -73,14 +73,13 @@ static int write_beside(const struct pv_view *v, char *beside, const char *path,
     return rc;
 }
 
-/* A device, a pipe or a directory would be replaced, or found out about after all the writing. */
-static int check_target(const char *path, struct error *e)
+int corefile_check(const char *path, struct error *e)
 {
     struct stat st;
 
     if (stat(path, &st) != 0 || S_ISREG(st.st_mode))
-        return 0; /* what else is wrong with it shows at once */
-    return error_set(e, EXIT_ENVIRONMENT, "%s: it is there, and no regular file", path);
+        return 0;
+    return error_set(e, EXIT_USAGE, "%s: there is something that is no file", path);
 }
 
 int corefile_write(const struct pv_view *v, const char *path, int signals, uint64_t *bytes,
@@ -89,7 +88,7 @@ int corefile_write(const struct pv_view *v, const char *path, int signals, uint6
     char *beside;
     int rc;
 
-    if (check_target(path, e) != 0)
+    if (corefile_check(path, e) != 0)
         return -1;
     if (asprintf(&beside, "%s.XXXXXX", path) < 0)
         return error_set(e, EXIT_ENVIRONMENT, "out of memory");

@@ -14,6 +14,9 @@
 int corefile_write(const struct pv_view *v, const char *path, int signals, uint64_t *bytes,
                    struct error *e);
 
+/* A device or a directory is not replaced by a file: -1. */
+int corefile_check(const char *path, struct error *e);
+
 /* "KERNEL.core" in the directory that is the current one now. Malloc'd, or NULL. */
 char *corefile_default(const char *kernel);
 

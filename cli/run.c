@@ -154,7 +154,9 @@ static int prepare_explainer(struct plan *p, struct error *e)
     if (p->o->no_core || p->real_xen)
         return 0;
     p->core = p->o->core != NULL ? absolute(p->o->core) : corefile_default(p->o->kernel);
-    return p->core != NULL ? 0 : error_errno(e, EXIT_ENVIRONMENT, "cannot name the core file");
+    if (p->core == NULL)
+        return error_errno(e, EXIT_ENVIRONMENT, "cannot name the core file");
+    return p->o->core == NULL || corefile_check(p->core, e) == 0 ? 0 : error_context(e, "--core");
 }
 
 static int xen_words(struct plan *p)
@@ -424,14 +426,6 @@ static void write_core(struct plan *p, struct core_facts *c)
         c->written = true;
 }
 
-/* A file that was asked for. */
-static void not_written(struct report *r, const char *path)
-{
-    fprintf(stderr, "pvmm: cannot write %s\n", path);
-    if (r->exit_code == EXIT_CLEAN)
-        r->exit_code = EXIT_ENVIRONMENT;
-}
-
 /* What is left to do with the memory of a machine that is over. */
 static void look_back(struct plan *p, struct report *r)
 {
@@ -446,8 +440,15 @@ static void look_back(struct plan *p, struct report *r)
 
 static void write_trace(struct plan *p, struct report *r)
 {
-    if (!p->real_xen && p->trace != NULL && explainer_trace(&p->explainer, p->trace) != 0)
-        not_written(r, p->o->trace);
+    struct error e;
+
+    if (p->real_xen || p->trace == NULL || explainer_trace(&p->explainer, p->trace) == 0)
+        return;
+    error_set(&e, EXIT_ENVIRONMENT, "cannot write %s", p->o->trace);
+    if (r->exit_code == EXIT_CLEAN)
+        report_error(r, &e);
+    else
+        fprintf(stderr, "pvmm: %s\n", e.text);
 }
 
 static void close_all(struct plan *p)
@@ -495,8 +496,11 @@ int run(const struct options *o)
     }
     control_close(p.control);
     report_print(&r, stderr);
-    if (p.json != NULL && report_json(&r, p.json) != 0)
-        not_written(&r, o->json);
+    if (p.json != NULL && report_json(&r, p.json) != 0) {
+        fprintf(stderr, "pvmm: cannot write %s\n", o->json);
+        if (r.exit_code == EXIT_CLEAN)
+            r.exit_code = EXIT_ENVIRONMENT;
+    }
     close_all(&p);
     return r.exit_code;
 }

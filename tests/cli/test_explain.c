@@ -18,6 +18,7 @@
 
 #include "core.h"
 #include "corefile.h"
+#include "exitcodes.h"
 #include "explain_print.h"
 #include "reports.h"
 
@@ -836,6 +837,28 @@ static void core_files_are_whole_or_not_there(void **state)
     close(news[1]);
 }
 
+/*
+ * A core was written beside its name and renamed over whatever had that name. Whoever ran as root and
+ * wanted no core, and said so with --core /dev/null, had a file of that name from then on, in place of
+ * the device. What is no file is left alone now.
+ */
+static void cores_replace_files_only(void **state)
+{
+    char path[] = "/tmp/pvmm-core-XXXXXX";
+    struct error e;
+
+    (void)state;
+    assert_int_equal(corefile_check("/dev/null", &e), -1);
+    assert_int_equal(e.code, EXIT_USAGE);
+    assert_non_null(mkdtemp(path));
+    assert_int_equal(corefile_check(path, &e), -1);
+    assert_int_equal(corefile_write(&view, path, -1, &(uint64_t){0}, &e), -1);
+    assert_int_equal(files_in(path), 0);
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(corefile_check(path, &e), 0); /* not there yet */
+    assert_int_equal(corefile_check("/proc/self/exe", &e), 0);
+}
+
 static void cores_are_named_after_the_kernel(void **state)
 {
     char *here = getcwd(NULL, 0), *name = corefile_default("/boot/vmlinuz-6.1");
@@ -904,6 +927,7 @@ int main(void)
         cmocka_unit_test(records_are_told),
         cmocka_unit_test(garbage_is_refused_or_told),
         cmocka_unit_test(core_files_are_whole_or_not_there),
+        cmocka_unit_test(cores_replace_files_only),
         cmocka_unit_test(cores_are_named_after_the_kernel),
         cmocka_unit_test(publications_are_judged),
     };
