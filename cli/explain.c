@@ -226,12 +226,18 @@ static void refusal_headline(struct explanation *x)
                  r->message);
 }
 
+/* A table or a descriptor page: no mapping may make it writable. */
+static bool stored_to_protected(const struct pvmm_report *r)
+{
+    return r->frame.mfn != PVMM_NONE && r->frame.type >= PVMM_FRAME_L1 &&
+           r->frame.type <= PVMM_FRAME_DESC && r->frame.uses > 0;
+}
+
 static void fault_headline(struct explanation *x)
 {
     const struct pvmm_report *r = &x->report;
 
-    if (r->frame.mfn != PVMM_NONE && r->frame.type >= PVMM_FRAME_L1 &&
-        r->frame.type <= PVMM_FRAME_DESC && r->frame.uses > 0)
+    if (stored_to_protected(r))
         snprintf(x->headline, sizeof(x->headline),
                  "the guest kernel stored to 0x%" PRIx64 ", where a frame in use as %s is mapped "
                  "read-only",
@@ -249,6 +255,7 @@ static void decide_kind(struct explanation *x)
     switch (r->kind) {
     case PVMM_REPORT_WRITE_FAULT:
         x->kind = x->code = "write-fault";
+        x->weight = stored_to_protected(r) ? EXPLAIN_BREACH : EXPLAIN_FAULT;
         fault_headline(x);
         break;
     case PVMM_REPORT_CRASH:

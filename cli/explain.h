@@ -22,6 +22,7 @@
 
 enum explain_weight {
     EXPLAIN_BREACH,  /* the guest broke the contract */
+    EXPLAIN_FAULT,   /* it stored to a mapping that it has read-only for reasons of its own */
     EXPLAIN_CRASH,   /* the domain is over */
     EXPLAIN_FINDING, /* the guest's memory is not as tools need it */
     EXPLAIN_NOTE,    /* worth knowing, and nobody's fault */

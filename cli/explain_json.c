@@ -363,7 +363,7 @@ static struct json_object *hints(const struct explanation *x)
 
 struct json_object *explain_json(const struct explanation *x)
 {
-    static const char *const weights[] = {"breach", "crash", "finding", "note"};
+    static const char *const weights[] = {"breach", "fault", "crash", "finding", "note"};
     struct json_object *o = json_object_new_object();
 
     put_text(o, "code", x->code);

@@ -71,7 +71,7 @@ static void below(const struct printer *p, const char *text)
 
 static const char *weight_word(enum explain_weight w)
 {
-    static const char *const words[] = {"breach", "crash", "finding", "note"};
+    static const char *const words[] = {"breach", "fault", "crash", "finding", "note"};
 
     return words[w];
 }

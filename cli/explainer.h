@@ -32,8 +32,8 @@ struct explainer {
     struct explanation *list[PVMM_REPORTS + PUBLICATION_MAX];
     unsigned index[PVMM_REPORTS]; /* in the mailbox, of those of the list that are reports */
     unsigned reports, count;      /* the first `reports` of `count` are the hypervisor's */
-    unsigned looked;   /* of the mailbox's */
-    unsigned answered; /* of these: the hypervisor was let go on */
+    unsigned looked;              /* of the mailbox's */
+    unsigned answered;            /* of these: the hypervisor was let go on */
     struct reports_sum sum;
     bool checked; /* the publication was looked at */
     struct pv_publication publication;

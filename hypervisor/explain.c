@@ -477,8 +477,15 @@ bool explain_refusal(struct vcpu *v, const struct request *q, const struct core_
 
 /* ---- stores to what is read-only */
 
-/* Does the walk end at a mapping of the guest kernel's own, or of a frame that no mapping may make
- * writable? Then it is not copy-on-write for a process. Without a user root there is none. */
+/* Is the frame one that no mapping may make writable (R2, R3)? */
+static bool is_protected(mfn_t m)
+{
+    enum frame_type t = m.n < the_core()->nr_frames ? core_frame_type(the_core(), m) : TYPE_NONE;
+    return t != TYPE_NONE && t != TYPE_WRITABLE && core_frame_uses(the_core(), m) > 0;
+}
+
+/* Does the walk lead to what the guest kernel may not write to, and what is its own: a mapping of
+ * its kernel, or a protected frame? Anything else is copy-on-write for a process. */
 static bool is_own_readonly(const struct vcpu *v, const struct core_walk *w)
 {
     bool writable = true;
@@ -486,13 +493,14 @@ static bool is_own_readonly(const struct vcpu *v, const struct core_walk *w)
         writable &= !!(w->at[level].entry & PTE_RW);
     if (writable) /* by now: it was a stale translation */
         return false;
-    mfn_t m = pte_frame(w->at[1].entry);
-    enum frame_type t = m.n < the_core()->nr_frames ? core_frame_type(the_core(), m) : TYPE_NONE;
-    bool protected = t != TYPE_NONE && t != TYPE_WRITABLE && core_frame_uses(the_core(), m) > 0;
-    return protected || (w->at[1].entry & PTE_KERNEL) || mfn_eq(v->mem.user_root, NO_MFN);
+    return (w->at[1].entry & PTE_KERNEL) || mfn_eq(v->mem.user_root, NO_MFN) ||
+           is_protected(pte_frame(w->at[1].entry));
 }
 
-static void report_write_fault(struct vcpu *v, const struct regs *r, gva_t va)
+/* A store to a protected frame breaks the contract. A store to what the guest itself has read-only
+ * for no such reason is its own affair: kernels do that on purpose, to see whether a page is there
+ * to be written. */
+static void report_write_fault(struct vcpu *v, const struct regs *r, gva_t va, bool protected)
 {
     const struct likeness l = {
         .origin = r->rip,
@@ -515,7 +523,10 @@ static void report_write_fault(struct vcpu *v, const struct regs *r, gva_t va)
         fill_holders(p, m, TYPE_WRITABLE, false);
         report_end();
     }
-    breach(v, r, p);
+    if (protected)
+        breach(v, r, p);
+    else if (wanted.halt && p)
+        stand_ask(v, r);
 }
 
 bool explain_write_fault(struct vcpu *v, const struct regs *r, gva_t va)
@@ -524,11 +535,13 @@ bool explain_write_fault(struct vcpu *v, const struct regs *r, gva_t va)
     memset(&w, 0, sizeof(w));
     if (!core_walk(the_core(), v->mem.kernel_root, va, &w) || !is_own_readonly(v, &w))
         return false;
+    bool protected = is_protected(pte_frame(w.at[1].entry));
     if (stand_over(v, r)) { /* it was reported before the guest stood there */
-        end_if_strict();
+        if (protected)
+            end_if_strict();
         return false;
     }
-    report_write_fault(v, r, va);
+    report_write_fault(v, r, va, protected);
     return v->stand.due;
 }
 
