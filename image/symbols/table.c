@@ -155,13 +155,22 @@ static bool make_room(struct source *s)
     return true;
 }
 
+/* Names go to people's terminals. */
+static bool can_be_shown(const char *name, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++)
+        if (name[i] <= ' ' || name[i] > '~')
+            return false;
+    return bytes > 0;
+}
+
 bool source_add(struct source *s, const struct new_entry *n)
 {
     struct entry *to;
     uint64_t end = n->size ? n->address + n->size : n->limit;
     uint32_t name;
 
-    if (n->name_bytes == 0)
+    if (!can_be_shown(n->name, n->name_bytes))
         return true;
     name = keep_text(s, n->name, n->name_bytes);
     if (name == 0 || !make_room(s))

@@ -34,7 +34,8 @@ struct orc_table {
 
 struct source *source_new(void);
 void source_free(struct source *s);
-/* false: out of memory, or more than any kernel has. Nameless symbols are passed over. */
+/* false: out of memory, or more than any kernel has. Symbols without a name, or with one
+ * that no terminal should be shown, are passed over. */
 bool source_add(struct source *s, const struct new_entry *n);
 /* The number by which symbols name their module; 0: out of memory. */
 unsigned source_module(struct source *s, const char *name);

@@ -304,6 +304,20 @@ static void an_elf_file_bounds_its_symbols(void **state)
     }
 }
 
+/* Whoever made the file is not to write to a person's terminal. */
+static void names_for_no_terminal_are_passed_over(void **state)
+{
+    (void)state;
+    make_elf(SHT_SYMTAB);
+    symbol(3, "\033[2J", STB_GLOBAL, STT_FUNC, TEXT_SECTION, TEXT + 0x60, 8);
+    symbol(4, "caf\303\251", STB_GLOBAL, STT_OBJECT, DATA_SECTION, DATA, 8);
+    assert_int_equal(load(&elf, sizeof(elf)), 0);
+    assert_int_equal(count, 2);
+    names(TEXT, "sized", 0);
+    names(TEXT + 0x60, "label", 0x40);
+    nameless(DATA);
+}
+
 static void an_elf_file_without_symbols_is_no_error(void **state)
 {
     (void)state;
@@ -371,6 +385,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(garbage_is_refused_with_its_line, setup, teardown),
         cmocka_unit_test_setup_teardown(a_file_that_is_not_there_says_so, setup, teardown),
         cmocka_unit_test_setup_teardown(an_elf_file_bounds_its_symbols, setup, teardown),
+        cmocka_unit_test_setup_teardown(names_for_no_terminal_are_passed_over, setup, teardown),
         cmocka_unit_test_setup_teardown(an_elf_file_without_symbols_is_no_error, setup, teardown),
         cmocka_unit_test_setup_teardown(elf_files_that_will_not_do_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(damaged_elf_files_do_no_harm, setup, teardown),
