@@ -29,7 +29,7 @@ static void forget(struct explainer *x)
 {
     for (unsigned i = 0; i < x->count; i++)
         free(x->list[i]);
-    x->count = x->reports = x->looked = 0;
+    x->count = x->reports = x->looked = x->answered = 0;
     witness_close(&x->witness);
     if (x->view != NULL)
         pv_close(x->view);
@@ -159,8 +159,13 @@ void explainer_look(struct explainer *x, const struct mailbox *m, const struct c
     static struct pvmm_report r; /* large */
     const unsigned filed = reports_filed(m);
 
-    if (x->looked >= filed || !open_sources(x, m))
+    if (x->looked >= filed)
         return;
+    if (!open_sources(x, m)) {
+        complain("reports", "nothing is known of the machine: they are passed over");
+        x->looked = filed;
+        return;
+    }
     for (; x->looked < filed; x->looked++)
         if (reports_copy(m, x->looked, &r))
             take(x, x->looked, &r, c, out);
@@ -168,13 +173,13 @@ void explainer_look(struct explainer *x, const struct mailbox *m, const struct c
             complain("a report", "it makes no sense and is passed over");
 }
 
+/* A report may have been filed since explainer_look(): that one is not read yet. */
 bool explainer_has_read(struct explainer *x, const struct mailbox *m)
 {
-    const unsigned filed = reports_filed(m);
-
-    if (m->box == NULL || m->box->reports.waiting != PVMM_WAITING_READ || filed <= x->answered)
+    if (m->box == NULL || m->box->reports.waiting != PVMM_WAITING_READ ||
+        x->looked <= x->answered || x->looked < reports_filed(m))
         return false;
-    x->answered = filed;
+    x->answered = x->looked;
     return true;
 }
 

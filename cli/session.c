@@ -80,9 +80,19 @@ static void on_com1(struct session *s)
     s->quiet_since = clock_now();
 }
 
-static void on_com2(struct session *s)
+/* It stands still until its report is read. */
+static void let_guest_go_on(struct session *s)
 {
     static const char go = PVMM_BELL_GO;
+
+    if (bell_room(&s->bell) == 0 || !explainer_has_read(s->explainer, &s->mailbox))
+        return;
+    bell_ring(&s->bell, &go, 1);
+    bell_write(&s->bell, s->qemu.com2);
+}
+
+static void on_com2(struct session *s)
+{
     char data[256];
     ssize_t n;
 
@@ -91,10 +101,7 @@ static void on_com2(struct session *s)
             finish(s, END_CHANNEL);
     mailbox_copy_log(&s->mailbox, s->log);
     explainer_look(s->explainer, &s->mailbox, s->console, stderr);
-    if (explainer_has_read(s->explainer, &s->mailbox)) {
-        bell_ring(&s->bell, &go, 1);
-        bell_write(&s->bell, s->qemu.com2);
-    }
+    let_guest_go_on(s);
 }
 
 static void serve_store(struct session *s)
@@ -113,6 +120,7 @@ static void take_stock(struct session *s)
 {
     const int64_t now = clock_now();
 
+    let_guest_go_on(s);
     serve_store(s);
     if (stand_serve(&s->stand, &s->mailbox, &s->bell, s->qemu.com2))
         s->deadline = NEVER; /* a person has all the time there is */

@@ -20,6 +20,7 @@
 #include "corefile.h"
 #include "exitcodes.h"
 #include "explain_print.h"
+#include "explainer.h"
 #include "reports.h"
 
 /* ---- a guest of 64 pages: pfn p is at mfn 0x1000 + p */
@@ -778,6 +779,42 @@ static void garbage_is_refused_or_told(void **state)
     free(box);
 }
 
+/* ---- the guest waits until its reports are read */
+
+/*
+ * The host rang for all reports that were filed, not for those it had read. One that was filed
+ * between the look and the bell was explained when the guest had gone on: with page tables that
+ * were gone by then. Now it is only what was looked at that is answered, and each look once.
+ */
+static void only_what_was_read_is_answered(void **state)
+{
+    struct pvmm_mailbox *box = calloc(1, sizeof(*box));
+    const struct mailbox m = {.box = box};
+    struct explainer x = {.ram_fd = -1, .kernel_fd = -1};
+
+    (void)state;
+    box->reports.version = PVMM_REPORTS_VERSION;
+    box->reports.report_bytes = sizeof(struct pvmm_report);
+    box->reports.filed = 1;
+    box->reports.waiting = PVMM_WAITING_READ;
+    assert_false(explainer_has_read(&x, &m)); /* not looked at */
+    x.looked = 1;
+    assert_true(explainer_has_read(&x, &m));
+    assert_false(explainer_has_read(&x, &m)); /* once */
+    box->reports.filed = 3;
+    x.looked = 2;
+    assert_false(explainer_has_read(&x, &m));
+    x.looked = 3;
+    box->reports.waiting = PVMM_WAITING_NOT;
+    assert_false(explainer_has_read(&x, &m));
+    box->reports.waiting = PVMM_WAITING_READ;
+    assert_true(explainer_has_read(&x, &m));
+    box->reports.filed = 4;
+    explainer_look(&x, &m, NULL, stderr); /* nothing can be explained: the guest waits for nobody */
+    assert_true(explainer_has_read(&x, &m));
+    free(box);
+}
+
 /* ---- core files */
 
 static bool read_zeroes(const struct pv_view *v, mfn_t m, unsigned offset, void *to, unsigned n)
@@ -838,9 +875,9 @@ static void core_files_are_whole_or_not_there(void **state)
 }
 
 /*
- * A core was written beside its name and renamed over whatever had that name. Whoever ran as root and
- * wanted no core, and said so with --core /dev/null, had a file of that name from then on, in place of
- * the device. What is no file is left alone now.
+ * A core was written beside its name and renamed over whatever had that name. Whoever ran as root
+ * and wanted no core, and said so with --core /dev/null, had a file of that name from then on, in
+ * place of the device. What is no file is left alone now.
  */
 static void cores_replace_files_only(void **state)
 {
@@ -927,6 +964,7 @@ int main(void)
         cmocka_unit_test(records_are_told),
         cmocka_unit_test(garbage_is_refused_or_told),
         cmocka_unit_test(core_files_are_whole_or_not_there),
+        cmocka_unit_test(only_what_was_read_is_answered),
         cmocka_unit_test(cores_replace_files_only),
         cmocka_unit_test(cores_are_named_after_the_kernel),
         cmocka_unit_test(publications_are_judged),

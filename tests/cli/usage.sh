@@ -60,6 +60,16 @@ for words in --help --version "run --help"; do
     grep -q pvmm "$dir/out" || flunk "$words: nothing on stdout"
     [ ! -s "$dir/err" ] || flunk "$words: something on stderr"
 done
+# Every option is in both.
+root=$(dirname "$0")/../..
+"$PVMM" run --help > "$dir/out"
+sed -n 's/^    {"\([a-z0-9-]*\)", [a-z]*_argument.*/\1/p' "$root/cli/options.c" > "$dir/options"
+[ "$(wc -l < "$dir/options")" -ge 30 ] || flunk "options.c: no list of options"
+while read -r option; do
+    [ "$option" = help ] || grep -qe "--$option\b" "$dir/out" || flunk "run --help: no --$option"
+    case $option in memory | vcpus | initrd | append | verbose | help) continue ;; esac
+    grep -q "^\.It Fl -$option\b" "$root/man/pvmm-run.1" || flunk "pvmm-run.1: no --$option"
+done < "$dir/options"
 "$PVMM" --help > /dev/full 2>/dev/null && flunk "--help to a full disk: no error"
 
 # Hypervisor images.
