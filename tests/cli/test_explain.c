@@ -779,6 +779,34 @@ static void garbage_is_refused_or_told(void **state)
     free(box);
 }
 
+/* Of a tree that is not in use, or not whole, nothing is said as if it were. */
+static void places_are_named_for_what_they_are(void **state)
+{
+    static const struct {
+        uint32_t level, flags;
+        const char *words;
+    } places[] = {
+        {4, PVMM_FRAME_VALIDATED | PVMM_FRAME_KERNEL_ROOT, "0x2000, seen from the root mfn 0x1000"},
+        {4, 0, "0x2000, seen from the L4 table mfn 0x1000"},
+        {2, PVMM_FRAME_PINNED, "offset 0x2000 of what the L2 table mfn 0x1000"},
+        {2, PVMM_FRAME_PINNED, "is pinned by itself"},
+        {2, 0, "hangs from nothing that is in use"},
+    };
+    struct pvmm_report r = refusal(REASON_TYPE_IN_USE);
+
+    (void)state;
+    r.steps = 1;
+    r.path[0] = (struct pvmm_report_step){FIRST_MFN + 3, 0, 1, 7};
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        struct explanation *x;
+
+        r.place = (struct pvmm_place){0x2000, FIRST_MFN, places[i].level, places[i].flags};
+        x = explain(&sources, &r);
+        assert_non_null(strstr(x->place, places[i].words));
+        free(x);
+    }
+}
+
 /* ---- the guest waits until its reports are read */
 
 /*
@@ -1016,6 +1044,7 @@ int main(void)
         cmocka_unit_test(records_are_told),
         cmocka_unit_test(garbage_is_refused_or_told),
         cmocka_unit_test(core_files_are_whole_or_not_there),
+        cmocka_unit_test(places_are_named_for_what_they_are),
         cmocka_unit_test(only_what_was_read_is_answered),
         cmocka_unit_test(one_frame_is_told_once),
         cmocka_unit_test(cores_replace_files_only),
