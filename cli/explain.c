@@ -130,6 +130,8 @@ static void explain_path(const struct explain_sources *s, struct explanation *x)
 {
     const struct pvmm_report *r = &x->report;
     const struct pvmm_place *p = &r->place;
+    const bool root =
+        p->top_flags & (PVMM_FRAME_PINNED | PVMM_FRAME_KERNEL_ROOT | PVMM_FRAME_USER_ROOT);
     char frame[64];
 
     x->steps = r->steps;
@@ -140,12 +142,14 @@ static void explain_path(const struct explain_sources *s, struct explanation *x)
     explain_frame_name(s, p->top, frame, sizeof(frame));
     if (p->top_level == 4)
         snprintf(x->place, sizeof(x->place),
-                 "the entry maps what lies at 0x%" PRIx64 ", seen from the root %s", p->va, frame);
+                 "the entry maps what lies at 0x%" PRIx64 ", seen from the %s %s", p->va,
+                 root ? "root" : "L4 table", frame);
     else
         snprintf(x->place, sizeof(x->place),
-                 "the entry maps offset 0x%" PRIx64 " of what the L%u table %s maps, which hangs "
-                 "from nothing yet",
-                 p->va, p->top_level, frame);
+                 "the entry maps offset 0x%" PRIx64 " of what the L%u table %s maps, which %s",
+                 p->va, p->top_level, frame,
+                 p->top_flags & PVMM_FRAME_PINNED ? "is pinned by itself"
+                                                  : "hangs from nothing that is in use");
 }
 
 static void explain_walk(const struct explain_sources *s, struct explanation *x)

@@ -127,7 +127,7 @@ static bool mapped_writable(const struct explain_sources *s, const struct explan
 
 static bool root_is_idle(uint32_t flags)
 {
-    return (flags & (PVMM_FRAME_PINNED | PVMM_FRAME_BUILDERS)) &&
+    return (flags & PVMM_FRAME_PINNED) &&
            !(flags & (PVMM_FRAME_KERNEL_ROOT | PVMM_FRAME_USER_ROOT));
 }
 
@@ -157,12 +157,13 @@ static bool idle_root_holds(const struct explain_sources *s, const struct explan
             return false;
     }
     if (root != NULL)
-        snprintf(text, size,
-                 "the frame is a table only under %s mfn 0x%" PRIx64 ", which no vCPU has loaded: "
-                 "unpin that root (MMUEXT_UNPIN_TABLE) after switching away from it, before its "
-                 "pages are used for something else",
-                 root->place.top_flags & PVMM_FRAME_BUILDERS ? "the builder's root" : "the root",
-                 root->place.top);
+        snprintf(
+            text, size,
+            "the frame is a table only because of what is pinned and no vCPU has loaded, as %s "
+            "mfn 0x%" PRIx64 ": unpin that root (MMUEXT_UNPIN_TABLE) after switching away from "
+            "it, before its pages are used for something else",
+            root->place.top_flags & PVMM_FRAME_BUILDERS ? "the builder's root" : "the root",
+            root->place.top);
     else if (pinned_itself)
         snprintf(text, size,
                  "the frame is %s, and only its pin keeps it one: unpin it (MMUEXT_UNPIN_TABLE) "

@@ -779,6 +779,34 @@ static void garbage_is_refused_or_told(void **state)
     free(box);
 }
 
+/* Of a tree that is not in use, or not whole, nothing is said as if it were. */
+static void places_are_named_for_what_they_are(void **state)
+{
+    static const struct {
+        uint32_t level, flags;
+        const char *words;
+    } places[] = {
+        {4, PVMM_FRAME_VALIDATED | PVMM_FRAME_KERNEL_ROOT, "0x2000, seen from the root mfn 0x1000"},
+        {4, 0, "0x2000, seen from the L4 table mfn 0x1000"},
+        {2, PVMM_FRAME_PINNED, "offset 0x2000 of what the L2 table mfn 0x1000"},
+        {2, PVMM_FRAME_PINNED, "is pinned by itself"},
+        {2, 0, "hangs from nothing that is in use"},
+    };
+    struct pvmm_report r = refusal(REASON_TYPE_IN_USE);
+
+    (void)state;
+    r.steps = 1;
+    r.path[0] = (struct pvmm_report_step){FIRST_MFN + 3, 0, 1, 7};
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        struct explanation *x;
+
+        r.place = (struct pvmm_place){0x2000, FIRST_MFN, places[i].level, places[i].flags};
+        x = explain(&sources, &r);
+        assert_non_null(strstr(x->place, places[i].words));
+        free(x);
+    }
+}
+
 /* ---- the guest waits until its reports are read */
 
 /*
@@ -813,6 +841,58 @@ static void only_what_was_read_is_answered(void **state)
     explainer_look(&x, &m, NULL, stderr); /* nothing can be explained: the guest waits for nobody */
     assert_true(explainer_has_read(&x, &m));
     free(box);
+}
+
+static unsigned times(const char *text, const char *word)
+{
+    unsigned n = 0;
+
+    for (; (text = strstr(text, word)) != NULL; text++)
+        n++;
+    return n;
+}
+
+/* What explainer_look() prints of a write fault at one address and a crash at another. */
+static void fault_then_crash(uint64_t crash_at, char **text)
+{
+    struct pvmm_mailbox *box = calloc(1, sizeof(*box));
+    const struct mailbox m = {.box = box};
+    struct explainer x = {.ram_fd = -1, .kernel_fd = -1};
+    struct error e;
+    size_t size;
+    FILE *out = open_memstream(text, &size);
+    const int ram = memfd_create("ram", 0);
+
+    box->reports.version = PVMM_REPORTS_VERSION;
+    box->reports.report_bytes = sizeof(struct pvmm_report);
+    box->reports.filed = 2;
+    box->machine.version = PVMM_MACHINE_VERSION;
+    box->reports.report[0] = box->reports.report[1] = write_fault(PVMM_FRAME_L1, 1);
+    box->reports.report[1].kind = PVMM_REPORT_CRASH;
+    box->reports.report[1].address = crash_at;
+    assert_int_equal(explainer_start(&x, ram, &e), 0);
+    explainer_look(&x, &m, NULL, out);
+    assert_int_equal(x.reports, 2);
+    fclose(out);
+    close(ram);
+    explainer_close(&x);
+    free(box);
+}
+
+/* A crash of the store that was just told says so, and not all of it again. */
+static void one_frame_is_told_once(void **state)
+{
+    char *text;
+
+    (void)state;
+    fault_then_crash(0xffffffff81234568, &text);
+    assert_int_equal(times(text, "\n  frame "), 1);
+    assert_int_equal(times(text, "as in the breach above"), 1);
+    free(text);
+    fault_then_crash(0xffffffff81239000, &text);
+    assert_int_equal(times(text, "\n  frame "), 2);
+    assert_int_equal(times(text, "as in the breach above"), 0);
+    free(text);
 }
 
 /* ---- core files */
@@ -964,7 +1044,9 @@ int main(void)
         cmocka_unit_test(records_are_told),
         cmocka_unit_test(garbage_is_refused_or_told),
         cmocka_unit_test(core_files_are_whole_or_not_there),
+        cmocka_unit_test(places_are_named_for_what_they_are),
         cmocka_unit_test(only_what_was_read_is_answered),
+        cmocka_unit_test(one_frame_is_told_once),
         cmocka_unit_test(cores_replace_files_only),
         cmocka_unit_test(cores_are_named_after_the_kernel),
         cmocka_unit_test(publications_are_judged),
