@@ -32,8 +32,8 @@ static void what_is_no_file_is_not_replaced(void **state)
         assert_int_equal(lstat(name[i], &before), 0);
         /* Without a view: it is not come to. */
         assert_int_equal(corefile_write(NULL, name[i], -1, &bytes, &e), -1);
-        assert_int_equal(e.code, EXIT_ENVIRONMENT);
-        assert_non_null(strstr(e.text, "no regular file"));
+        assert_int_equal(e.code, EXIT_USAGE);
+        assert_non_null(strstr(e.text, "something that is no file"));
         assert_int_equal(lstat(name[i], &after), 0);
         assert_int_equal(after.st_ino, before.st_ino);
     }
