@@ -40,7 +40,7 @@ static void forget(struct explainer *x)
     x->no_linux = x->named_guest = x->tried_view = false;
     x->no_recorder = x->checked = x->has_recorder = false;
     x->sources = (struct explain_sources){.symbols = x->symbols};
-    x->sum = (struct reports_sum){0, 0};
+    x->sum = (struct reports_sum){.known = false};
 }
 
 int explainer_start(struct explainer *x, int ram_fd, struct error *e)

@@ -112,8 +112,8 @@ struct reports_sum reports_sum(const struct mailbox *m)
     const volatile struct pvmm_reports *all = known(m);
 
     if (all == NULL)
-        return (struct reports_sum){0, 0};
-    return (struct reports_sum){all->broken, all->not_kept};
+        return (struct reports_sum){.known = false};
+    return (struct reports_sum){true, all->broken, all->not_kept};
 }
 
 bool reports_machine(const struct mailbox *m, struct pvmm_machine *machine)

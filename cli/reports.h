@@ -17,8 +17,9 @@ bool reports_copy(const struct mailbox *m, unsigned index, struct pvmm_report *r
 /* How often it has been filed by now. */
 uint64_t reports_count(const struct mailbox *m, unsigned index);
 
-/* Breaches in all, and different ones that were not kept. */
+/* Breaches in all, and those of them that have no report. */
 struct reports_sum {
+    bool known; /* false: what the mailbox has makes no sense */
     uint64_t broken, not_kept;
 };
 struct reports_sum reports_sum(const struct mailbox *m);

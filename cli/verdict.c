@@ -191,7 +191,9 @@ static void print_contract(const struct report *r, FILE *out)
         return;
     for (unsigned i = 0; i < x->reports; i++)
         different += x->list[i]->weight == EXPLAIN_BREACH;
-    if (x->sum.broken == 0)
+    if (!x->sum.known)
+        fprintf(out, "  contract       not known\n");
+    else if (x->sum.broken == 0)
         fprintf(out, "  contract       kept\n");
     else if (x->sum.broken == 1)
         fprintf(out, "  contract       broken once\n");

@@ -97,8 +97,11 @@ static struct json_object *reports(const struct explainer *x)
 
 static struct json_object *contract(const struct explainer *x)
 {
-    struct json_object *o = json_object_new_object();
+    struct json_object *o;
 
+    if (!x->sum.known)
+        return NULL;
+    o = json_object_new_object();
     put_int(o, "broken", x->sum.broken);
     put_int(o, "not_kept", x->sum.not_kept);
     return o;

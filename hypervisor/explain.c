@@ -16,6 +16,7 @@ static struct {
 } wanted;
 
 #define READER_PATIENCE_NS 10000000000ull
+#define MEMORY_COMMAND     0x3fu /* of memory_op's first argument; above: extents done */
 #define SYSCALL_BYTES      2u
 
 static bool option_set(const char *key)
@@ -34,16 +35,40 @@ void explain_init(void)
 
 /* Two breaches are the same if they agree in this: only the first is reported in full. */
 struct likeness {
-    uint64_t origin, hypercall;
+    uint64_t origin, hypercall, command;
     uint32_t kind, request, reason, rule, wanted;
     int32_t error;
+    bool protected; /* of write faults: they are breaches */
 };
+
+/* What a hypercall of many kinds was to do. */
+static uint64_t command_of(uint64_t hypercall, const uint64_t args[5], const uint64_t element[3])
+{
+    switch (hypercall) {
+    case __HYPERVISOR_mmuext_op:
+        return (uint32_t)element[0];
+    case __HYPERVISOR_memory_op:
+        return args[0] & MEMORY_COMMAND;
+    case __HYPERVISOR_grant_table_op:
+        return args[0];
+    default:
+        return 0;
+    }
+}
+
+static bool is_protected_type(uint32_t type, uint32_t uses)
+{
+    return type != TYPE_NONE && type != TYPE_WRITABLE && uses > 0;
+}
 
 static bool is_alike(const struct pvmm_report *p, const struct likeness *l)
 {
     return p->origin == l->origin && p->hypercall == l->hypercall && p->kind == l->kind &&
            p->request == l->request && p->reason == l->reason && p->rule == l->rule &&
-           p->wanted == l->wanted && p->error == l->error;
+           p->wanted == l->wanted && p->error == l->error &&
+           command_of(p->hypercall, p->args, p->element) == l->command &&
+           (p->kind != PVMM_REPORT_WRITE_FAULT ||
+            is_protected_type(p->frame.type, p->frame.uses) == l->protected);
 }
 
 static struct pvmm_report *find_alike(const struct likeness *l)
@@ -454,6 +479,7 @@ bool explain_refusal(struct vcpu *v, const struct request *q, const struct core_
     const struct likeness l = {
         .origin = guest_origin(r),
         .hypercall = q->hypercall,
+        .command = command_of(q->hypercall, q->args, q->element),
         .kind = PVMM_REPORT_REFUSAL,
         .request = q->kind,
         .error = error,
@@ -480,8 +506,8 @@ bool explain_refusal(struct vcpu *v, const struct request *q, const struct core_
 /* Is the frame one that no mapping may make writable (R2, R3)? */
 static bool is_protected(mfn_t m)
 {
-    enum frame_type t = m.n < the_core()->nr_frames ? core_frame_type(the_core(), m) : TYPE_NONE;
-    return t != TYPE_NONE && t != TYPE_WRITABLE && core_frame_uses(the_core(), m) > 0;
+    return m.n < the_core()->nr_frames &&
+           is_protected_type(core_frame_type(the_core(), m), core_frame_uses(the_core(), m));
 }
 
 /* Does the walk lead to what the guest kernel may not write to, and what is its own: a mapping of
@@ -508,6 +534,7 @@ static void report_write_fault(struct vcpu *v, const struct regs *r, gva_t va, b
         .kind = PVMM_REPORT_WRITE_FAULT,
         .rule = 3,
         .wanted = TYPE_WRITABLE,
+        .protected = protected,
     };
     struct pvmm_report *p = report_begin(&l);
     if (p) {

@@ -4,8 +4,8 @@
  * host tool adds symbols, what the recorder has, and words.
  *
  * Part of the mailbox. reports[0..filed-1] are complete; `filed` is advanced last. A request that
- * is refused again in the same way (same kind, request, rule, reason, wanted type and place in the
- * guest) only advances `count` of its report.
+ * is refused again in the same way (same kind, request and command, rule, reason, wanted type and
+ * place in the guest) only advances `count` of its report.
  */
 #ifndef PVMM_ABI_REPORT_H
 #define PVMM_ABI_REPORT_H
@@ -152,8 +152,8 @@ struct pvmm_report {
 
 /* What the hypervisor waits for before it goes on. */
 enum pvmm_waiting {
-    PVMM_WAITING_NOT   = 0,
-    PVMM_WAITING_READ  = 1, /* for the host to have read what it wants of the guest's memory for the
+    PVMM_WAITING_NOT = 0,
+    PVMM_WAITING_READ = 1,  /* for the host to have read what it wants of the guest's memory for the
                                report that was just filed; some seconds at most */
     PVMM_WAITING_STAND = 2, /* PVMM_OPT_HALT: for a debugger to be ready at the instruction of the
                                last report */
@@ -165,7 +165,7 @@ struct pvmm_reports {
     uint32_t filed;        /* complete ones */
     uint32_t waiting;      /* enum pvmm_waiting: for PVMM_BELL_GO */
     uint64_t broken;       /* breaches in all, repeats and those not kept included; no crashes */
-    uint64_t not_kept;     /* different ones beyond PVMM_REPORTS */
+    uint64_t not_kept;     /* those of which there was no room for a report */
     struct pvmm_report report[PVMM_REPORTS];
 };
 
