@@ -211,11 +211,8 @@ int core_relinquish(struct core *c, struct core_domain *d)
         if (finish_leftovers(c, v) || relinquish_vcpu(c, v))
             return CORE_RESTART;
     }
-    struct core_vcpu nobody = {.domain = d,
-                               .kernel_root = NO_MFN,
-                               .user_root = NO_MFN,
-                               .locked = NO_MFN,
-                               .held = NO_MFN};
+    struct core_vcpu nobody = {
+        .domain = d, .kernel_root = NO_MFN, .user_root = NO_MFN, .locked = NO_MFN, .held = NO_MFN};
     struct core_vcpu *v = d->vcpus ? d->vcpus : &nobody;
     v->steps = 0;
     for (; d->relinquish_next < c->nr_frames; d->relinquish_next++) {

@@ -79,14 +79,14 @@ struct vcpu {
         *info; /* hypervisor's mapping of the registered vcpu_info (starts in shared_info) */
     gva_t runstate_va; /* 0: none */
     vcpu_runstate_info_t runstate;
-    uint32_t time_version;        /* of what the guest reads in info->time; even between updates */
-    gva_t time_va;                /* the guest's second copy of it; 0: none */
-    uint64_t timer_due;           /* ns of system time; 0: not set. VIRQ_TIMER fires then */
-    uint64_t period_ns;           /* of the periodic VIRQ_TIMER; 0: off */
-    uint64_t period_last;         /* when it last fired */
-    uint64_t poll_timeout;        /* ns; 0: not polling or no timeout */
-    bool polling;                 /* blocked in SCHEDOP_poll */
-    uint32_t poll_port;           /* the one port it waits for; 0: any of several */
+    uint32_t time_version; /* of what the guest reads in info->time; even between updates */
+    gva_t time_va;         /* the guest's second copy of it; 0: none */
+    uint64_t timer_due;    /* ns of system time; 0: not set. VIRQ_TIMER fires then */
+    uint64_t period_ns;    /* of the periodic VIRQ_TIMER; 0: off */
+    uint64_t period_last;  /* when it last fired */
+    uint64_t poll_timeout; /* ns; 0: not polling or no timeout */
+    bool polling;          /* blocked in SCHEDOP_poll */
+    uint32_t poll_port;    /* the one port it waits for; 0: any of several */
     struct {              /* where the last direct store found the L1 entry that maps its target: */
         uint64_t page;    /* page of the guest's address; ~0: nowhere */
         uint64_t changes; /* the core's upper_changes then */
@@ -95,7 +95,7 @@ struct vcpu {
     struct insn_text store_text;  /* the last direct store to a table (n 0: none), */
     struct store_form store_form; /* and what its bytes mean */
     bool nmi_pending, nmi_masked;
-    uint64_t recorded_as; /* its number, as it stands in a record */
+    uint64_t recorded_as;     /* its number, as it stands in a record */
     uint64_t multicall_index; /* elements under way, for reports */
     uint64_t grant_index, grant_count;
     struct progress multicall, batch; /* lists that paused */
