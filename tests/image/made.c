@@ -105,7 +105,7 @@ static void make_pages(struct made *m)
             words[w] = 0x1234567800000000ull + i * 4096 + w;
     }
     memcpy((uint8_t *)made_words(m, made_mfn(m, pfn(3))) + BANNER_AT, BANNER, 4096 - BANNER_AT);
-    memcpy(made_words(m, made_mfn(m, pfn(4))), BANNER + (4096 - BANNER_AT),
+    memcpy(made_words(m, made_mfn(m, pfn(4))), &BANNER[4096 - BANNER_AT],
            sizeof(BANNER) - (4096 - BANNER_AT));
 }
 
