@@ -5,26 +5,13 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "jsonput.h"
 #include "verdict.h"
 
-static void put(struct json_object *o, const char *key, struct json_object *value)
-{
-    json_object_object_add(o, key, value);
-}
-
+/* No text is null. */
 static void put_text(struct json_object *o, const char *key, const char *text)
 {
     put(o, key, text != NULL && text[0] != '\0' ? json_object_new_string(text) : NULL);
-}
-
-static void put_int(struct json_object *o, const char *key, uint64_t value)
-{
-    put(o, key, json_object_new_uint64(value));
-}
-
-static void put_bool(struct json_object *o, const char *key, bool value)
-{
-    put(o, key, json_object_new_boolean(value));
 }
 
 static struct json_object *hex(uint64_t value)

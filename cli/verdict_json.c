@@ -1,19 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "verdict.h"
 
-#include <json-c/json.h>
-
 #include "exitcodes.h"
 #include "explain_print.h"
-
-static void put_int(struct json_object *o, const char *key, uint64_t value)
-{
-    json_object_object_add(o, key, json_object_new_uint64(value));
-}
+#include "jsonput.h"
 
 static void put_text(struct json_object *o, const char *key, const char *text)
 {
-    json_object_object_add(o, key, text != NULL ? json_object_new_string(text) : NULL);
+    put(o, key, text != NULL ? json_object_new_string(text) : NULL);
 }
 
 static struct json_object *hypercalls(const struct pvmm_verdict *v)
@@ -31,7 +25,7 @@ static struct json_object *hypercalls(const struct pvmm_verdict *v)
         put_int(one, "count", v->hypercalls[i]);
         put_int(one, "refused", v->refused[i]);
         snprintf(number, sizeof(number), "%u", i);
-        json_object_object_add(all, hypercall_name(i) != NULL ? hypercall_name(i) : number, one);
+        put(all, hypercall_name(i) != NULL ? hypercall_name(i) : number, one);
     }
     return all;
 }
@@ -52,15 +46,15 @@ static struct json_object *audit(const struct pvmm_audit *a)
     struct json_object *o = json_object_new_object();
     struct json_object *texts = json_object_new_array();
 
-    json_object_object_add(o, "taken", json_object_new_boolean(a->taken != 0));
-    json_object_object_add(o, "clean", json_object_new_boolean(a->taken != 0 && a->findings == 0));
+    put_bool(o, "taken", a->taken != 0);
+    put_bool(o, "clean", a->taken != 0 && a->findings == 0);
     put_int(o, "findings", a->findings);
     put_int(o, "frames", a->frames);
     put_int(o, "tables", a->tables);
     put_int(o, "entries", a->entries);
     for (unsigned i = 0; i < PVMM_FINDINGS && i < a->findings; i++)
         json_object_array_add(texts, json_object_new_string(a->finding[i]));
-    json_object_object_add(o, "first", texts);
+    put(o, "first", texts);
     return o;
 }
 
@@ -70,10 +64,10 @@ static void put_verdict(struct json_object *o, const struct pvmm_verdict *v)
     put_int(o, "ns_to_user", v->ns_to_user);
     put_int(o, "ns_total", v->ns_total);
     put_int(o, "seed", v->seed);
-    json_object_object_add(o, "hypercalls", hypercalls(v));
+    put(o, "hypercalls", hypercalls(v));
     put_int(o, "unknown_hypercalls", v->unknown_hypercalls);
     put_int(o, "refused_requests", v->refused_requests);
-    json_object_object_add(o, "frames", frames(v));
+    put(o, "frames", frames(v));
     put_int(o, "tlb_flushes", v->tlb_flushes);
     put_int(o, "tlb_page_flushes", v->tlb_page_flushes);
     put_int(o, "root_switches", v->root_switches);
@@ -81,7 +75,7 @@ static void put_verdict(struct json_object *o, const struct pvmm_verdict *v)
     put_int(o, "events_delivered", v->events_delivered);
     put_int(o, "emulated_instructions", v->emulated_instructions);
     put_int(o, "emulated_table_writes", v->emulated_table_writes);
-    json_object_object_add(o, "audit", audit(&v->audit));
+    put(o, "audit", audit(&v->audit));
     put_int(o, "own_frames", v->own_frames);
     put_int(o, "boot_ticks", v->boot_ticks);
 }
@@ -115,8 +109,8 @@ static struct json_object *publication(const struct explainer *x)
     if (!x->checked)
         return NULL;
     o = json_object_new_object();
-    json_object_object_add(o, "published", json_object_new_boolean(p->published));
-    json_object_object_add(o, "linear", json_object_new_boolean(p->linear));
+    put_bool(o, "published", p->published);
+    put_bool(o, "linear", p->linear);
     put_int(o, "max_pfn", p->max_pfn);
     put_int(o, "populated", p->populated);
     put_int(o, "covered", p->covered);
@@ -124,7 +118,7 @@ static struct json_object *publication(const struct explainer *x)
     put_int(o, "nameless", p->nameless);
     put_int(o, "doubled", p->doubled);
     put_int(o, "idle_roots", p->idle_roots);
-    json_object_object_add(o, "initial_idle", json_object_new_boolean(p->initial_idle));
+    put_bool(o, "initial_idle", p->initial_idle);
     return o;
 }
 
@@ -148,7 +142,7 @@ static struct json_object *core(const struct core_facts *c)
         return NULL;
     o = json_object_new_object();
     put_text(o, "path", c->path);
-    json_object_object_add(o, "written", json_object_new_boolean(c->written));
+    put_bool(o, "written", c->written);
     put_int(o, "bytes", c->bytes);
     put_text(o, "error", c->why[0] != '\0' ? c->why : NULL);
     return o;
@@ -159,11 +153,11 @@ static void put_explanations(struct json_object *o, const struct report *r)
     if (r->explainer == NULL)
         return;
     put_int(o, "explain_schema", EXPLAIN_SCHEMA);
-    json_object_object_add(o, "contract", contract(r->explainer));
-    json_object_object_add(o, "reports", reports(r->explainer));
-    json_object_object_add(o, "publication", publication(r->explainer));
-    json_object_object_add(o, "recorder", recorder(r->explainer));
-    json_object_object_add(o, "core", core(&r->core));
+    put(o, "contract", contract(r->explainer));
+    put(o, "reports", reports(r->explainer));
+    put(o, "publication", publication(r->explainer));
+    put(o, "recorder", recorder(r->explainer));
+    put(o, "core", core(&r->core));
 }
 
 static struct json_object *to_json(const struct report *r)
@@ -171,7 +165,7 @@ static struct json_object *to_json(const struct report *r)
     struct json_object *o = json_object_new_object();
 
     put_int(o, "format", 1);
-    json_object_object_add(o, "clean", json_object_new_boolean(r->exit_code == EXIT_CLEAN));
+    put_bool(o, "clean", r->exit_code == EXIT_CLEAN);
     put_int(o, "exit_code", (uint64_t)r->exit_code);
     put_text(o, "outcome", r->outcome);
     put_text(o, "message", r->message);
@@ -179,8 +173,8 @@ static struct json_object *to_json(const struct report *r)
     put_text(o, "hypervisor", r->hypervisor);
     put_text(o, "accel", r->accel);
     put_int(o, "memory", r->memory);
-    json_object_object_add(o, "wall_seconds", json_object_new_double(r->facts.wall));
-    json_object_object_add(o, "verdict_complete", json_object_new_boolean(r->facts.ended));
+    put(o, "wall_seconds", json_object_new_double(r->facts.wall));
+    put_bool(o, "verdict_complete", r->facts.ended);
     if (r->facts.has_verdict)
         put_verdict(o, &r->facts.verdict);
     put_explanations(o, r);
