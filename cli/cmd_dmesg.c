@@ -1,41 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The hypervisor's log. */
-#include <ctype.h>
-#include <errno.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #include "ask.h"
 #include "commands.h"
 #include "exitcodes.h"
 #include "help.h"
-
-/* The guest can put bytes into the log, and the reader may be a terminal. */
-static void print(const char *data, size_t size)
-{
-    for (size_t i = 0; i < size; i++)
-        if (isprint((unsigned char)data[i]) || data[i] == '\n' || data[i] == '\t')
-            putchar(data[i]);
-        else if (data[i] != '\r')
-            putchar('?');
-}
-
-static int copy(int fd, struct error *e)
-{
-    char data[4096];
-    ssize_t n;
-
-    while ((n = read(fd, data, sizeof(data))) != 0) {
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return error_errno(e, EXIT_ENVIRONMENT, "the log breaks off");
-        print(data, (size_t)n);
-        if (fflush(stdout) != 0)
-            return error_errno(e, EXIT_ENVIRONMENT, "cannot write to standard output");
-    }
-    return 0;
-}
 
 /* -1: go on; otherwise the exit code. */
 static int parse(int argc, char **argv, const char **name, bool *follow)
@@ -74,7 +44,7 @@ int command_dmesg(int argc, char **argv)
     fd = ask_guest(name, "dmesg", follow, &e);
     if (fd < 0)
         return command_failed(argv[0], &e);
-    rc = copy(fd, &e);
+    rc = command_copy(fd, "the log", &e);
     close(fd);
     return rc == 0 ? EXIT_CLEAN : command_failed(argv[0], &e);
 }

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* The flight recorder. */
-#include <errno.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #include "ask.h"
@@ -13,23 +11,6 @@ struct wanted {
     const char *name;
     bool follow, json;
 };
-
-/* The guest's pvmm sends lines of printable text, whatever the guest did. */
-static int copy(int fd, struct error *e)
-{
-    char data[4096];
-    ssize_t n;
-
-    while ((n = read(fd, data, sizeof(data))) != 0) {
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return error_errno(e, EXIT_ENVIRONMENT, "the trace breaks off");
-        if (fwrite(data, 1, (size_t)n, stdout) != (size_t)n || fflush(stdout) != 0)
-            return error_errno(e, EXIT_ENVIRONMENT, "cannot write to standard output");
-    }
-    return 0;
-}
 
 /* -1: go on; otherwise the exit code. */
 static int parse(int argc, char **argv, struct wanted *w)
@@ -70,7 +51,7 @@ int command_trace(int argc, char **argv)
     fd = ask_guest(w.name, w.json ? "trace-json" : "trace", w.follow, &e);
     if (fd < 0)
         return command_failed(argv[0], &e);
-    rc = copy(fd, &e);
+    rc = command_copy(fd, "the trace", &e);
     close(fd);
     return rc == 0 ? EXIT_CLEAN : command_failed(argv[0], &e);
 }

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "commands.h"
 
+#include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "exitcodes.h"
 
@@ -57,4 +60,30 @@ int command_only_name(int argc, char **argv, const char *help, const char **name
     if (command_one_word(argc, argv, "a guest's name", name, &e) != 0)
         return command_failed(argv[0], &e);
     return -1;
+}
+
+static void print(const char *data, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (isprint((unsigned char)data[i]) || data[i] == '\n' || data[i] == '\t')
+            putchar(data[i]);
+        else if (data[i] != '\r')
+            putchar('?');
+}
+
+int command_copy(int fd, const char *what, struct error *e)
+{
+    char data[4096];
+    ssize_t n;
+
+    while ((n = read(fd, data, sizeof(data))) != 0) {
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return error_errno(e, EXIT_ENVIRONMENT, "%s breaks off", what);
+        print(data, (size_t)n);
+        if (fflush(stdout) != 0)
+            return error_errno(e, EXIT_ENVIRONMENT, "cannot write to standard output");
+    }
+    return 0;
 }

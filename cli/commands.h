@@ -29,6 +29,10 @@ int command_bad_option(int opt, char **argv, struct error *e);
  */
 int command_one_word(int argc, char **argv, const char *what, const char **word, struct error *e);
 
+/* Copies what a guest's pvmm sends to stdout, to the end. The guest can put bytes into it, and the
+ * reader may be a terminal: what cannot be printed is shown as '?'. `what` is for the error. */
+int command_copy(int fd, const char *what, struct error *e);
+
 /*
  * A command line of nothing but --help and one guest's name. Returns -1 to go on with *name, or the
  * exit code.
