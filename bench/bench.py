@@ -13,6 +13,7 @@ import tempfile
 import time
 
 import machines
+from machines import children
 from machines import BenchError, EMPTY, MACHINES, ROWS
 
 TIME_TO_INIT = "time-to-init"
@@ -55,7 +56,7 @@ class Jobs:
             for f in concurrent.futures.as_completed(futures):
                 f.result()
         except BaseException:
-            machines.end_all()
+            children.end_all()
             raise
         finally:
             pool.shutdown(cancel_futures=True)
@@ -342,7 +343,7 @@ def guarded(body):
         say("interrupted")
         return 130
     finally:
-        machines.end_all()
+        children.end_all()
 
 
 if __name__ == "__main__":

@@ -5,10 +5,12 @@ import os
 import re
 import selectors
 import shutil
-import signal
 import subprocess
-import threading
+import sys
 import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "scripts"))
+import children  # pylint: disable=wrong-import-position
 
 MACHINES = ("bare", "xen", "pvmm")
 ROWS = ("null-syscall", "fork-exit", "fork-exec", "mmap-touch-munmap", "mprotect",
@@ -72,47 +74,13 @@ def command(s, machine, icount, row=None, json=None, qemu=None, options=()):
 Run = collections.namedtuple("Run", "lines init_seconds")
 Run.__doc__ = "What a machine printed, and how long after its start the line BENCH-TSC came."
 
-running = []
-running_lock = threading.Lock()
-stopping = False
-
-
 def started(words):
-    """A child in a process group of its own, so that Ctrl-C is ours to pass on."""
-    with running_lock:
-        if stopping:
-            raise BenchError("stopped")
-        try:
-            p = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                 stderr=subprocess.PIPE, start_new_session=True)
-        except OSError as e:
-            raise BenchError(f"cannot start {words[0]}: {e.strerror}") from e
-        running.append(p)
-        return p
-
-
-def end(p):
-    """pvmm ends its QEMU when it is asked to end; what does not listen is killed."""
-    if p.poll() is None:
-        p.terminate()
-        try:
-            p.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(p.pid, signal.SIGKILL)
-            p.wait()
-    with running_lock:
-        if p in running:
-            running.remove(p)
-
-
-def end_all():
-    """End every machine that runs, and let no more be started."""
-    global stopping
-    with running_lock:
-        stopping = True
-        left = list(running)
-    for p in left:
-        end(p)
+    try:
+        return children.start(words)
+    except children.Stopped:
+        raise BenchError("stopped") from None
+    except OSError as e:
+        raise BenchError(f"cannot start {words[0]}: {e.strerror}") from e
 
 
 def tail(text):
@@ -164,10 +132,10 @@ def run(words, timeout):
     except subprocess.TimeoutExpired:
         raise BenchError(f"closed its output and did not end:{out.said()}") from None
     finally:
-        end(p)
+        children.end(p)
         p.stdout.close()
         p.stderr.close()
-    if stopping:
+    if children.stopping:
         raise BenchError("stopped")
     if not in_time:
         raise BenchError(f"not at its end after {timeout} s; its output ends with{out.said()}")

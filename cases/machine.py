@@ -2,16 +2,16 @@
 """Runs of `pvmm run`: a child that is followed line by line, with the time, and ended in any case."""
 import os
 import selectors
-import signal
 import subprocess
+import sys
 import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "scripts"))
+import children  # pylint: disable=wrong-import-position
 
 
 class RunError(Exception):
     """A run that could not be made; its text is for people."""
-
-
-running = []
 
 
 class Run:
@@ -27,24 +27,6 @@ class Run:
     def said_at(self, text):
         """When stderr had a line with this in it; None: never."""
         return next((at for at, line in self.err if text in line), None)
-
-
-def end(p):
-    """pvmm ends its QEMU when it is asked to end; what does not listen is killed."""
-    if p.poll() is None:
-        p.terminate()
-        try:
-            p.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(p.pid, signal.SIGKILL)
-            p.wait()
-    if p in running:
-        running.remove(p)
-
-
-def end_all():
-    for p in list(running):
-        end(p)
 
 
 def lines_of(rest, data, at, lines):
@@ -76,12 +58,11 @@ def run(words, timeout):
     """Runs it to its end, or to the end of the time."""
     found, begun = Run(), time.monotonic()
     try:
-        # A process group of its own: Ctrl-C is this one's to pass on.
-        p = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                             stderr=subprocess.PIPE, start_new_session=True)
+        p = children.start(words)
+    except children.Stopped:
+        raise RunError("stopped") from None
     except OSError as e:
         raise RunError(f"cannot start {words[0]}: {e.strerror}") from e
-    running.append(p)
     try:
         follow(p, found, begun, timeout)
         if found.in_time:
@@ -89,7 +70,7 @@ def run(words, timeout):
     except subprocess.TimeoutExpired:
         found.in_time = False
     finally:
-        end(p)
+        children.end(p)
         p.stdout.close()
         p.stderr.close()
     found.seconds = time.monotonic() - begun

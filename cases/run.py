@@ -12,7 +12,7 @@ import tempfile
 import expect
 import machine
 import story as stories
-from machine import RunError
+from machine import RunError, children
 
 HELP = """
 For each story one line: its name; "explained", or what is missing from the report; the seconds from the
@@ -180,7 +180,7 @@ def main():
     except Stopped as e:
         return 128 + e.number
     finally:
-        machine.end_all()
+        children.end_all()
 
 
 if __name__ == "__main__":
