@@ -37,7 +37,7 @@ static void forget(struct explainer *x)
     if (x->ram_fd >= 0)
         close(x->ram_fd);
     x->ram_fd = -1;
-    x->no_linux = x->named_guest = x->tried_view = false;
+    x->no_linux = x->no_modules = x->named_guest = x->tried_view = false;
     x->no_recorder = x->checked = x->has_recorder = false;
     x->sources = (struct explain_sources){.symbols = x->symbols};
     x->sum = (struct reports_sum){.known = false};
@@ -99,7 +99,20 @@ static bool open_sources(struct explainer *x, const struct mailbox *m)
     return true;
 }
 
-/* First what people named, then the kernel's own file, then what the guest has in its memory. */
+/* What the guest has in its memory; of a guest that is no Linux there is nothing to be said. */
+static void read_guest_symbols(struct explainer *x, uint64_t root)
+{
+    struct pv_error why = {.text = ""};
+    size_t count;
+
+    x->no_linux = pv_symbols_guest(x->symbols, x->view, (mfn_t){root}, &count, &why) != 0;
+    if (x->no_linux || x->no_modules || why.text[0] == '\0')
+        return;
+    x->no_modules = true;
+    complain("names of modules are missing", why.text);
+}
+
+/* First what people named, then the kernel's own file, then the guest's memory. */
 static void read_symbols(struct explainer *x, uint64_t root, uint64_t address)
 {
     struct pv_symbol at;
@@ -114,7 +127,7 @@ static void read_symbols(struct explainer *x, uint64_t root, uint64_t address)
     x->named_kernel = true;
     if (x->view != NULL && root != PVMM_NONE && !x->no_linux &&
         !pv_symbol_at(x->symbols, address, &at))
-        x->no_linux = pv_symbols_guest(x->symbols, x->view, (mfn_t){root}, &count, &why) != 0;
+        read_guest_symbols(x, root);
 }
 
 /* Into a line of the guest's that has no end yet, if both are on one terminal? */

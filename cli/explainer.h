@@ -23,7 +23,8 @@ struct explainer {
     int ram_fd; /* -1: no machine */
     bool named_kernel, named_guest, tried_view;
     bool no_recorder;
-    bool no_linux; /* the guest keeps no names in its memory */
+    bool no_linux;   /* the guest keeps no names in its memory */
+    bool no_modules; /* why its modules have none was said */
     struct explain_sources sources;
     struct pv_view *view;
     struct witness witness;
