@@ -31,7 +31,9 @@ def main():
     cases, build, story = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:
         own = os.path.join(folder, "cases")
-        shutil.copytree(cases, own, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ["cases", "scripts"]:
+            shutil.copytree(os.path.join(cases, "..", name), os.path.join(folder, name),
+                            ignore=shutil.ignore_patterns("__pycache__"))
         path = f"{own}/{story}/expect"
         with open(path, encoding="utf-8") as f:
             right = f.read().splitlines()
