@@ -21,9 +21,10 @@ struct progress {
     bool said, interrupted;
 };
 
-static bool go_on(void *context, uint64_t done, uint64_t pages)
+static bool go_on(void *context, const char *doing, uint64_t done, uint64_t pages)
 {
     struct progress *p = context;
+    (void)doing;
     struct pollfd news = {.fd = p->signals, .events = POLLIN};
 
     if (p->signals >= 0 && poll(&news, 1, 0) > 0) {
@@ -44,7 +45,7 @@ static int fill(const struct pv_view *v, int fd, int signals, uint64_t *bytes, s
     struct progress p = {.signals = signals, .next = clock_now() + SILENCE};
     struct pv_error why;
     struct stat st;
-    int rc = pv_dumpcore_write(v, fd, go_on, &p, &why);
+    int rc = pv_dumpcore_write(v, fd, &(struct pv_progress){go_on, &p}, &why);
 
     if (p.said)
         fprintf(stderr, "\r%60s\r", "");

@@ -13,6 +13,7 @@
 #include <pvmm/channel.h>
 
 #include "image.h"
+#include "pvmachine.h"
 #include "symbols.h"
 #include "witness.h"
 

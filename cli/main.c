@@ -25,8 +25,10 @@ static int usage(const char *what, const char *text)
 int main(int argc, char **argv)
 {
     static const struct command commands[] = {
-        {"run", command_run},     {"list", command_list},   {"console", command_console},
-        {"dmesg", command_dmesg}, {"trace", command_trace}, {"destroy", command_destroy},
+        {"run", command_run},         {"list", command_list},   {"console", command_console},
+        {"dmesg", command_dmesg},     {"trace", command_trace}, {"destroy", command_destroy},
+        {"inspect", command_inspect}, {"check", command_check}, {"p2m", command_p2m},
+        {"walk", command_walk},       {"read", command_read},   {"find-maps", command_find_maps},
     };
 
     guard_descriptors();

@@ -13,10 +13,36 @@ int pv_fail_errno(struct pv_error *e, const char *fmt, ...) __attribute__((forma
 int pv_context(struct pv_error *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int pv_no_memory(struct pv_error *e);
 
-/* ---- file.c: all n bytes at that place, or -1. `what` is for the message. */
+/* ---- file.c */
+/* All n bytes at that place, or -1. `what` is for the message. */
 int pv_read_at(int fd, uint64_t at, void *to, size_t n, const char *what, struct pv_error *e);
 int pv_write_at(int fd, uint64_t at, const void *from, size_t n, const char *what,
                 struct pv_error *e);
+
+/* A file that is read in any order. */
+struct pv_file {
+    int fd;
+    uint64_t bytes;
+    const char *spooled; /* NULL: the file itself; else what its content came out of: "zstd", ... */
+    _Atomic(uintptr_t) map;
+};
+/* Takes `fd` over, also when it fails. Not a regular file: an error. */
+int pv_file_new(struct pv_file **out, int fd, const char *spooled, struct pv_error *e);
+/* All n bytes, which must lie in the file. */
+int pv_file_read(const struct pv_file *f, uint64_t at, void *to, size_t n, const char *what,
+                 struct pv_error *e);
+/* Where they lie in memory, until the file is closed; `at` is a multiple of 8. NULL: not in the
+ * file, or it cannot be mapped. Touching a hole of a file on tmpfs fills it: for tables only. */
+const void *pv_file_map(struct pv_file *f, uint64_t at, uint64_t n);
+void pv_file_close(struct pv_file *f);
+
+/* ---- input.c: opens a path; what is compressed or a pipe is spooled first. */
+int pv_input_open(struct pv_file **out, const char *path, const struct pv_progress *progress,
+                  struct pv_error *e);
+
+/* Tells progress; -1: it is to end. */
+int pv_tell(const struct pv_progress *p, const char *doing, uint64_t done, uint64_t total,
+            struct pv_error *e);
 
 /* ---- pairs.c: a table that is found by key. It grows with what is in it, whatever a file says. */
 struct pv_pair {
@@ -36,10 +62,50 @@ const struct pv_pair *pv_pairs_find(const struct pv_pairs *p, uint64_t key);
 const struct pv_pair *pv_pairs_from(const struct pv_pairs *p, uint64_t key);
 void pv_pairs_free(struct pv_pairs *p);
 
+/* ---- frames.c: the frames of an image by pfn and by mfn, in 12 bytes each. A frame's index is its
+ * place in the ascending order of pfns. */
+#define PV_FRAME_LIMIT (1ull << 32) /* pfns and mfns are below: 16 TiB */
+
+struct pv_frames {
+    uint32_t *pfn, *mfn; /* by index */
+    uint32_t *by_mfn;    /* indices, in ascending order of mfns */
+    uint32_t *hint;      /* by mfn >> shift: where in by_mfn to begin */
+    unsigned shift;
+    size_t n, room;
+};
+
+/* pfns ascending, both below the limit. false: out of memory. */
+bool pv_frames_add(struct pv_frames *f, pfn_t p, mfn_t m);
+/* Once all are there. false: out of memory. */
+bool pv_frames_sort(struct pv_frames *f);
+/* An index, or ~0: the frame's (of several pfns the lowest), the pfn's, the first at or above. */
+uint64_t pv_frames_mfn(const struct pv_frames *f, mfn_t m);
+uint64_t pv_frames_pfn(const struct pv_frames *f, pfn_t p);
+uint64_t pv_frames_pfn_from(const struct pv_frames *f, pfn_t p);
+/* The frame at or above; NO_MFN: none. */
+mfn_t pv_frames_next_mfn(const struct pv_frames *f, mfn_t from);
+void pv_frames_free(struct pv_frames *f);
+
 /* ---- view.c */
-/* A view of `vcpus` vCPUs, all empty; NULL: out of memory. */
+/* A view of `vcpus` vCPUs, all empty, 64-bit, of one domain of which nothing is known; NULL: out of
+ * memory. */
 struct pv_view *pv_view_new(const struct pv_backend *backend, const char *kind, unsigned vcpus);
-/* Sets the context and what follows from it. */
-void pv_vcpu_set(struct pv_vcpu *vcpu, const uint8_t context[PVMM_CONTEXT_BYTES]);
+/* Frees what pv_view_new() made; the backend's is the backend's. */
+void pv_view_free(struct pv_view *v);
+/* Sets the context (of v->width) and what follows from it. */
+void pv_vcpu_set(struct pv_view *v, unsigned vcpu, const void *context);
+/* Bytes of a context of that width. */
+size_t pv_context_bytes(unsigned width);
+
+/* ---- open.c: the kinds of images. They are asked in this order; the first that recognises the
+ * file opens it, and takes it over in any case. */
+struct pv_format {
+    const char *name;
+    /* By its first bytes (n of them, at most 4096) and by looking at more of it. */
+    bool (*is)(struct pv_file *f, const uint8_t *head, size_t n);
+    int (*open)(struct pv_view **out, struct pv_file *f, const struct pv_open_options *o,
+                struct pv_error *e);
+};
+extern const struct pv_format pv_format_dumpcore; /* formats/dumpcore_read.c */
 
 #endif

@@ -44,7 +44,7 @@ int main(int argc, char **argv)
 
     if (argc != 2 || s == NULL)
         return fail("usage: banner FILE", NULL);
-    if (pv_dumpcore_open(&v, argv[1], &e) != 0) {
+    if (pv_open(&v, argv[1], &(struct pv_open_options){.domain = -1}, &e) != 0) {
         pv_symbols_free(s);
         return fail(argv[1], &e);
     }

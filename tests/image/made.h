@@ -16,6 +16,7 @@
 
 #include "core.h"
 #include "image.h"
+#include "pvmachine.h"
 #include "pte.h"
 
 #define MIB       (1ull << 20)

@@ -5,7 +5,7 @@
 
 #include <unistd.h>
 
-#include "machine.h"
+#include "pvmachine.h"
 
 static void everything_is_found(unsigned low_mib, unsigned high_mib)
 {

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define BATCH 256 /* pages between two calls of `progress` */
+#define BATCH 256 /* pages between two words of progress */
 
 #define SECTIONS_MAX 7
 
@@ -73,8 +73,8 @@ static void lay_out(const struct pv_view *v, struct layout *l)
     l->sections = 2;
     l->end = sizeof(Elf64_Ehdr) + (SECTIONS_MAX - !shared) * sizeof(Elf64_Shdr);
     l->notes_at = add(l, DUMP_NOTES, SHT_NOTE, sizeof(struct dump_notes), 0, 0);
-    l->prstatus_at = add(l, DUMP_PRSTATUS, SHT_PROGBITS, (uint64_t)v->nr_vcpus * PVMM_CONTEXT_BYTES,
-                         8, PVMM_CONTEXT_BYTES);
+    l->prstatus_at = add(l, DUMP_PRSTATUS, SHT_PROGBITS, (uint64_t)v->nr_vcpus * PV_CONTEXT_BYTES,
+                         8, PV_CONTEXT_BYTES);
     if (shared)
         l->shared_at = add(l, DUMP_SHARED_INFO, SHT_PROGBITS, PAGE_BYTES, 8, PAGE_BYTES);
     l->pages_at = add(l, DUMP_PAGES, SHT_PROGBITS, l->pages * PAGE_BYTES, PAGE_BYTES, PAGE_BYTES);
@@ -143,8 +143,8 @@ static int write_notes(const struct pv_view *v, int fd, const struct layout *l, 
 static int write_state(const struct pv_view *v, int fd, const struct layout *l, struct pv_error *e)
 {
     for (unsigned i = 0; i < v->nr_vcpus; i++)
-        if (pv_write_at(fd, l->prstatus_at + (uint64_t)i * PVMM_CONTEXT_BYTES, v->vcpu[i].context,
-                        PVMM_CONTEXT_BYTES, "a vCPU's registers", e))
+        if (pv_write_at(fd, l->prstatus_at + (uint64_t)i * PV_CONTEXT_BYTES, v->vcpu[i].context,
+                        PV_CONTEXT_BYTES, "a vCPU's registers", e))
             return -1;
     if (mfn_eq(v->shared_info, NO_MFN))
         return 0;
@@ -198,13 +198,8 @@ static int take_page(const struct pv_view *v, struct batch *b, pfn_t p, struct p
     return 0;
 }
 
-struct watcher {
-    bool (*progress)(void *context, uint64_t done, uint64_t pages);
-    void *context;
-};
-
 static int write_pages(const struct pv_view *v, int fd, const struct layout *l, struct batch *b,
-                       const struct watcher *w, struct pv_error *e)
+                       const struct pv_progress *progress, struct pv_error *e)
 {
     pfn_t p = v->backend->next_pfn(v, pfn(0));
     while (p.n != NO_PFN.n) {
@@ -215,15 +210,14 @@ static int write_pages(const struct pv_view *v, int fd, const struct layout *l, 
             continue;
         if (write_batch(b, fd, l, e))
             return -1;
-        if (w->progress && !w->progress(w->context, b->done, l->pages))
-            return pv_fail(e, "given up after %llu of %llu pages", (unsigned long long)b->done,
-                           (unsigned long long)l->pages);
+        if (pv_tell(progress, "writing pages", b->done, l->pages, e))
+            return -1;
     }
     return 0;
 }
 
-static int write_all(const struct pv_view *v, int fd, struct batch *b, const struct watcher *w,
-                     struct pv_error *e)
+static int write_all(const struct pv_view *v, int fd, struct batch *b,
+                     const struct pv_progress *progress, struct pv_error *e)
 {
     struct layout l = {0};
     lay_out(v, &l);
@@ -232,22 +226,20 @@ static int write_all(const struct pv_view *v, int fd, struct batch *b, const str
         return pv_fail_errno(e, "cannot give the file its size, %llu bytes",
                              (unsigned long long)l.end);
     if (write_headers(fd, &l, e) || write_notes(v, fd, &l, e) || write_state(v, fd, &l, e) ||
-        write_pages(v, fd, &l, b, w, e))
+        write_pages(v, fd, &l, b, progress, e))
         return -1;
     if (fsync(fd))
         return pv_fail_errno(e, "cannot bring the file to the disk");
     return 0;
 }
 
-int pv_dumpcore_write(const struct pv_view *v, int fd,
-                      bool (*progress)(void *context, uint64_t done, uint64_t pages), void *context,
+int pv_dumpcore_write(const struct pv_view *v, int fd, const struct pv_progress *progress,
                       struct pv_error *e)
 {
     struct batch *b = calloc(1, sizeof(*b));
     if (!b)
         return pv_no_memory(e);
-    struct watcher w = {.progress = progress, .context = context};
-    int rc = write_all(v, fd, b, &w, e);
+    int rc = write_all(v, fd, b, progress, e);
     free(b);
     return rc ? pv_context(e, "cannot write the dump-core") : 0;
 }

@@ -5,7 +5,8 @@
  * Reading a file's hole leaves it one, where touching a mapping of it would fill it: so nothing but
  * the tables that the core walks is mapped.
  */
-#include "machine.h"
+#include "pvmachine.h"
+#include "core.h"
 #include "internal.h"
 
 #include <fcntl.h>
@@ -329,8 +330,12 @@ static void describe(struct pv_view *v, const struct pvmm_machine *m)
     v->end_pfn = pfn(p->n ? p->pair[p->n - 1].key + 1 : 0);
     v->shared_info = mfn(m->shared_mfn);
     v->initial_root = mfn(m->initial_root);
+    v->kernel_root = v->initial_root;
+    v->has_m2p = true;
+    v->domain[0] = (struct pv_domain){
+        .id = mc->now.domid, .shared_info = v->shared_info, .pages = v->nr_pages};
     if (m->context_valid)
-        pv_vcpu_set(&v->vcpu[0], m->context);
+        pv_vcpu_set(v, 0, m->context);
 }
 
 static int open_machine(struct machine *mc, const struct pvmm_machine *m, struct pv_error *e)

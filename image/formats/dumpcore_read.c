@@ -7,17 +7,14 @@
 #include "internal.h"
 
 #include <elf.h>
-#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define SECTIONS_MAX 1024u
 #define NAMES_MAX    (64u << 10)
 #define NOTES_MAX    (64u << 10)
 #define VCPUS_MAX    8192u
-#define GMFN_LIMIT   (1ull << 40) /* machine addresses have 52 bits (AMD64 APM vol. 2, 5.3) */
 
 struct span {
     bool there;
@@ -25,21 +22,32 @@ struct span {
 };
 
 struct dump {
-    int fd;
-    uint64_t file_bytes;
+    struct pv_file *file;
     struct span notes, prstatus, shared, pages, p2m, pfn;
     bool is_dump, has_header, has_format;
     struct dump_header header;
+    struct dump_xen_version version;
     uint64_t format;
-    struct pv_pairs by_pfn; /* value: mfn; the index is that of the page */
-    struct pv_pairs by_mfn; /* value: index */
+    struct pv_frames frames; /* the index is that of the page */
+    uint64_t beyond;         /* pages at pfns that are too high */
 };
 
 /* ---- the backend */
 
-static const struct dump *dump_of(const struct pv_view *v)
+static struct dump *dump_of(const struct pv_view *v)
 {
     return v->image;
+}
+
+static uint64_t dump_index_of(const struct pv_view *v, mfn_t m)
+{
+    return pv_frames_mfn(&dump_of(v)->frames, m);
+}
+
+static mfn_t dump_frame_at(const struct pv_view *v, uint64_t index)
+{
+    const struct pv_frames *f = &dump_of(v)->frames;
+    return index < f->n ? mfn(f->mfn[index]) : NO_MFN;
 }
 
 static bool find_frame(const struct pv_view *v, mfn_t m, uint64_t *at)
@@ -49,10 +57,10 @@ static bool find_frame(const struct pv_view *v, mfn_t m, uint64_t *at)
         *at = d->shared.at;
         return true;
     }
-    const struct pv_pair *pair = pv_pairs_find(&d->by_mfn, m.n);
-    if (pair)
-        *at = d->pages.at + pair->value * PAGE_BYTES;
-    return pair;
+    uint64_t index = dump_index_of(v, m);
+    if (index != NO_MFN.n)
+        *at = d->pages.at + index * PAGE_BYTES;
+    return index != NO_MFN.n;
 }
 
 static bool dump_read(const struct pv_view *v, mfn_t m, unsigned offset, void *to, unsigned n)
@@ -60,24 +68,41 @@ static bool dump_read(const struct pv_view *v, mfn_t m, unsigned offset, void *t
     struct pv_error ignored;
     uint64_t at;
     return offset <= PAGE_BYTES && n <= PAGE_BYTES - offset && find_frame(v, m, &at) &&
-           pv_read_at(dump_of(v)->fd, at + offset, to, n, "a page", &ignored) == 0;
+           pv_file_read(dump_of(v)->file, at + offset, to, n, "a page", &ignored) == 0;
+}
+
+static uint64_t *dump_words(const struct pv_view *v, mfn_t m)
+{
+    uint64_t at;
+    return find_frame(v, m, &at) ? (uint64_t *)pv_file_map(dump_of(v)->file, at, PAGE_BYTES) : NULL;
+}
+
+static bool dump_place(const struct pv_view *v, mfn_t m, struct pv_place *out)
+{
+    if (!find_frame(v, m, &out->offset))
+        return false;
+    if (mfn_eq(m, v->shared_info))
+        snprintf(out->record, sizeof(out->record), DUMP_SHARED_INFO);
+    else
+        snprintf(out->record, sizeof(out->record), "page %llu of " DUMP_PAGES,
+                 (unsigned long long)dump_index_of(v, m));
+    return true;
 }
 
 static bool dump_owned(const struct pv_view *v, mfn_t m)
 {
-    return pv_pairs_find(&dump_of(v)->by_mfn, m.n);
+    return dump_index_of(v, m) != NO_MFN.n;
 }
 
 static pfn_t dump_pfn_of(const struct pv_view *v, mfn_t m)
 {
-    const struct pv_pair *pair = pv_pairs_find(&dump_of(v)->by_mfn, m.n);
-    return pair ? pfn(dump_of(v)->by_pfn.pair[pair->value].key) : NO_PFN;
+    uint64_t index = dump_index_of(v, m);
+    return index != NO_MFN.n ? pfn(dump_of(v)->frames.pfn[index]) : NO_PFN;
 }
 
 static mfn_t dump_mfn_of(const struct pv_view *v, pfn_t p)
 {
-    const struct pv_pair *pair = pv_pairs_find(&dump_of(v)->by_pfn, p.n);
-    return pair ? mfn(pair->value) : NO_MFN;
+    return dump_frame_at(v, pv_frames_pfn(&dump_of(v)->frames, p));
 }
 
 static mfn_t dump_next_pinned_root(const struct pv_view *v, mfn_t from)
@@ -89,22 +114,20 @@ static mfn_t dump_next_pinned_root(const struct pv_view *v, mfn_t from)
 
 static mfn_t dump_next_owned(const struct pv_view *v, mfn_t from)
 {
-    const struct pv_pair *pair = pv_pairs_from(&dump_of(v)->by_mfn, from.n);
-    return pair ? mfn(pair->key) : NO_MFN;
+    return pv_frames_next_mfn(&dump_of(v)->frames, from);
 }
 
 static pfn_t dump_next_pfn(const struct pv_view *v, pfn_t from)
 {
-    const struct pv_pair *pair = pv_pairs_from(&dump_of(v)->by_pfn, from.n);
-    return pair ? pfn(pair->key) : NO_PFN;
+    const struct pv_frames *f = &dump_of(v)->frames;
+    uint64_t index = pv_frames_pfn_from(f, from);
+    return index != NO_PFN.n ? pfn(f->pfn[index]) : NO_PFN;
 }
 
 static void dump_free(struct dump *d)
 {
-    if (d->fd >= 0)
-        close(d->fd);
-    pv_pairs_free(&d->by_pfn);
-    pv_pairs_free(&d->by_mfn);
+    pv_file_close(d->file);
+    pv_frames_free(&d->frames);
     free(d);
 }
 
@@ -121,38 +144,14 @@ static const struct pv_backend dump_backend = {
     .next_pinned_root = dump_next_pinned_root,
     .next_owned = dump_next_owned,
     .next_pfn = dump_next_pfn,
+    .words = dump_words,
+    .place = dump_place,
+    .index_of = dump_index_of,
+    .frame_at = dump_frame_at,
     .close = dump_close,
 };
 
 /* ---- the ELF file */
-
-static int open_file(struct dump *d, const char *path, struct pv_error *e)
-{
-    d->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not keep it waiting */
-    if (d->fd < 0)
-        return pv_fail_errno(e, "cannot open it");
-    struct stat st;
-    if (fstat(d->fd, &st) < 0)
-        return pv_fail_errno(e, "cannot look at it");
-    if (!S_ISREG(st.st_mode))
-        return pv_fail(e, "not a regular file");
-    d->file_bytes = (uint64_t)st.st_size;
-    return 0;
-}
-
-static bool fits(const struct dump *d, uint64_t at, uint64_t bytes)
-{
-    return at <= d->file_bytes && bytes <= d->file_bytes - at;
-}
-
-static int read_part(const struct dump *d, uint64_t at, void *to, size_t n, const char *what,
-                     struct pv_error *e)
-{
-    if (!fits(d, at, n))
-        return pv_fail(e, "cut short: %s would lie at %llx, the file has %llu bytes", what,
-                       (unsigned long long)at, (unsigned long long)d->file_bytes);
-    return pv_read_at(d->fd, at, to, n, what, e);
-}
 
 static int check_elf(const Elf64_Ehdr *h, struct pv_error *e)
 {
@@ -197,11 +196,11 @@ static int take_section(struct dump *d, const Elf64_Shdr *s, const char *name, s
         return pv_fail(e, "two sections %s", name);
     if (s->sh_type == SHT_NOBITS)
         return pv_fail(e, "section %s has no content", name);
-    if (!fits(d, s->sh_offset, s->sh_size))
+    if (s->sh_offset > d->file->bytes || s->sh_size > d->file->bytes - s->sh_offset)
         return pv_fail(e,
                        "cut short: section %s, of %llu bytes at %llx, ends behind the file's %llu",
                        name, (unsigned long long)s->sh_size, (unsigned long long)s->sh_offset,
-                       (unsigned long long)d->file_bytes);
+                       (unsigned long long)d->file->bytes);
     *span = (struct span){.there = true, .at = s->sh_offset, .bytes = s->sh_size};
     return 0;
 }
@@ -227,18 +226,19 @@ static int read_names(const struct dump *d, const Elf64_Shdr *s, char **out, str
     *out = calloc(1, s->sh_size + 1);
     if (!*out)
         return pv_no_memory(e);
-    return read_part(d, s->sh_offset, *out, s->sh_size, "the sections' names", e);
+    return pv_file_read(d->file, s->sh_offset, *out, s->sh_size, "the sections' names", e);
 }
 
 static int read_sections(struct dump *d, struct pv_error *e)
 {
     Elf64_Ehdr h;
-    if (read_part(d, 0, &h, sizeof(h), "the ELF header", e) || check_elf(&h, e))
+    if (pv_file_read(d->file, 0, &h, sizeof(h), "the ELF header", e) || check_elf(&h, e))
         return -1;
     Elf64_Shdr *s = calloc(h.e_shnum, sizeof(*s));
     char *names = NULL;
-    int rc = s ? read_part(d, h.e_shoff, s, h.e_shnum * sizeof(*s), "the section headers", e)
-               : pv_no_memory(e);
+    int rc =
+        s ? pv_file_read(d->file, h.e_shoff, s, h.e_shnum * sizeof(*s), "the section headers", e)
+          : pv_no_memory(e);
     if (rc == 0)
         rc = read_names(d, &s[h.e_shstrndx], &names, e);
     if (rc == 0)
@@ -281,6 +281,10 @@ static int take_note(struct dump *d, uint32_t type, const uint8_t *at, uint32_t 
             return pv_fail(e, "the header note has %u bytes", bytes);
         memcpy(&d->header, at, sizeof(d->header));
         d->has_header = true;
+        return 0;
+    case XEN_ELFNOTE_DUMPCORE_XEN_VERSION:
+        if (bytes == sizeof(d->version))
+            memcpy(&d->version, at, sizeof(d->version));
         return 0;
     case XEN_ELFNOTE_DUMPCORE_FORMAT_VERSION:
         if (bytes != sizeof(d->format))
@@ -327,7 +331,7 @@ static int read_notes(struct dump *d, struct pv_error *e)
     uint8_t *notes = malloc(d->notes.bytes + 1);
     if (!notes)
         return pv_no_memory(e);
-    int rc = read_part(d, d->notes.at, notes, d->notes.bytes, "the notes", e);
+    int rc = pv_file_read(d->file, d->notes.at, notes, d->notes.bytes, "the notes", e);
     if (rc == 0)
         rc = parse_notes(d, notes, d->notes.bytes, e);
     free(notes);
@@ -368,23 +372,25 @@ static int check_counts(const struct dump *d, struct pv_error *e)
 {
     if (d->header.vcpus > VCPUS_MAX)
         return pv_fail(e, "%llu vCPUs", (unsigned long long)d->header.vcpus);
-    return check_count(DUMP_PRSTATUS, &d->prstatus, d->header.vcpus, PVMM_CONTEXT_BYTES, e) ||
+    return check_count(DUMP_PRSTATUS, &d->prstatus, d->header.vcpus, PV_CONTEXT_BYTES, e) ||
            check_count(DUMP_PAGES, &d->pages, d->header.pages, PAGE_BYTES, e) ||
            check_count(DUMP_P2M, &d->p2m, d->header.pages, sizeof(struct dump_p2m), e);
 }
 
 static int take_page(struct dump *d, const struct dump_p2m *p, struct pv_error *e)
 {
-    const struct pv_pairs *t = &d->by_pfn;
-    if (t->n && t->pair[t->n - 1].key >= p->pfn)
+    struct pv_frames *f = &d->frames;
+    if (f->n && f->pfn[f->n - 1] >= p->pfn)
         return pv_fail(e, "pfn %llx stands behind pfn %llx in " DUMP_P2M,
-                       (unsigned long long)p->pfn, (unsigned long long)t->pair[t->n - 1].key);
-    if (p->gmfn >= GMFN_LIMIT)
+                       (unsigned long long)p->pfn, (unsigned long long)f->pfn[f->n - 1]);
+    if (p->pfn >= PV_FRAME_LIMIT) {
+        d->beyond++; /* the last ones, as they ascend: those before keep their index */
+        return 0;
+    }
+    if (p->gmfn >= PV_FRAME_LIMIT)
         return pv_fail(e, "pfn %llx has mfn %llx, which cannot be", (unsigned long long)p->pfn,
                        (unsigned long long)p->gmfn);
-    if (!pv_pairs_add(&d->by_mfn, p->gmfn, t->n) || !pv_pairs_add(&d->by_pfn, p->pfn, p->gmfn))
-        return pv_no_memory(e);
-    return 0;
+    return pv_frames_add(f, pfn(p->pfn), mfn(p->gmfn)) ? 0 : pv_no_memory(e);
 }
 
 /* The last of the elements may be empty. */
@@ -411,73 +417,95 @@ static int read_p2m(struct dump *d, struct pv_error *e)
     for (uint64_t done = 0; done < d->p2m.bytes;) {
         uint64_t rest = d->p2m.bytes - done;
         size_t n = rest < sizeof(chunk) ? (size_t)rest : sizeof(chunk);
-        if (read_part(d, d->p2m.at + done, chunk, n, DUMP_P2M, e) ||
+        if (pv_file_read(d->file, d->p2m.at + done, chunk, n, DUMP_P2M, e) ||
             take_pages(d, chunk, n / sizeof(*chunk), &ended, e))
             return -1;
         done += n;
     }
-    return pv_pairs_sort(&d->by_mfn) ? 0 : pv_no_memory(e);
+    return pv_frames_sort(&d->frames) ? 0 : pv_no_memory(e);
 }
 
 /* ---- opening */
 
 static int read_vcpus(const struct dump *d, struct pv_view *v, struct pv_error *e)
 {
-    uint8_t context[PVMM_CONTEXT_BYTES];
+    uint8_t context[PV_CONTEXT_BYTES];
     for (unsigned i = 0; i < v->nr_vcpus; i++) {
-        if (read_part(d, d->prstatus.at + (uint64_t)i * sizeof(context), context, sizeof(context),
-                      DUMP_PRSTATUS, e))
+        if (pv_file_read(d->file, d->prstatus.at + (uint64_t)i * sizeof(context), context,
+                         sizeof(context), DUMP_PRSTATUS, e))
             return -1;
-        pv_vcpu_set(&v->vcpu[i], context);
+        pv_vcpu_set(v, i, context);
     }
     return 0;
 }
 
 static void describe(struct pv_view *v, const struct dump *d)
 {
-    const struct pv_pairs *pfns = &d->by_pfn, *mfns = &d->by_mfn;
-    v->nr_pages = pfns->n;
-    v->end_pfn = pfn(pfns->n ? pfns->pair[pfns->n - 1].key + 1 : 0);
-    v->nr_frames = mfns->n ? mfns->pair[mfns->n - 1].key + 1 : 0;
+    const struct pv_frames *f = &d->frames;
+    v->nr_pages = f->n;
+    v->end_pfn = pfn(f->n ? f->pfn[f->n - 1] + 1ull : 0);
+    v->nr_frames = f->n ? f->mfn[f->by_mfn[f->n - 1]] + 1ull : 0;
     if (d->shared.there)
         v->shared_info = mfn(v->nr_frames++);
+    v->domain[0].pages = v->nr_pages;
+    if (d->beyond)
+        snprintf(v->lost, sizeof(v->lost), "%llu pages at pfns of %llx and above are left out",
+                 (unsigned long long)d->beyond, PV_FRAME_LIMIT);
+    v->domain[0].shared_info = v->shared_info;
+    snprintf(v->xen, sizeof(v->xen), "%llu.%llu%.*s", (unsigned long long)d->version.major,
+             (unsigned long long)d->version.minor, (int)sizeof(xen_extraversion_t) - 1,
+             d->version.extra_version);
 }
 
-static int read_dump(struct dump *d, const char *path, struct pv_error *e)
+static int read_dump(struct dump *d, struct pv_error *e)
 {
-    return open_file(d, path, e) || read_sections(d, e) || check_sections(d, e) ||
-                   read_notes(d, e) || check_notes(d, e) || check_counts(d, e) || read_p2m(d, e)
+    return read_sections(d, e) || check_sections(d, e) || read_notes(d, e) || check_notes(d, e) ||
+                   check_counts(d, e) || read_p2m(d, e)
                ? -1
                : 0;
 }
 
-static int open_view(struct pv_view **out, const struct dump *d, struct pv_error *e)
+static int open_view(struct pv_view **out, struct dump *d, struct pv_error *e)
 {
     struct pv_view *v = pv_view_new(&dump_backend, "xl dump-core", (unsigned)d->header.vcpus);
     if (!v)
         return pv_no_memory(e);
     if (read_vcpus(d, v, e)) {
-        free(v->vcpu);
-        free(v);
+        pv_view_free(v);
         return -1;
     }
     describe(v, d);
-    *out = v;
-    return 0;
-}
-
-int pv_dumpcore_open(struct pv_view **out, const char *path, struct pv_error *e)
-{
-    struct dump *d = calloc(1, sizeof(*d));
-    if (!d)
-        return pv_no_memory(e);
-    d->fd = -1;
-    struct pv_view *v = NULL;
-    if (read_dump(d, path, e) || open_view(&v, d, e)) {
-        dump_free(d);
-        return pv_context(e, "cannot open %s as a dump-core", path);
-    }
     v->image = d;
     *out = v;
     return 0;
 }
+
+static int open_dump(struct pv_view **out, struct pv_file *f, const struct pv_open_options *o,
+                     struct pv_error *e)
+{
+    (void)o;
+    struct dump *d = calloc(1, sizeof(*d));
+    if (!d) {
+        pv_file_close(f);
+        return pv_no_memory(e);
+    }
+    d->file = f;
+    if (read_dump(d, e) || open_view(out, d, e)) {
+        dump_free(d);
+        return -1;
+    }
+    return 0;
+}
+
+/* A vmcore is an ELF core as well: it has program headers, a dump-core sections alone. `head` is
+ * filled up with zeroes. */
+static bool is_dump(struct pv_file *f, const uint8_t *head, size_t n)
+{
+    (void)f;
+    Elf64_Ehdr h;
+    memcpy(&h, head, sizeof(h));
+    return memcmp(h.e_ident, ELFMAG, SELFMAG) == 0 && (n < sizeof(h) || h.e_phnum == 0);
+}
+
+const struct pv_format pv_format_dumpcore = {
+    .name = "a dump-core", .is = is_dump, .open = open_dump};

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PVMM_IMAGE_PVMACHINE_H
+#define PVMM_IMAGE_PVMACHINE_H
+
+#include <pvmm/machine.h>
+
+#include "image.h"
+
+struct core;
+
+/*
+ * The memory of a machine that runs pvmm: the file behind QEMU's memory, and the mailbox's
+ * description of it (checked here). It may be running: what is read then may be torn. `ram_fd` is
+ * not taken over.
+ */
+int pv_machine_open(struct pv_view **out, int ram_fd, const struct pvmm_machine *m,
+                    struct pv_error *e);
+/* Looks anew at what changes while the machine runs: who owns what, the vCPU's context. Nobody may
+ * read meanwhile. */
+int pv_machine_refresh(struct pv_view *v, const struct pvmm_machine *m, struct pv_error *e);
+
+/* The machine's memory contract as of the last refresh, for the core's looking functions: a copy of
+ * its frame table and m2p, and no domain in it. NULL: a view of another kind. */
+struct core *pv_machine_core(const struct pv_view *v);
+
+#endif
