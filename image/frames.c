@@ -32,40 +32,59 @@ bool pv_frames_add(struct pv_frames *f, pfn_t p, mfn_t m)
     return true;
 }
 
-/* ---- the order of mfns */
+/* ---- the order of pfns and of mfns */
 
-/* One pass of a sort by digits, of indices by the mfns that they stand for. */
-static void sort_by_digit(const struct pv_frames *f, const uint32_t *from, uint32_t *to,
+/* One pass of a sort by digits, of indices by the keys that they stand for. */
+static void sort_by_digit(const uint32_t *key, size_t n, const uint32_t *from, uint32_t *to,
                           unsigned shift)
 {
     size_t at[257] = {0};
-    for (size_t i = 0; i < f->n; i++)
-        at[(f->mfn[i] >> shift & 255) + 1]++;
+    for (size_t i = 0; i < n; i++)
+        at[(key[i] >> shift & 255) + 1]++;
     for (unsigned d = 1; d < 256; d++)
         at[d] += at[d - 1];
-    for (size_t i = 0; i < f->n; i++)
-        to[at[f->mfn[from[i]] >> shift & 255]++] = from[i];
+    for (size_t i = 0; i < n; i++)
+        to[at[key[from[i]] >> shift & 255]++] = from[i];
 }
 
-static bool sort_by_mfn(struct pv_frames *f)
+/* The indices 0..n - 1 in the order of their keys; malloc'd. NULL: out of memory. */
+static uint32_t *sorted_indices(const uint32_t *key, size_t n)
 {
-    uint32_t *a = reallocarray(NULL, f->n, sizeof(*a)), *b = reallocarray(NULL, f->n, sizeof(*b));
+    uint32_t *a = reallocarray(NULL, n, sizeof(*a)), *b = reallocarray(NULL, n, sizeof(*b));
     if (!a || !b) {
         free(a);
         free(b);
-        return false;
+        return NULL;
     }
-    for (size_t i = 0; i < f->n; i++)
+    for (size_t i = 0; i < n; i++)
         a[i] = (uint32_t)i;
     for (unsigned shift = 0; shift < 32; shift += 8) {
-        sort_by_digit(f, a, b, shift);
+        sort_by_digit(key, n, a, b, shift);
         uint32_t *sorted = b;
         b = a;
         a = sorted;
     }
     free(b);
-    f->by_mfn = a;
+    return a;
+}
+
+static bool permute(uint32_t **what, const uint32_t *from, size_t n)
+{
+    uint32_t *to = reallocarray(NULL, n, sizeof(*to));
+    if (!to)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        to[i] = (*what)[from[i]];
+    free(*what);
+    *what = to;
     return true;
+}
+
+bool pv_frames_order(struct pv_frames *f, uint32_t **from)
+{
+    *from = sorted_indices(f->pfn, f->n);
+    f->room = f->n;
+    return *from && permute(&f->pfn, *from, f->n) && permute(&f->mfn, *from, f->n);
 }
 
 static uint32_t mfn_at(const struct pv_frames *f, size_t place)
@@ -104,7 +123,10 @@ static bool trim(struct pv_frames *f)
 
 bool pv_frames_sort(struct pv_frames *f)
 {
-    return f->n == 0 || (trim(f) && sort_by_mfn(f) && make_hints(f));
+    if (f->n == 0)
+        return true;
+    f->by_mfn = trim(f) ? sorted_indices(f->mfn, f->n) : NULL;
+    return f->by_mfn && make_hints(f);
 }
 
 /* ---- finding */

@@ -76,7 +76,10 @@ struct pv_frames {
 
 /* pfns ascending, both below the limit. false: out of memory. */
 bool pv_frames_add(struct pv_frames *f, pfn_t p, mfn_t m);
-/* Once all are there. false: out of memory. */
+/* If they did not ascend: puts them in order. (*from)[index] is when that frame was added, from 0
+ * on; malloc'd, to be freed. false: out of memory. */
+bool pv_frames_order(struct pv_frames *f, uint32_t **from);
+/* Once all are there, in order. false: out of memory. */
 bool pv_frames_sort(struct pv_frames *f);
 /* An index, or ~0: the frame's (of several pfns the lowest), the pfn's, the first at or above. */
 uint64_t pv_frames_mfn(const struct pv_frames *f, mfn_t m);

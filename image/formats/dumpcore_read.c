@@ -24,12 +24,15 @@ struct span {
 struct dump {
     struct pv_file *file;
     struct span notes, prstatus, shared, pages, p2m, pfn;
-    bool is_dump, has_header, has_format;
+    bool is_dump, has_header, has_format, unordered;
+    unsigned width;
+    size_t context_bytes; /* from one vCPU's to the next */
     struct dump_header header;
     struct dump_xen_version version;
     uint64_t format;
-    struct pv_frames frames; /* the index is that of the page */
-    uint64_t beyond;         /* pages at pfns that are too high */
+    struct pv_frames frames;
+    uint32_t *page;  /* by index: where in .xen_pages; NULL: the index is the page's number */
+    uint64_t beyond; /* pages at pfns that are too high */
 };
 
 /* ---- the backend */
@@ -50,6 +53,11 @@ static mfn_t dump_frame_at(const struct pv_view *v, uint64_t index)
     return index < f->n ? mfn(f->mfn[index]) : NO_MFN;
 }
 
+static uint64_t page_of(const struct dump *d, uint64_t index)
+{
+    return d->page ? d->page[index] : index;
+}
+
 static bool find_frame(const struct pv_view *v, mfn_t m, uint64_t *at)
 {
     const struct dump *d = dump_of(v);
@@ -59,7 +67,7 @@ static bool find_frame(const struct pv_view *v, mfn_t m, uint64_t *at)
     }
     uint64_t index = dump_index_of(v, m);
     if (index != NO_MFN.n)
-        *at = d->pages.at + index * PAGE_BYTES;
+        *at = d->pages.at + page_of(d, index) * PAGE_BYTES;
     return index != NO_MFN.n;
 }
 
@@ -85,7 +93,7 @@ static bool dump_place(const struct pv_view *v, mfn_t m, struct pv_place *out)
         snprintf(out->record, sizeof(out->record), DUMP_SHARED_INFO);
     else
         snprintf(out->record, sizeof(out->record), "page %llu of " DUMP_PAGES,
-                 (unsigned long long)dump_index_of(v, m));
+                 (unsigned long long)page_of(dump_of(v), dump_index_of(v, m)));
     return true;
 }
 
@@ -128,6 +136,7 @@ static void dump_free(struct dump *d)
 {
     pv_file_close(d->file);
     pv_frames_free(&d->frames);
+    free(d->page);
     free(d);
 }
 
@@ -153,14 +162,19 @@ static const struct pv_backend dump_backend = {
 
 /* ---- the ELF file */
 
+/* The class is always that of 64 bits: the machine tells the guest's width. 0: no x86. */
+static unsigned width_of(const Elf64_Ehdr *h)
+{
+    return h->e_machine == EM_X86_64 ? 8 : h->e_machine == EM_386 ? 4 : 0;
+}
+
 static int check_elf(const Elf64_Ehdr *h, struct pv_error *e)
 {
     if (memcmp(h->e_ident, ELFMAG, SELFMAG))
         return pv_fail(e, "not an ELF file");
-    if (h->e_ident[EI_CLASS] != ELFCLASS64 || h->e_ident[EI_DATA] != ELFDATA2LSB ||
-        h->e_machine != EM_X86_64)
-        return pv_fail(e, "not of a 64-bit x86 guest (ELF class %u, machine %u)",
-                       h->e_ident[EI_CLASS], h->e_machine);
+    if (h->e_ident[EI_CLASS] != ELFCLASS64 || h->e_ident[EI_DATA] != ELFDATA2LSB || !width_of(h))
+        return pv_fail(e, "not of an x86 guest (ELF class %u, machine %u)", h->e_ident[EI_CLASS],
+                       h->e_machine);
     if (h->e_type != ET_CORE)
         return pv_fail(e, "not a core file (ELF type %u)", h->e_type);
     if (h->e_shentsize != sizeof(Elf64_Shdr) || h->e_shnum == 0 || h->e_shnum > SECTIONS_MAX)
@@ -234,6 +248,7 @@ static int read_sections(struct dump *d, struct pv_error *e)
     Elf64_Ehdr h;
     if (pv_file_read(d->file, 0, &h, sizeof(h), "the ELF header", e) || check_elf(&h, e))
         return -1;
+    d->width = width_of(&h);
     Elf64_Shdr *s = calloc(h.e_shnum, sizeof(*s));
     char *names = NULL;
     int rc =
@@ -283,8 +298,9 @@ static int take_note(struct dump *d, uint32_t type, const uint8_t *at, uint32_t 
         d->has_header = true;
         return 0;
     case XEN_ELFNOTE_DUMPCORE_XEN_VERSION:
-        if (bytes == sizeof(d->version))
-            memcpy(&d->version, at, sizeof(d->version));
+        /* What follows the first fields depends on the width; nobody needs it here. */
+        if (bytes >= offsetof(struct dump_xen_version, compile_info))
+            memcpy(&d->version, at, offsetof(struct dump_xen_version, compile_info));
         return 0;
     case XEN_ELFNOTE_DUMPCORE_FORMAT_VERSION:
         if (bytes != sizeof(d->format))
@@ -368,11 +384,19 @@ static int check_count(const char *name, const struct span *s, uint64_t n, uint6
     return 0;
 }
 
-static int check_counts(const struct dump *d, struct pv_error *e)
+/* libxc leaves room for a context of either width; old ones, on 32-bit hosts, for theirs alone. */
+static size_t context_bytes(const struct dump *d)
+{
+    size_t own = pv_context_bytes(d->width);
+    return d->header.vcpus * own == d->prstatus.bytes ? own : PV_CONTEXT_BYTES;
+}
+
+static int check_counts(struct dump *d, struct pv_error *e)
 {
     if (d->header.vcpus > VCPUS_MAX)
         return pv_fail(e, "%llu vCPUs", (unsigned long long)d->header.vcpus);
-    return check_count(DUMP_PRSTATUS, &d->prstatus, d->header.vcpus, PV_CONTEXT_BYTES, e) ||
+    d->context_bytes = context_bytes(d);
+    return check_count(DUMP_PRSTATUS, &d->prstatus, d->header.vcpus, d->context_bytes, e) ||
            check_count(DUMP_PAGES, &d->pages, d->header.pages, PAGE_BYTES, e) ||
            check_count(DUMP_P2M, &d->p2m, d->header.pages, sizeof(struct dump_p2m), e);
 }
@@ -380,13 +404,17 @@ static int check_counts(const struct dump *d, struct pv_error *e)
 static int take_page(struct dump *d, const struct dump_p2m *p, struct pv_error *e)
 {
     struct pv_frames *f = &d->frames;
-    if (f->n && f->pfn[f->n - 1] >= p->pfn)
-        return pv_fail(e, "pfn %llx stands behind pfn %llx in " DUMP_P2M,
-                       (unsigned long long)p->pfn, (unsigned long long)f->pfn[f->n - 1]);
+    uint64_t before = f->n ? f->pfn[f->n - 1] : 0;
     if (p->pfn >= PV_FRAME_LIMIT) {
-        d->beyond++; /* the last ones, as they ascend: those before keep their index */
+        d->beyond++;
         return 0;
     }
+    /* What was left out must be the end, and a hole of the file must end it. */
+    if (d->beyond || (f->n && p->pfn == before))
+        return pv_fail(e, "pfn %llx stands behind pfn %llx in " DUMP_P2M,
+                       (unsigned long long)p->pfn,
+                       (unsigned long long)(d->beyond ? PV_FRAME_LIMIT : before));
+    d->unordered |= f->n && p->pfn < before;
     if (p->gmfn >= PV_FRAME_LIMIT)
         return pv_fail(e, "pfn %llx has mfn %llx, which cannot be", (unsigned long long)p->pfn,
                        (unsigned long long)p->gmfn);
@@ -409,6 +437,18 @@ static int take_pages(struct dump *d, const struct dump_p2m *p, size_t n, bool *
     return 0;
 }
 
+/* xl's tables ascend; the format does not ask for it. */
+static int put_in_order(struct dump *d, struct pv_error *e)
+{
+    const struct pv_frames *f = &d->frames;
+    if (!pv_frames_order(&d->frames, &d->page))
+        return pv_no_memory(e);
+    for (size_t i = 1; i < f->n; i++)
+        if (f->pfn[i] == f->pfn[i - 1])
+            return pv_fail(e, "pfn %x stands twice in " DUMP_P2M, f->pfn[i]);
+    return 0;
+}
+
 /* Chunk by chunk: a hole of the file, however large, is a pfn 0 behind another and ends it. */
 static int read_p2m(struct dump *d, struct pv_error *e)
 {
@@ -422,6 +462,8 @@ static int read_p2m(struct dump *d, struct pv_error *e)
             return -1;
         done += n;
     }
+    if (d->unordered && put_in_order(d, e))
+        return -1;
     return pv_frames_sort(&d->frames) ? 0 : pv_no_memory(e);
 }
 
@@ -431,8 +473,8 @@ static int read_vcpus(const struct dump *d, struct pv_view *v, struct pv_error *
 {
     uint8_t context[PV_CONTEXT_BYTES];
     for (unsigned i = 0; i < v->nr_vcpus; i++) {
-        if (pv_file_read(d->file, d->prstatus.at + (uint64_t)i * sizeof(context), context,
-                         sizeof(context), DUMP_PRSTATUS, e))
+        if (pv_file_read(d->file, d->prstatus.at + (uint64_t)i * d->context_bytes, context,
+                         pv_context_bytes(d->width), DUMP_PRSTATUS, e))
             return -1;
         pv_vcpu_set(v, i, context);
     }
@@ -470,6 +512,7 @@ static int open_view(struct pv_view **out, struct dump *d, struct pv_error *e)
     struct pv_view *v = pv_view_new(&dump_backend, "xl dump-core", (unsigned)d->header.vcpus);
     if (!v)
         return pv_no_memory(e);
+    v->width = d->width;
     if (read_vcpus(d, v, e)) {
         pv_view_free(v);
         return -1;

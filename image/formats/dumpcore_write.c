@@ -92,13 +92,14 @@ static void lay_out(const struct pv_view *v, struct layout *l)
 
 /* ---- what stands before the pages */
 
-static int write_headers(int fd, const struct layout *l, struct pv_error *e)
+static int write_headers(const struct pv_view *v, int fd, const struct layout *l,
+                         struct pv_error *e)
 {
     Elf64_Ehdr header = {
         .e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT,
                     ELFOSABI_SYSV, 1},
         .e_type = ET_CORE,
-        .e_machine = EM_X86_64,
+        .e_machine = v->width == 4 ? EM_386 : EM_X86_64,
         .e_version = EV_CURRENT,
         .e_shoff = sizeof(header),
         .e_ehsize = sizeof(header),
@@ -225,7 +226,7 @@ static int write_all(const struct pv_view *v, int fd, struct batch *b,
     if (ftruncate(fd, 0) || ftruncate(fd, (off_t)l.end))
         return pv_fail_errno(e, "cannot give the file its size, %llu bytes",
                              (unsigned long long)l.end);
-    if (write_headers(fd, &l, e) || write_notes(v, fd, &l, e) || write_state(v, fd, &l, e) ||
+    if (write_headers(v, fd, &l, e) || write_notes(v, fd, &l, e) || write_state(v, fd, &l, e) ||
         write_pages(v, fd, &l, b, progress, e))
         return -1;
     if (fsync(fd))
