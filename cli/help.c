@@ -15,6 +15,16 @@ const char help_main[] =
     "  trace NAME    the last acts on a guest's memory: who changed which entry, when\n"
     "  destroy NAME  end a guest at once\n"
     "\n"
+    "  inspect FILE         what an image of a guest's memory is, and what is in it\n"
+    "  check FILE           the memory contract, checked in an image\n"
+    "  p2m FILE PFN         which frame a page has, by every list that says so\n"
+    "  walk FILE VA         the way of a virtual address through the page tables\n"
+    "  read FILE VA LEN     what is in memory there\n"
+    "  find-maps FILE pfn:N every virtual address that maps a frame\n"
+    "\n"
+    "A FILE is what \"xl dump-core\" or \"xl save\" wrote, a machine's memory, a core file of\n"
+    "\"pvmm run\" and the like, compressed or not; \"-\" is standard input.\n"
+    "\n"
     "Options:\n"
     "  --help        this text; \"pvmm COMMAND --help\" tells more\n"
     "  --version     name and version\n"
@@ -189,3 +199,59 @@ const char help_destroy[] =
     "Ends a running guest at once, without asking it, and waits until it is gone and its name\n"
     "is free. The guest's \"pvmm run\" prints its verdict and exits with 133.\n"
     "\n" REACHING_CODES;
+
+/* What the commands on images have in common. */
+#define IMAGE_OPTIONS                                                                              \
+    "      --symbols FILE  names of addresses: a vmlinux or System.map; more than one may be\n"    \
+    "                      given. Without, Linux's own tables in its memory are looked for\n"      \
+    "      --domain N      of a machine with several domains\n"                                    \
+    "      --json          the same and more as JSON\n"
+#define ROOT_OPTIONS                                                                               \
+    "      --vcpu N        as vCPU N sees it (default 0)\n"                                        \
+    "      --user          by its root for user mode\n"                                            \
+    "      --root MFN      by that root (N, mfn:N or pfn:N)\n"
+#define IMAGE_CODES                                                                                \
+    "    2  the image cannot be read\n"                                                            \
+    "  128  the environment: no memory, and the like\n"                                            \
+    "  129  the command line is wrong\n"                                                           \
+    "  130  interrupted by SIGINT\n"                                                               \
+    "  143  ended by SIGTERM\n"
+
+const char help_walk[] =
+    "Usage: pvmm walk [OPTION]... FILE VA|SYMBOL[+N]\n"
+    "\n"
+    "Shows the way of a virtual address through the page tables in an image: at each level\n"
+    "where the entry lies, its value and flags, the frame it names, what that frame is, and\n"
+    "where in the file all this was read.\n"
+    "\n" ROOT_OPTIONS IMAGE_OPTIONS "\n"
+    "Exit codes:\n"
+    "    0  mapped\n"
+    "    1  not mapped, or no such symbol or root; what is said tells why\n" IMAGE_CODES;
+
+const char help_read[] =
+    "Usage: pvmm read [OPTION]... FILE VA|SYMBOL[+N]|pfn:N|mfn:N LENGTH\n"
+    "\n"
+    "Shows what memory holds in an image, at a virtual address or from a page (pfn:N and those\n"
+    "that follow) or a machine frame on. LENGTH is in bytes, with K, M, G, or 0x; a string ends\n"
+    "by itself, and needs none. What is not there is left out, and named on stderr.\n"
+    "\n"
+    "      --as FORM       hex (default): addresses, digits and characters; raw: the bytes as\n"
+    "                      they are; string: up to a NUL, on a terminal with control characters\n"
+    "                      as \\xNN\n" ROOT_OPTIONS IMAGE_OPTIONS "\n"
+    "Exit codes:\n"
+    "    0  all of it was there\n"
+    "    1  some or all of it was not, or no such symbol or root\n" IMAGE_CODES;
+
+const char help_find_maps[] =
+    "Usage: pvmm find-maps [OPTION]... FILE pfn:N|mfn:N\n"
+    "\n"
+    "Lists every virtual address that maps a frame, in the roots that an image tells: those of\n"
+    "vCPUs, and those that are pinned, if it tells pins. Of each: the root, the address, the\n"
+    "level of the entry (above L1: a superpage), where it lies, its value, what all levels\n"
+    "together allow (w: to write, x: to execute, u: in user mode), the entry's flags, and a\n"
+    "symbol at or before the address.\n"
+    "\n"
+    "      --root MFN      only in that root (N, mfn:N or pfn:N)\n" IMAGE_OPTIONS "\n"
+    "Exit codes:\n"
+    "    0  something maps it\n"
+    "    1  nothing does, or there is no such frame\n" IMAGE_CODES;

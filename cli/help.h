@@ -11,5 +11,8 @@ extern const char help_console[];
 extern const char help_dmesg[];
 extern const char help_trace[];
 extern const char help_destroy[];
+extern const char help_walk[];
+extern const char help_read[];
+extern const char help_find_maps[];
 
 #endif

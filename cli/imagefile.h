@@ -53,6 +53,8 @@ void image_close(struct image *i);
 struct pv_progress image_progress(void);
 /* Wipes it away, before output. */
 void image_progress_end(void);
+/* The exit code of what fails meanwhile: that of the signal that ended it, or EXIT_UNREADABLE. */
+int image_end_code(void);
 
 /* "0x1234", "4660": a number, whole; a range "A-B", "A", "A+N" or "all" (0..~0). false: it is none.
  */

@@ -162,8 +162,8 @@ struct pv_walk {
 bool pv_walk(const struct pv_view *v, mfn_t root, gva_t va, struct pv_walk *w);
 
 /* What maps a frame: every virtual address under the roots given, by all levels' entries, tables
- * that several roots share counted for each. `flags` are those of the entry that maps it;
- * `writable` and `user` say what all levels together allow. false: enough. */
+ * that several roots share counted for each. `writable`, `user` and `executable` say what all levels
+ * together allow. The hypervisor's own slots of a root are left out. false: enough. */
 struct pv_mapping {
     mfn_t root;
     gva_t va;

@@ -97,6 +97,10 @@ struct pv_view *pv_view_new(const struct pv_backend *backend, const char *kind, 
 void pv_view_free(struct pv_view *v);
 /* Sets the context (of v->width) and what follows from it. */
 void pv_vcpu_set(struct pv_view *v, unsigned vcpu, const void *context);
+/* The level of a root. */
+unsigned pv_top_level(const struct pv_view *v);
+/* Does a present entry of that level map memory, not a table? */
+bool pv_is_leaf(unsigned level, uint64_t entry);
 /* Bytes of a context of that width. */
 size_t pv_context_bytes(unsigned width);
 

@@ -126,9 +126,24 @@ static bool is_canonical(const struct pv_view *v, uint64_t va)
     return v->width == 4 ? va >> 32 == 0 : top == 0 || top == 0x1ffff;
 }
 
-static bool is_leaf(unsigned level, uint64_t entry)
+unsigned pv_top_level(const struct pv_view *v)
+{
+    return v->width == 4 ? 3 : 4;
+}
+
+bool pv_is_leaf(unsigned level, uint64_t entry)
 {
     return level == 1 || (level < 4 && (entry & PTE_PSE));
+}
+
+/* Where its words lie in memory no read of the file is needed. */
+static bool read_entry(const struct pv_view *v, mfn_t table, unsigned slot, uint64_t *entry)
+{
+    const uint64_t *words = v->backend->words ? v->backend->words(v, table) : NULL;
+    if (!words)
+        return v->backend->read(v, table, slot * 8, entry, 8);
+    *entry = __atomic_load_n(&words[slot], __ATOMIC_RELAXED); /* the guest may run */
+    return true;
 }
 
 /* One level of the walk; false: it ends here, without a mapping. */
@@ -136,19 +151,19 @@ static bool step(const struct pv_view *v, mfn_t table, uint64_t va, struct pv_wa
 {
     unsigned slot = va >> (PAGE_SHIFT_4K + 9 * (w->level - 1)) & 511;
     w->at[w->level] = mfn_address(table, slot * 8);
-    w->absent = !v->backend->read(v, table, slot * 8, &w->entry[w->level], 8);
+    w->absent = !read_entry(v, table, slot, &w->entry[w->level]);
     return !w->absent && pte_present(w->entry[w->level]);
 }
 
 bool pv_walk(const struct pv_view *v, mfn_t root, gva_t va, struct pv_walk *w)
 {
-    *w = (struct pv_walk){.top = v->width == 4 ? 3 : 4};
+    *w = (struct pv_walk){.top = pv_top_level(v)};
     if (!is_canonical(v, va.a) || mfn_eq(root, NO_MFN))
         return false;
     mfn_t table = root;
     for (w->level = w->top; step(v, table, va.a, w); w->level--) {
         table = pte_frame(w->entry[w->level]);
-        if (!is_leaf(w->level, w->entry[w->level]))
+        if (!pv_is_leaf(w->level, w->entry[w->level]))
             continue;
         uint64_t within = (1ull << (PAGE_SHIFT_4K + 9 * (w->level - 1))) - 1;
         w->to.a = (mfn_address(table, 0).a & ~within) | (va.a & within);

@@ -10,6 +10,7 @@
 #include "internal.h"
 
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -32,7 +33,7 @@ struct machine {
     int fd;
     uint64_t file_bytes, low_bytes, high_end;
     uint64_t nr_frames, frames_at, m2p_at, shared_mfn;
-    uint64_t *map; /* the whole file, read-only; NULL: not yet */
+    _Atomic(uint64_t *) map; /* the whole file, read-only; NULL: not yet */
     struct core core;
     struct snapshot now;
 };
@@ -123,19 +124,29 @@ static pfn_t machine_next_pfn(const struct pv_view *v, pfn_t from)
     return pair ? pfn(pair->key) : NO_PFN;
 }
 
+/* Two threads may both map it: one of the maps is dropped. */
+static uint64_t *map_of(struct machine *mc)
+{
+    uint64_t *known = atomic_load(&mc->map);
+    if (known)
+        return known;
+    void *map = mmap(NULL, mc->file_bytes, PROT_READ, MAP_SHARED, mc->fd, 0);
+    if (map == MAP_FAILED)
+        return NULL;
+    if (atomic_compare_exchange_strong(&mc->map, &known, map))
+        return map;
+    munmap(map, mc->file_bytes);
+    return known;
+}
+
 static uint64_t *machine_words(const struct pv_view *v, mfn_t m)
 {
     struct machine *mc = v->image;
     uint64_t at;
     if (!place(mc, m, &at))
         return NULL;
-    if (!mc->map) {
-        void *map = mmap(NULL, mc->file_bytes, PROT_READ, MAP_SHARED, mc->fd, 0);
-        if (map == MAP_FAILED)
-            return NULL;
-        mc->map = map;
-    }
-    return mc->map + at / sizeof(uint64_t);
+    uint64_t *map = map_of(mc);
+    return map ? map + at / sizeof(uint64_t) : NULL;
 }
 
 static void snapshot_free(struct snapshot *s)

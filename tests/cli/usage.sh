@@ -13,7 +13,7 @@ export PVMM_HYPERVISOR="$dir/hypervisor"
 k=$dir/good
 
 check "no command" 129 "no command"
-check "unknown command" 129 "unknown command walk" walk
+check "unknown command" 129 "unknown command frobnicate" frobnicate
 check "no kernel" 129 "no kernel" run
 check "two kernels" 129 "follows it" run "$k" "$k"
 check "unknown short option" 129 "unknown option -q" run -q "$k"
