@@ -114,5 +114,6 @@ struct pv_format {
                 struct pv_error *e);
 };
 extern const struct pv_format pv_format_dumpcore; /* formats/dumpcore_read.c */
+extern const struct pv_format pv_format_stream;   /* formats/stream_read.c */
 
 #endif

@@ -9,6 +9,7 @@
 
 static const struct pv_format *const formats[] = {
     &pv_format_dumpcore,
+    &pv_format_stream,
 };
 #define FORMATS (sizeof(formats) / sizeof(*formats))
 
