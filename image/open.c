@@ -8,7 +8,7 @@
 #define HEAD 4096u
 
 static const struct pv_format *const formats[] = {
-    &pv_format_dumpcore,
+    &pv_format_dumpcore, &pv_format_xenmemory, /* anything can be one */
 };
 #define FORMATS (sizeof(formats) / sizeof(*formats))
 
