@@ -86,9 +86,15 @@ uint64_t pv_frames_pfn_from(const struct pv_frames *f, pfn_t p);
 mfn_t pv_frames_next_mfn(const struct pv_frames *f, mfn_t from);
 void pv_frames_free(struct pv_frames *f);
 
-/* ---- gather.c: frames that are not found in the order of pfns, in 8 bytes each until all are
- * there. Several may have one pfn; those that have none stand behind all others, at PV_NAMELESS. */
+/* ---- gather.c: an index of frames that are not found in the order of pfns, in 8 bytes each until
+ * all are there. An m2p is the guest's to write: several frames may have one pfn (the lowest is the
+ * pfn's), some none or one of more than 32 bits; those stand at the end, at PV_NAMELESS. */
 #define PV_NAMELESS (PV_FRAME_LIMIT - 1)
+
+struct pv_m2p {
+    pfn_t (*pfn_of)(const void *context, mfn_t m);
+    const void *context;
+};
 
 struct pv_gather {
     uint64_t *key;
@@ -97,12 +103,12 @@ struct pv_gather {
 
 bool pv_gather_add(struct pv_gather *g, pfn_t p, mfn_t m); /* false: out of memory */
 /* Makes the sorted index, and frees what was gathered. false: out of memory. */
-bool pv_gather_into(struct pv_gather *g, struct pv_frames *f);
+bool pv_gather_into(struct pv_gather *g, struct pv_frames *f, const struct pv_m2p *m2p);
 void pv_gather_free(struct pv_gather *g);
-/* Of such an index: every named pfn is below; the frame at a pfn; the first pfn at or above. */
-pfn_t pv_frames_end_pfn(const struct pv_frames *f);
-mfn_t pv_frames_mfn_of(const struct pv_frames *f, pfn_t p);
-pfn_t pv_frames_next_pfn(const struct pv_frames *f, pfn_t from);
+/* Of such an index: the frame at a pfn; the first pfn at or above; every pfn is below the end. */
+mfn_t pv_frames_mfn_of(const struct pv_frames *f, const struct pv_m2p *m2p, pfn_t p);
+pfn_t pv_frames_next_pfn(const struct pv_frames *f, const struct pv_m2p *m2p, pfn_t from);
+pfn_t pv_frames_end_pfn(const struct pv_frames *f, const struct pv_m2p *m2p);
 
 /* ---- view.c */
 /* A view of `vcpus` vCPUs, all empty, 64-bit, of one domain of which nothing is known; NULL: out of
@@ -126,7 +132,7 @@ struct pv_format {
 };
 extern const struct pv_format pv_format_dumpcore;  /* formats/dumpcore_read.c */
 extern const struct pv_format pv_format_vmcore;    /* formats/vmcore.c */
-extern const struct pv_format pv_format_pvmachine; /* formats/pvmachine.c */
+extern const struct pv_format pv_format_pvmachine; /* formats/pvmemory.c */
 extern const struct pv_format pv_format_xenmemory; /* formats/rawmemory.c */
 
 #endif

@@ -237,7 +237,8 @@ static int make_index(struct xen_machine *x, struct pv_error *e)
             return pv_no_memory(e);
         }
     }
-    return pv_gather_into(&g, &x->index) ? 0 : pv_no_memory(e);
+    const struct pv_m2p m2p = xen_m2p_of(x);
+    return pv_gather_into(&g, &x->index, &m2p) ? 0 : pv_no_memory(e);
 }
 
 int xen_find_frames(struct xen_machine *x, struct pv_error *e)

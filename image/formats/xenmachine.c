@@ -53,9 +53,20 @@ static pfn_t xen_pfn_of(const struct pv_view *v, mfn_t m)
     return xen_m2p(machine_of(v), m);
 }
 
+static pfn_t pfn_in(const void *x, mfn_t m)
+{
+    return xen_m2p(x, m);
+}
+
+struct pv_m2p xen_m2p_of(const struct xen_machine *x)
+{
+    return (struct pv_m2p){pfn_in, x};
+}
+
 static mfn_t xen_mfn_of(const struct pv_view *v, pfn_t p)
 {
-    return pv_frames_mfn_of(&machine_of(v)->index, p);
+    const struct pv_m2p m2p = xen_m2p_of(machine_of(v));
+    return pv_frames_mfn_of(&machine_of(v)->index, &m2p, p);
 }
 
 static mfn_t xen_next_owned(const struct pv_view *v, mfn_t from)
@@ -76,7 +87,8 @@ static mfn_t xen_next_pinned_root(const struct pv_view *v, mfn_t from)
 
 static pfn_t xen_next_pfn(const struct pv_view *v, pfn_t from)
 {
-    return pv_frames_next_pfn(&machine_of(v)->index, from);
+    const struct pv_m2p m2p = xen_m2p_of(machine_of(v));
+    return pv_frames_next_pfn(&machine_of(v)->index, &m2p, from);
 }
 
 static uint64_t *xen_words(const struct pv_view *v, mfn_t m)
@@ -209,9 +221,10 @@ static void describe(struct xen_machine *x)
 {
     struct pv_view *v = x->view;
     const struct xen_domain *d = &x->domain[x->chosen];
+    const struct pv_m2p m2p = xen_m2p_of(x);
     v->has_m2p = true;
     v->nr_pages = x->index.n;
-    v->end_pfn = pv_frames_end_pfn(&x->index);
+    v->end_pfn = pv_frames_end_pfn(&x->index, &m2p);
     v->shared_info = d->shared_info;
     v->start_info = d->start_info;
     v->initial_root = d->builder_root;

@@ -80,6 +80,7 @@ struct xen_machine {
 };
 
 pfn_t xen_m2p(const struct xen_machine *x, mfn_t m);
+struct pv_m2p xen_m2p_of(const struct xen_machine *x);
 /* What the frame table has; false: nothing. */
 bool xen_frame_of(const struct xen_machine *x, mfn_t m, struct xen_frame *out);
 unsigned xen_type(const struct xen_machine *x, const struct xen_frame *f); /* 1..4: a table */
