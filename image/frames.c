@@ -162,7 +162,7 @@ mfn_t pv_frames_next_mfn(const struct pv_frames *f, mfn_t from)
 /* Most guests have a frame at every pfn from 0 on: then a pfn is its own index. */
 static bool is_at_home(const struct pv_frames *f, uint64_t p)
 {
-    return p < f->n && f->pfn[p] == p;
+    return p < f->n && f->pfn[p] == p && (p == 0 || f->pfn[p - 1] < p);
 }
 
 uint64_t pv_frames_pfn_from(const struct pv_frames *f, pfn_t p)

@@ -89,6 +89,30 @@ uint64_t pv_frames_pfn_from(const struct pv_frames *f, pfn_t p);
 mfn_t pv_frames_next_mfn(const struct pv_frames *f, mfn_t from);
 void pv_frames_free(struct pv_frames *f);
 
+/* ---- gather.c: an index of frames that are not found in the order of pfns, in 8 bytes each until
+ * all are there. An m2p is the guest's to write: several frames may have one pfn (the lowest is the
+ * pfn's), some none or one of more than 32 bits; those stand at the end, at PV_NAMELESS. */
+#define PV_NAMELESS (PV_FRAME_LIMIT - 1)
+
+struct pv_m2p {
+    pfn_t (*pfn_of)(const void *context, mfn_t m);
+    const void *context;
+};
+
+struct pv_gather {
+    uint64_t *key;
+    size_t n, room;
+};
+
+bool pv_gather_add(struct pv_gather *g, pfn_t p, mfn_t m); /* false: out of memory */
+/* Makes the sorted index, and frees what was gathered. false: out of memory. */
+bool pv_gather_into(struct pv_gather *g, struct pv_frames *f, const struct pv_m2p *m2p);
+void pv_gather_free(struct pv_gather *g);
+/* Of such an index: the frame at a pfn; the first pfn at or above; every pfn is below the end. */
+mfn_t pv_frames_mfn_of(const struct pv_frames *f, const struct pv_m2p *m2p, pfn_t p);
+pfn_t pv_frames_next_pfn(const struct pv_frames *f, const struct pv_m2p *m2p, pfn_t from);
+pfn_t pv_frames_end_pfn(const struct pv_frames *f, const struct pv_m2p *m2p);
+
 /* ---- view.c */
 /* A view of `vcpus` vCPUs, all empty, 64-bit, of one domain of which nothing is known; NULL: out of
  * memory. */
@@ -113,7 +137,10 @@ struct pv_format {
     int (*open)(struct pv_view **out, struct pv_file *f, const struct pv_open_options *o,
                 struct pv_error *e);
 };
-extern const struct pv_format pv_format_dumpcore; /* formats/dumpcore_read.c */
-extern const struct pv_format pv_format_stream;   /* formats/stream_read.c */
+extern const struct pv_format pv_format_dumpcore;  /* formats/dumpcore_read.c */
+extern const struct pv_format pv_format_stream;    /* formats/stream_read.c */
+extern const struct pv_format pv_format_vmcore;    /* formats/vmcore.c */
+extern const struct pv_format pv_format_pvmachine; /* formats/pvmemory.c */
+extern const struct pv_format pv_format_xenmemory; /* formats/rawmemory.c */
 
 #endif

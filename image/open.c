@@ -8,8 +8,8 @@
 #define HEAD 4096u
 
 static const struct pv_format *const formats[] = {
-    &pv_format_dumpcore,
-    &pv_format_stream,
+    &pv_format_dumpcore, &pv_format_stream, &pv_format_pvmachine,
+    &pv_format_xenmemory, /* anything can be the last */
 };
 #define FORMATS (sizeof(formats) / sizeof(*formats))
 

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The memory of a machine that runs pvmm, as abi/pvmm/machine.h describes it. The frame table and
- * m2p are copied, at opening and at each refresh; everything else is read when it is asked for.
+ * The memory of a machine that runs pvmm, as abi/pvmm/machine.h describes it. Of a machine that may
+ * be running the frame table and m2p are copied, at opening and at each refresh, so that they
+ * agree; of a file they are used where they lie. Everything else is read when it is asked for.
  * Reading a file's hole leaves it one, where touching a mapping of it would fill it: so nothing but
- * the tables that the core walks is mapped.
+ * these tables, and those that the core walks, is mapped.
  */
 #include "pvmachine.h"
 #include "core.h"
 #include "internal.h"
 
 #include <fcntl.h>
-#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -24,16 +25,16 @@
 struct snapshot {
     struct frame *frames;
     uint64_t *m2p;
-    struct pv_pairs by_pfn; /* of the guest's frames */
+    struct pv_frames index; /* of the guest's frames */
     int domid;
-    uint64_t owned;
 };
 
 struct machine {
     int fd;
     uint64_t file_bytes, low_bytes, high_end;
     uint64_t nr_frames, frames_at, m2p_at, shared_mfn;
-    _Atomic(uint64_t *) map; /* the whole file, read-only; NULL: not yet */
+    uint64_t *map; /* the whole file, read-only; NULL: it cannot be mapped */
+    bool still;    /* it does not run: the tables are not copied */
     struct core core;
     struct snapshot now;
 };
@@ -94,10 +95,21 @@ static pfn_t machine_pfn_of(const struct pv_view *v, mfn_t m)
     return m.n < mc->nr_frames ? pfn(mc->now.m2p[m.n]) : NO_PFN;
 }
 
+static pfn_t copied_pfn_of(const void *m2p, mfn_t m)
+{
+    return pfn(((const uint64_t *)m2p)[m.n]);
+}
+
+static struct pv_m2p m2p_of(const struct snapshot *s)
+{
+    return (struct pv_m2p){copied_pfn_of, s->m2p};
+}
+
 static mfn_t machine_mfn_of(const struct pv_view *v, pfn_t p)
 {
-    const struct pv_pair *pair = pv_pairs_find(&machine_of(v)->now.by_pfn, p.n);
-    return pair ? mfn(pair->value) : NO_MFN;
+    const struct snapshot *s = &machine_of(v)->now;
+    const struct pv_m2p m2p = m2p_of(s);
+    return pv_frames_mfn_of(&s->index, &m2p, p);
 }
 
 static mfn_t machine_next_owned(const struct pv_view *v, mfn_t from)
@@ -120,8 +132,9 @@ static mfn_t machine_next_pinned_root(const struct pv_view *v, mfn_t from)
 
 static pfn_t machine_next_pfn(const struct pv_view *v, pfn_t from)
 {
-    const struct pv_pair *pair = pv_pairs_from(&machine_of(v)->now.by_pfn, from.n);
-    return pair ? pfn(pair->key) : NO_PFN;
+    const struct snapshot *s = &machine_of(v)->now;
+    const struct pv_m2p m2p = m2p_of(s);
+    return pv_frames_next_pfn(&s->index, &m2p, from);
 }
 
 /* Two threads may both map it: one of the maps is dropped. */
@@ -141,24 +154,54 @@ static uint64_t *map_of(struct machine *mc)
 
 static uint64_t *machine_words(const struct pv_view *v, mfn_t m)
 {
-    struct machine *mc = v->image;
+    const struct machine *mc = machine_of(v);
     uint64_t at;
-    if (!place(mc, m, &at))
-        return NULL;
-    uint64_t *map = map_of(mc);
-    return map ? map + at / sizeof(uint64_t) : NULL;
+    return mc->map && place(mc, m, &at) ? mc->map + at / sizeof(uint64_t) : NULL;
 }
 
-static void snapshot_free(struct snapshot *s)
+static bool machine_place(const struct pv_view *v, mfn_t m, struct pv_place *out)
 {
-    free(s->frames);
-    free(s->m2p);
-    pv_pairs_free(&s->by_pfn);
+    if (!place(machine_of(v), m, &out->offset))
+        return false;
+    snprintf(out->record, sizeof(out->record), "machine memory");
+    return true;
+}
+
+static bool machine_told(const struct pv_view *v, mfn_t m, struct pv_told *out)
+{
+    const struct core *c = &machine_of(v)->core;
+    if (!machine_owned(v, m))
+        return false;
+    enum frame_type type = core_frame_type(c, m);
+    bool table = type >= TYPE_L1 && type <= TYPE_L4 && core_frame_validated(c, m);
+    *out = (struct pv_told){.level = table ? (unsigned)(type - TYPE_L1) + 1 : 0,
+                            .pinned = table && core_frame_pinned(c, m)};
+    return true;
+}
+
+static uint64_t machine_index_of(const struct pv_view *v, mfn_t m)
+{
+    return machine_owned(v, m) ? pv_frames_mfn(&machine_of(v)->now.index, m) : NO_MFN.n;
+}
+
+static mfn_t machine_frame_at(const struct pv_view *v, uint64_t index)
+{
+    const struct pv_frames *f = &machine_of(v)->now.index;
+    return index < f->n ? mfn(f->mfn[index]) : NO_MFN;
+}
+
+static void snapshot_free(const struct machine *mc, struct snapshot *s)
+{
+    if (!mc->still) {
+        free(s->frames);
+        free(s->m2p);
+    }
+    pv_frames_free(&s->index);
 }
 
 static void machine_free(struct machine *mc)
 {
-    snapshot_free(&mc->now);
+    snapshot_free(mc, &mc->now);
     if (mc->map)
         munmap(mc->map, mc->file_bytes);
     close(mc->fd);
@@ -179,6 +222,10 @@ static const struct pv_backend machine_backend = {
     .next_owned = machine_next_owned,
     .next_pfn = machine_next_pfn,
     .words = machine_words,
+    .place = machine_place,
+    .told = machine_told,
+    .index_of = machine_index_of,
+    .frame_at = machine_frame_at,
     .close = machine_close,
 };
 
@@ -273,6 +320,16 @@ static void use_snapshot(struct machine *mc, const struct snapshot *s)
     mc->core.nr_frames = mc->nr_frames;
 }
 
+/* Frames after which what was touched of the map is given back: it would be counted as memory in
+ * use, and is not needed for long. */
+#define FORGET_EVERY (1u << 20)
+
+static void forget(const struct machine *mc, uint64_t n)
+{
+    if (mc->still && n % FORGET_EVERY == 0)
+        madvise(mc->map, mc->file_bytes, MADV_DONTNEED);
+}
+
 /* m2p is the guest's to write (R7): any number can stand in it. */
 static int invert_m2p(struct machine *mc, struct snapshot *s, struct pv_error *e)
 {
@@ -281,14 +338,16 @@ static int invert_m2p(struct machine *mc, struct snapshot *s, struct pv_error *e
                                  .nr_frames = mc->nr_frames,
                                  .core = {.frames = s->frames, .nr_frames = mc->nr_frames},
                                  .now = {.domid = s->domid}};
+    struct pv_gather found = {0};
     for (uint64_t n = 0; n < mc->nr_frames; n++) {
-        if (!is_page(&seen, mfn(n)))
-            continue;
-        s->owned++;
-        if (s->m2p[n] != NO_PFN.n && !pv_pairs_add(&s->by_pfn, s->m2p[n], n))
+        forget(mc, n);
+        if (is_page(&seen, mfn(n)) && !pv_gather_add(&found, pfn(s->m2p[n]), mfn(n))) {
+            pv_gather_free(&found);
             return pv_no_memory(e);
+        }
     }
-    return pv_pairs_sort(&s->by_pfn) ? 0 : pv_no_memory(e);
+    const struct pv_m2p m2p = m2p_of(s);
+    return pv_gather_into(&found, &s->index, &m2p) ? 0 : pv_no_memory(e);
 }
 
 /* The guest's domain is the one that shared_info is lent to. */
@@ -302,7 +361,7 @@ static int find_domain(const struct machine *mc, struct snapshot *s, struct pv_e
     return 0;
 }
 
-static int fill_snapshot(struct machine *mc, struct snapshot *s, struct pv_error *e)
+static int copy_tables(const struct machine *mc, struct snapshot *s, struct pv_error *e)
 {
     s->frames = calloc(mc->nr_frames, sizeof(*s->frames));
     s->m2p = calloc(mc->nr_frames, sizeof(*s->m2p));
@@ -311,6 +370,22 @@ static int fill_snapshot(struct machine *mc, struct snapshot *s, struct pv_error
     if (pv_read_at(mc->fd, mc->frames_at, s->frames, mc->nr_frames * sizeof(*s->frames),
                    "the frame table", e) ||
         pv_read_at(mc->fd, mc->m2p_at, s->m2p, mc->nr_frames * sizeof(*s->m2p), "m2p", e))
+        return -1;
+    return 0;
+}
+
+/* Nobody writes to them: the core is asked, and not told. */
+static void use_tables(const struct machine *mc, struct snapshot *s)
+{
+    s->frames = (struct frame *)(mc->map + mc->frames_at / sizeof(uint64_t));
+    s->m2p = mc->map + mc->m2p_at / sizeof(uint64_t);
+}
+
+static int fill_snapshot(struct machine *mc, struct snapshot *s, struct pv_error *e)
+{
+    if (mc->still)
+        use_tables(mc, s);
+    else if (copy_tables(mc, s, e))
         return -1;
     if (find_domain(mc, s, e))
         return -1;
@@ -322,10 +397,10 @@ static int take_snapshot(struct machine *mc, struct pv_error *e)
 {
     struct snapshot fresh = {0};
     if (fill_snapshot(mc, &fresh, e)) {
-        snapshot_free(&fresh);
+        snapshot_free(mc, &fresh);
         return -1;
     }
-    snapshot_free(&mc->now);
+    snapshot_free(mc, &mc->now);
     use_snapshot(mc, &fresh);
     return 0;
 }
@@ -335,11 +410,12 @@ static int take_snapshot(struct machine *mc, struct pv_error *e)
 static void describe(struct pv_view *v, const struct pvmm_machine *m)
 {
     const struct machine *mc = v->image;
-    const struct pv_pairs *p = &mc->now.by_pfn;
+    const struct pv_m2p m2p = m2p_of(&mc->now);
     v->nr_frames = mc->nr_frames;
-    v->nr_pages = mc->now.owned;
-    v->end_pfn = pfn(p->n ? p->pair[p->n - 1].key + 1 : 0);
+    v->nr_pages = mc->now.index.n;
+    v->end_pfn = pv_frames_end_pfn(&mc->now.index, &m2p);
     v->shared_info = mfn(m->shared_mfn);
+    v->start_info = machine_mfn_of(v, pfn(m->start_info_pfn));
     v->initial_root = mfn(m->initial_root);
     v->kernel_root = v->initial_root;
     v->has_m2p = true;
@@ -347,17 +423,23 @@ static void describe(struct pv_view *v, const struct pvmm_machine *m)
         .id = mc->now.domid, .shared_info = v->shared_info, .pages = v->nr_pages};
     if (m->context_valid)
         pv_vcpu_set(v, 0, m->context);
+    if (mfn_eq(v->kernel_root, NO_MFN))
+        v->kernel_root = v->initial_root;
 }
 
-static int open_machine(struct machine *mc, const struct pvmm_machine *m, struct pv_error *e)
+static int open_machine(struct machine *mc, const struct pvmm_machine *m, bool still,
+                        struct pv_error *e)
 {
     if (check_version(m, e) || check_file(mc, m, e) || check_tables(mc, m, e))
         return -1;
+    void *map = mmap(NULL, mc->file_bytes, PROT_READ, MAP_SHARED, mc->fd, 0);
+    mc->map = map != MAP_FAILED ? map : NULL;
+    mc->still = still && mc->map;
     return take_snapshot(mc, e);
 }
 
-int pv_machine_open(struct pv_view **out, int ram_fd, const struct pvmm_machine *m,
-                    struct pv_error *e)
+static int open_view(struct pv_view **out, int ram_fd, const struct pvmm_machine *m, bool still,
+                     struct pv_error *e)
 {
     struct machine *mc = calloc(1, sizeof(*mc));
     if (!mc)
@@ -368,7 +450,7 @@ int pv_machine_open(struct pv_view **out, int ram_fd, const struct pvmm_machine 
         return pv_fail_errno(e, "cannot open the machine's memory");
     }
     struct pv_view *v = NULL;
-    int rc = open_machine(mc, m, e);
+    int rc = open_machine(mc, m, still, e);
     if (rc)
         pv_context(e, "the machine's memory makes no sense");
     else if (!(v = pv_view_new(&machine_backend, "pvmm machine memory", m->vcpus)))
@@ -382,6 +464,18 @@ int pv_machine_open(struct pv_view **out, int ram_fd, const struct pvmm_machine 
     describe(v, m);
     *out = v;
     return 0;
+}
+
+int pv_machine_open(struct pv_view **out, int ram_fd, const struct pvmm_machine *m,
+                    struct pv_error *e)
+{
+    return open_view(out, ram_fd, m, false, e);
+}
+
+int pv_machine_open_still(struct pv_view **out, int ram_fd, const struct pvmm_machine *m,
+                          struct pv_error *e)
+{
+    return open_view(out, ram_fd, m, true, e);
 }
 
 static bool is_same_machine(const struct machine *mc, const struct pv_view *v,

@@ -15,6 +15,9 @@ struct core;
  */
 int pv_machine_open(struct pv_view **out, int ram_fd, const struct pvmm_machine *m,
                     struct pv_error *e);
+/* The same of one that does not run: its tables are not copied. */
+int pv_machine_open_still(struct pv_view **out, int ram_fd, const struct pvmm_machine *m,
+                          struct pv_error *e);
 /* Looks anew at what changes while the machine runs: who owns what, the vCPU's context. Nobody may
  * read meanwhile. */
 int pv_machine_refresh(struct pv_view *v, const struct pvmm_machine *m, struct pv_error *e);

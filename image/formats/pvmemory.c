@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The file behind a machine's memory, in which pvmm ran or runs: known by its mailbox, which lies
+ * at the beginning of a frame below 2 GiB, where the file's offset is the machine address.
+ */
+#include "internal.h"
+#include "pvmachine.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include <pvmm/channel.h>
+
+#define MAILBOX_LIMIT (2ull << 30)
+#define NOWHERE       (~0ull)
+
+/* How the mailbox begins. */
+struct head {
+    uint64_t magic;
+    uint32_t version, size, state, log_size;
+};
+_Static_assert(offsetof(struct head, log_size) == offsetof(struct pvmm_mailbox, log_size) &&
+                   offsetof(struct head, version) == offsetof(struct pvmm_mailbox, version) &&
+                   offsetof(struct head, size) == offsetof(struct pvmm_mailbox, size) &&
+                   offsetof(struct head, state) == offsetof(struct pvmm_mailbox, state),
+               "pvmm/channel.h");
+
+/* Of whatever version: which one it is is said when it is opened. */
+static bool read_head(const struct pv_file *f, uint64_t at, struct head *h)
+{
+    struct pv_error ignored;
+    return pv_file_read(f, at, h, sizeof(*h), "the mailbox", &ignored) == 0 &&
+           h->magic == PVMM_MAILBOX_MAGIC;
+}
+
+/* The next page of data at or above; holes hold no mailbox. */
+static uint64_t next_data(const struct pv_file *f, uint64_t at)
+{
+    off_t data = lseek(f->fd, (off_t)at, SEEK_DATA);
+    if (data < 0)
+        return errno == ENXIO ? NOWHERE : at;
+    return (uint64_t)data & ~(PAGE_BYTES - 1ull);
+}
+
+static uint64_t find_mailbox(const struct pv_file *f, struct head *h)
+{
+    uint64_t end = f->bytes < MAILBOX_LIMIT ? f->bytes : MAILBOX_LIMIT;
+    for (uint64_t at = next_data(f, 0); at < end; at = next_data(f, at + PAGE_BYTES))
+        if (read_head(f, at, h))
+            return at;
+    return NOWHERE;
+}
+
+static bool is_memory(struct pv_file *f, const uint8_t *head, size_t n)
+{
+    struct head h;
+    (void)head;
+    (void)n;
+    return f->bytes % PAGE_BYTES == 0 && find_mailbox(f, &h) != NOWHERE;
+}
+
+static int read_description(const struct pv_file *f, struct pvmm_machine *m, struct pv_error *e)
+{
+    struct head h;
+    uint64_t at = find_mailbox(f, &h);
+    if (at == NOWHERE)
+        return pv_fail(e, "the mailbox is gone");
+    if (h.version != PVMM_MAILBOX_VERSION)
+        return pv_fail(e, "the mailbox at %llx has version %u; known is %u", (unsigned long long)at,
+                       h.version, PVMM_MAILBOX_VERSION);
+    if (h.size < sizeof(struct pvmm_mailbox) || h.log_size != PVMM_LOG_SIZE)
+        return pv_fail(e, "the mailbox at %llx has a size of %u, its log of %u",
+                       (unsigned long long)at, h.size, h.log_size);
+    if (h.state < PVMM_STATE_RUNNING)
+        return pv_fail(e, "there is no guest in it: the hypervisor came as far as state %u",
+                       h.state);
+    return pv_file_read(f, at + offsetof(struct pvmm_mailbox, machine), m, sizeof(*m),
+                        "the machine's description", e);
+}
+
+/* The view has the file open on its own. */
+static int open_memory(struct pv_view **out, struct pv_file *f, const struct pv_open_options *o,
+                       struct pv_error *e)
+{
+    struct pvmm_machine m;
+    (void)o;
+    int rc = read_description(f, &m, e);
+    if (rc == 0)
+        rc = pv_machine_open_still(out, f->fd, &m, e);
+    pv_file_close(f);
+    return rc;
+}
+
+const struct pv_format pv_format_pvmachine = {
+    .name = "the memory of a machine with pvmm", .is = is_memory, .open = open_memory};
