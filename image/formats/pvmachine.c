@@ -137,21 +137,6 @@ static pfn_t machine_next_pfn(const struct pv_view *v, pfn_t from)
     return pv_frames_next_pfn(&s->index, &m2p, from);
 }
 
-/* Two threads may both map it: one of the maps is dropped. */
-static uint64_t *map_of(struct machine *mc)
-{
-    uint64_t *known = atomic_load(&mc->map);
-    if (known)
-        return known;
-    void *map = mmap(NULL, mc->file_bytes, PROT_READ, MAP_SHARED, mc->fd, 0);
-    if (map == MAP_FAILED)
-        return NULL;
-    if (atomic_compare_exchange_strong(&mc->map, &known, map))
-        return map;
-    munmap(map, mc->file_bytes);
-    return known;
-}
-
 static uint64_t *machine_words(const struct pv_view *v, mfn_t m)
 {
     const struct machine *mc = machine_of(v);
