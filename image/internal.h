@@ -19,11 +19,14 @@ int pv_read_at(int fd, uint64_t at, void *to, size_t n, const char *what, struct
 int pv_write_at(int fd, uint64_t at, const void *from, size_t n, const char *what,
                 struct pv_error *e);
 
+#define PV_FILE_LOST 160u
+
 /* A file that is read in any order. */
 struct pv_file {
     int fd;
     uint64_t bytes;
     const char *spooled; /* NULL: the file itself; else what its content came out of: "zstd", ... */
+    char lost[PV_FILE_LOST]; /* what of the content could not be had, in words; "": nothing */
     _Atomic(uintptr_t) map;
 };
 /* Takes `fd` over, also when it fails. Not a regular file: an error. */

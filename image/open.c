@@ -48,12 +48,35 @@ static int open_file(struct pv_view **out, struct pv_file *f, const struct pv_op
     return rc;
 }
 
+/* What its file lost comes before what the view does without. */
+static void lose_before(struct pv_view *v, const char *lost)
+{
+    char also[sizeof(v->lost)];
+    memcpy(also, v->lost, sizeof(also));
+    int n = snprintf(v->lost, sizeof(v->lost), "%s%s%s", lost, also[0] ? "; " : "", also);
+    if (n >= (int)sizeof(v->lost))
+        memcpy(v->lost + sizeof(v->lost) - sizeof("..."), "...", sizeof("..."));
+}
+
+static int open_content(struct pv_view **out, struct pv_file *f, const struct pv_open_options *o,
+                        struct pv_error *e)
+{
+    char lost[PV_FILE_LOST];
+    memcpy(lost, f->lost, sizeof(lost));
+    int rc = open_file(out, f, o, e);
+    if (lost[0] && rc)
+        return pv_context(e, "%s", lost);
+    if (lost[0])
+        lose_before(*out, lost);
+    return rc;
+}
+
 int pv_open(struct pv_view **out, const char *path, const struct pv_open_options *o,
             struct pv_error *e)
 {
     struct pv_file *f;
     int rc = pv_input_open(&f, path, &o->progress, e);
     if (rc == 0)
-        rc = open_file(out, f, o, e);
+        rc = open_content(out, f, o, e);
     return rc ? pv_context(e, "%s", path) : 0;
 }

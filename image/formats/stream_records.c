@@ -93,7 +93,7 @@ static const char *name_of(const struct scan *c, const struct record *r);
 /* What follows cannot be relied upon. */
 static int damaged(struct scan *c, const struct record *r, const char *why)
 {
-    stream_lose(c->s, "damaged in record %llu (%s) at offset %llu: %s",
+    stream_lose(c->s, "from record %llu (%s) at offset %llu on it cannot be read: %s",
                 (unsigned long long)c->records, name_of(c, r), (unsigned long long)r->at, why);
     c->ended = true;
     return 0;
@@ -300,10 +300,25 @@ static int skip(struct scan *c, const struct record *r, struct pv_error *e)
     return 0;
 }
 
+/* A record that none may skip. What has been read before it is as good as it was. */
+static int refuse(struct scan *c, const struct record *r, const char *why, struct pv_error *e)
+{
+    if (c->s->index.n)
+        return damaged(c, r, why);
+    return pv_fail(e, "record %llu (%s)%s at offset %llu: %s", (unsigned long long)c->records,
+                   name_of(c, r), c->in_libxc ? "" : " of libxl's", (unsigned long long)r->at, why);
+}
+
 static int not_of_pv(struct scan *c, const struct record *r, struct pv_error *e)
 {
-    return pv_fail(e, "record %llu at offset %llu is a %s: not of a PV guest",
-                   (unsigned long long)c->records, (unsigned long long)r->at, name_of(c, r));
+    return refuse(c, r, "a PV guest has none", e);
+}
+
+static int unknown(struct scan *c, const struct record *r, struct pv_error *e)
+{
+    char why[64];
+    snprintf(why, sizeof(why), "type %x is not known", r->type);
+    return refuse(c, r, why, e);
 }
 
 static const struct {
@@ -342,13 +357,6 @@ static const char *name_of(const struct scan *c, const struct record *r)
 }
 
 /* ---- record by record */
-
-static int unknown(const struct scan *c, const struct record *r, struct pv_error *e)
-{
-    return pv_fail(e, "record %llu%s at offset %llu is of type %x, which is not known",
-                   (unsigned long long)c->records, c->in_libxc ? "" : " (libxl's)",
-                   (unsigned long long)r->at, r->type);
-}
 
 static int take_libxc(struct scan *c, const struct record *r, struct pv_error *e)
 {
