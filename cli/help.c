@@ -98,6 +98,7 @@ const char help_run_more[] =
     "      --machine TYPE     q35 (default) or pc\n"
     "      --machine-memory SIZE  memory of the machine, beyond what the guest gets (default: as\n"
     "                         little as will do)\n"
+    "      --memory-file FILE keep the machine's memory in this file, sparse, as it is at the end\n"
     "      --loader WHAT      qemu (default): QEMU loads everything by multiboot; or grub: GRUB\n"
     "                         does by multiboot2, from a CD image made for it\n"
     "      --qemu PROGRAM     QEMU (default: $PVMM_QEMU, or qemu-system-x86_64)\n"

@@ -24,6 +24,27 @@ int memfd_new(const char *name, uint64_t size, struct error *e)
     return fd;
 }
 
+int memory_file_open(const char *path, struct error *e)
+{
+    const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600);
+    struct stat st;
+
+    if (fd < 0)
+        return error_errno(e, EXIT_ENVIRONMENT, "cannot write %s", path);
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+        return fd;
+    close(fd);
+    return error_set(e, EXIT_USAGE, "%s: there is something that is no file", path);
+}
+
+int memory_file_clear(int fd, uint64_t size, struct error *e)
+{
+    if (ftruncate(fd, 0) != 0 || ftruncate(fd, (off_t)size) != 0)
+        return error_errno(e, EXIT_ENVIRONMENT, "cannot size the memory file to %llu bytes",
+                           (unsigned long long)size);
+    return 0;
+}
+
 int memfd_append(int fd, const void *data, size_t size, struct error *e)
 {
     const uint8_t *p = data;

@@ -20,6 +20,11 @@ struct view {
 /* A new anonymous file of `size` bytes (sparse), or -1. */
 int memfd_new(const char *name, uint64_t size, struct error *e);
 
+/* The file at `path` to keep a machine's memory in: made if it is not there, else as it is. */
+int memory_file_open(const char *path, struct error *e);
+/* `size` bytes of zeroes (sparse), whatever it had. */
+int memory_file_clear(int fd, uint64_t size, struct error *e);
+
 /* Copy `size` bytes into a new anonymous file, or -1. */
 int memfd_copy(const char *name, const void *data, size_t size, struct error *e);
 

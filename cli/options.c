@@ -33,6 +33,7 @@ enum long_option {
     OPT_CPU,
     OPT_MACHINE,
     OPT_MACHINE_MEMORY,
+    OPT_MEMORY_FILE,
     OPT_XEN_ARGS,
     OPT_QEMU,
     OPT_LOG,
@@ -66,6 +67,7 @@ static const struct option long_options[] = {
     {"cpu", required_argument, NULL, OPT_CPU},
     {"machine", required_argument, NULL, OPT_MACHINE},
     {"machine-memory", required_argument, NULL, OPT_MACHINE_MEMORY},
+    {"memory-file", required_argument, NULL, OPT_MEMORY_FILE},
     {"xen-args", required_argument, NULL, OPT_XEN_ARGS},
     {"qemu", required_argument, NULL, OPT_QEMU},
     {"log", required_argument, NULL, OPT_LOG},
@@ -317,6 +319,9 @@ static int parse_long(struct options *o, int opt, char *arg, struct error *e)
         return parse_machine(o, arg, e);
     case OPT_MACHINE_MEMORY:
         return parse_machine_memory(o, arg, e);
+    case OPT_MEMORY_FILE:
+        o->memory_file = arg;
+        return 0;
     case OPT_XEN_ARGS:
         o->xen_arguments = arg;
         return 0;

@@ -18,6 +18,7 @@
 #include "initrd.h"
 #include "iso.h"
 #include "kernel.h"
+#include "memfd.h"
 #include "session.h"
 #include "signals.h"
 
@@ -37,7 +38,8 @@ struct plan {
     uint64_t initrd_size;
     int e820_fd; /* -1: none */
     int hypervisor_fd;
-    int iso_fd; /* -1: QEMU loads the files itself */
+    int iso_fd;    /* -1: QEMU loads the files itself */
+    int memory_fd; /* keeps the machine's memory; -1: nothing does */
     bool real_xen;
     char *guest_arguments;
     char hypervisor_arguments[1024];
@@ -267,11 +269,19 @@ static int prepare_control(struct plan *p, struct error *e)
     return p->control != NULL ? 0 : error_context(e, "--name %s", g.name);
 }
 
+static int prepare_memory_file(struct plan *p, struct error *e)
+{
+    if (p->o->memory_file == NULL)
+        return 0;
+    p->memory_fd = memory_file_open(p->o->memory_file, e);
+    return p->memory_fd >= 0 ? 0 : error_context(e, "--memory-file");
+}
+
 static int prepare(struct plan *p, struct error *e)
 {
     if (open_output(p->o->json, &p->json, e) != 0 || open_output(p->o->log, &p->log, e) != 0 ||
-        open_output(p->o->trace, &p->trace, e) != 0 || prepare_expect(p, e) != 0 ||
-        prepare_arguments(p, e) != 0 || prepare_guest(p, e) != 0)
+        open_output(p->o->trace, &p->trace, e) != 0 || prepare_memory_file(p, e) != 0 ||
+        prepare_expect(p, e) != 0 || prepare_arguments(p, e) != 0 || prepare_guest(p, e) != 0)
         return -1;
     p->hypervisor_fd = hv_image_load(p->o->hypervisor, &p->real_xen, e);
     if (p->hypervisor_fd < 0 || prepare_memory_map(p, e) != 0 || prepare_explainer(p, e) != 0)
@@ -281,6 +291,20 @@ static int prepare(struct plan *p, struct error *e)
     if (prepare_signals(p, e) != 0 || prepare_disc(p, e) != 0)
         return -1;
     return prepare_control(p, e);
+}
+
+/* Each machine begins with memory of zeroes. */
+static int machine_memory(const struct plan *p, struct error *e)
+{
+    const uint64_t size = p->megabytes * MIB;
+    int fd;
+
+    if (p->memory_fd < 0)
+        return memfd_new("machine", size, e);
+    if (memory_file_clear(p->memory_fd, size, e) != 0)
+        return error_context(e, "--memory-file");
+    fd = fcntl(p->memory_fd, F_DUPFD_CLOEXEC, 0);
+    return fd >= 0 ? fd : error_errno(e, EXIT_ENVIRONMENT, "cannot keep the memory file open");
 }
 
 /* One machine, with the accelerator `accel`. */
@@ -323,7 +347,7 @@ static int attempt(struct plan *p, const char *accel, bool on_trial, struct cons
         .stand = {.port = p->real_xen ? 0 : p->o->gdb_port},
         .deadline = deadline(p),
     };
-    m.ram_fd = memfd_new("machine", p->megabytes * MIB, e);
+    m.ram_fd = machine_memory(p, e);
     if (m.ram_fd < 0)
         return -1;
     r->facts = (struct run_facts){.timeout = p->o->timeout};
@@ -462,6 +486,8 @@ static void close_all(struct plan *p)
     if (p->trace != NULL)
         fclose(p->trace);
     explainer_close(&p->explainer);
+    if (p->memory_fd >= 0)
+        close(p->memory_fd);
     free(p->core);
     free(p->guest_arguments);
     detach_close(&p->detach);
@@ -479,6 +505,7 @@ int run(const struct options *o)
         .e820_fd = -1,
         .hypervisor_fd = -1,
         .iso_fd = -1,
+        .memory_fd = -1,
         .detach = DETACH_NONE,
         .start = clock_now(),
         .explainer = {.ram_fd = -1, .kernel_fd = -1},

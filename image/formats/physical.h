@@ -14,8 +14,11 @@ struct pv_physical {
 
 struct pv_physical_kind {
     const char *name; /* of the view */
+    bool of_dom0;     /* unless another domain is asked for, dom0 is what it is about */
     /* Copies n bytes from `offset` of the frame, all within it. false: it is not there. */
     bool (*read)(struct pv_physical *p, mfn_t m, unsigned offset, void *to, unsigned n);
+    /* Is the frame's content there? NULL: that of all is. */
+    bool (*has)(struct pv_physical *p, mfn_t m);
     bool (*place)(struct pv_physical *p, mfn_t m, struct pv_place *out);
     /* The first frame at or above that may have content: no hole of a file. NO_MFN: no more. */
     mfn_t (*next)(struct pv_physical *p, mfn_t from);

@@ -163,12 +163,13 @@ static int is_none(const struct xen_machine *x, int wanted, struct pv_error *e)
 static int choose(struct xen_machine *x, struct pv_error *e)
 {
     int wanted = x->options->domain;
+    bool dom0 = x->physical->kind->of_dom0;
     for (unsigned i = 0; i < x->nr_domains; i++)
-        if (wanted < 0 ? !x->domain[i].initial : x->domain[i].id == wanted) {
+        if (wanted < 0 ? x->domain[i].initial == dom0 : x->domain[i].id == wanted) {
             x->chosen = i;
             return 0;
         }
-    if (wanted < 0) /* dom0 alone */
+    if (wanted < 0) /* none of that kind */
         return 0;
     if ((unsigned)wanted >= x->nr_domains)
         return is_none(x, wanted, e);
@@ -217,6 +218,18 @@ static void count_pages(struct xen_machine *x)
             v->domain[i].pages = x->domain[i].nr_pages;
 }
 
+static void count_lost(struct xen_machine *x)
+{
+    struct pv_physical *p = x->physical;
+    uint64_t lost = 0;
+    for (size_t i = 0; p->kind->has && i < x->index.n; i++)
+        lost += !p->kind->has(p, mfn(x->index.mfn[i]));
+    if (lost)
+        snprintf(x->view->lost, sizeof(x->view->lost),
+                 "the content of %llu of the domain's %llu frames was left out of the file",
+                 (unsigned long long)lost, (unsigned long long)x->index.n);
+}
+
 static void describe(struct xen_machine *x)
 {
     struct pv_view *v = x->view;
@@ -233,6 +246,7 @@ static void describe(struct xen_machine *x)
                                                         : any_kernel_root(x);
     snprintf(v->xen, sizeof(v->xen), "%s", x->scan.version);
     count_pages(x);
+    count_lost(x);
 }
 
 static int open_machine(struct xen_machine *x, struct pv_error *e)

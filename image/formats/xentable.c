@@ -39,12 +39,19 @@ int xen_table_find(struct xen_table *t, const struct pv_view *v, mfn_t root, gva
     if (!t->page)
         return pv_no_memory(e);
     memset(t->page, 0xff, pages * sizeof(*t->page));
+    uint64_t end = 0; /* pages; what follows is not mapped */
     for (uint64_t i = 0; i < pages;) {
         struct pv_walk w;
         gva_t at = gva(va.a + (i << PAGE_SHIFT_4K));
-        i += pv_walk(v, root, at, &w) ? take_mapping(t, pages, i, at, &w, v->nr_frames)
-                                      : skip(at, &w);
+        if (!pv_walk(v, root, at, &w)) {
+            i += skip(at, &w);
+            continue;
+        }
+        i += take_mapping(t, pages, i, at, &w, v->nr_frames);
+        end = i < pages ? i : pages;
     }
+    if (end * per_page < n)
+        t->n = end * per_page;
     return 0;
 }
 
