@@ -189,3 +189,41 @@ const char help_destroy[] =
     "Ends a running guest at once, without asking it, and waits until it is gone and its name\n"
     "is free. The guest's \"pvmm run\" prints its verdict and exits with 133.\n"
     "\n" REACHING_CODES;
+
+#define HELP_IMAGE_OPTIONS                                                                         \
+    "  --domain N      of a machine with several domains: its id\n"                                \
+    "  --symbols FILE  names of the kernel's addresses: vmlinux or System.map; more than one "     \
+    "may\n"                                                                                        \
+    "                  be given. Without, Linux's own tables in the image are looked at\n"
+
+const char help_inspect[] =
+    "Usage: pvmm inspect [OPTION]... FILE\n"
+    "\n"
+    "What is in an image of a PV guest: the guest, its vCPUs, what it publishes, and every list\n"
+    "that says which frame a pfn has, compared with each other. FILE may be compressed; \"-\" is\n"
+    "standard input.\n"
+    "\n"
+    "Where the list that the guest publishes is short or wrong and another source knows better,\n"
+    "the range is \"recovered\", and from what. A \"stale\" source holds frames of before a "
+    "suspend.\n"
+    "\n"
+    "Options:\n" HELP_IMAGE_OPTIONS "  --json          one document instead of the text\n"
+    "\n"
+    "Exit code: 0; 2: the image cannot be read.\n";
+
+const char help_p2m[] =
+    "Usage: pvmm p2m [OPTION]... FILE PFN|RANGE|all\n"
+    "       pvmm p2m [OPTION]... FILE --reverse MFN|RANGE|all\n"
+    "\n"
+    "Which frame a pfn has, who says so, where the frame and the list's element lie, and which\n"
+    "sources say something else (marked \"!\"). RANGE is FIRST-LAST or FIRST+COUNT; \"all\" is "
+    "every\n"
+    "pfn that any source knows. Of a single pfn every source's word follows.\n"
+    "\n"
+    "Options:\n"
+    "  --reverse       the other way: which pfn has that frame\n"
+    "  --source NAME   only what one source says: container, m2p, linear, mfn_list_list, stream,\n"
+    "                  symbols, flat, tables\n" HELP_IMAGE_OPTIONS
+    "  --json          an object on each line\n"
+    "\n"
+    "Exit code: 0; 1: the one pfn has no frame, the frame no pfn; 2: the image cannot be read.\n";

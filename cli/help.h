@@ -11,5 +11,7 @@ extern const char help_console[];
 extern const char help_dmesg[];
 extern const char help_trace[];
 extern const char help_destroy[];
+extern const char help_inspect[];
+extern const char help_p2m[];
 
 #endif
