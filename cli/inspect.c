@@ -63,8 +63,10 @@ static void show_domain(const struct pv_domain *d, bool chosen, bool several)
 
     guest_text(name, sizeof(name), d->name, sizeof(d->name));
     if (d->id >= 0)
-        snprintf(id, sizeof(id), "%d", d->id);
-    line(chosen ? "domain" : "", "%s%s%s%s%s%s%s", id, name[0] ? " \"" : "", name,
+        snprintf(id, sizeof(id), "%d%s", d->id, name[0] ? " " : "");
+    else if (name[0] != '\0')
+        id[0] = '\0';
+    line(chosen ? "domain" : "", "%s%s%s%s%s%s%s", id, name[0] ? "\"" : "", name,
          name[0] ? "\"" : "", d->uuid[0] ? ", uuid " : "", d->uuid,
          several && chosen ? " (this one is shown)" : "");
 }

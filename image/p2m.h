@@ -77,11 +77,11 @@ pfn_t pv_p2m_end(const struct pv_p2m *p);
 
 /* ---- comparing */
 
-/* Neighbouring pfns at which the sources stand to each other in the same way. */
+/* Neighbouring pfns at which the same sources differ in the same way. */
 struct pv_p2m_range {
     pfn_t first, last;
     struct pv_p2m_entry entry[PV_P2M_KINDS]; /* of `first`; of sources that are there */
-    unsigned has;                            /* bit 1 << kind: has a frame there */
+    unsigned has;                            /* bit 1 << kind: has a frame at `first` */
     unsigned differs; /* bit: says something else than what is believed (a stale source's own
                          frames do not differ for that) */
     bool recovered;   /* what the guest publishes lacks it or has it wrong, another source has it */

@@ -59,7 +59,8 @@ static bool is_recovered(const struct pv_p2m *p, const struct pv_p2m_range *r)
     return !p->source[k].there || r->differs & 1u << k || (p->source[k].stale && !p->v->portable);
 }
 
-/* Fills `r` with what all say of one pfn. Returns how they stand to each other. */
+/* Fills `r` with what all say of one pfn. Returns how those that differ stand to what is believed.
+ */
 static uint64_t judge(struct comparison *c, uint64_t at, struct pv_p2m_range *r)
 {
     const struct pv_p2m *p = c->p;
@@ -71,14 +72,15 @@ static uint64_t judge(struct comparison *c, uint64_t at, struct pv_p2m_range *r)
             continue;
         r->entry[k] = p2m_entry(&c->cursor[k], at);
         r->has |= r->entry[k].state == PV_P2M_FRAME ? 1u << k : 0;
-        is = is << 3 | r->entry[k].state;
     }
     r->from = p2m_believe(p, r->entry);
     for (enum pv_p2m_kind k = 0; r->has && k < PV_P2M_KINDS; k++)
-        if (p->source[k].there && differs(p, k, &r->entry[k], &r->entry[r->from], at))
+        if (p->source[k].there && differs(p, k, &r->entry[k], &r->entry[r->from], at)) {
             r->differs |= 1u << k;
+            is |= (uint64_t)(r->entry[k].state + 1) << 4 * k;
+        }
     r->recovered = r->has && is_recovered(p, r);
-    return is << 24 | (uint64_t)r->differs << 8 | (uint64_t)r->from << 1 | r->recovered;
+    return is << 8 | (uint64_t)r->from << 1 | r->recovered;
 }
 
 static void close_range(struct comparison *c)

@@ -36,16 +36,19 @@ static unsigned per_page(const struct p2m_list *l)
 
 uint64_t p2m_widen(const struct pv_view *v, uint64_t word)
 {
+    if (v->width == 4)
+        word &= 0xffffffff;
+    if (word == 0)
+        return P2M_MISSING;
     if (v->width == 8)
         return word;
-    word &= 0xffffffff;
     return word == 0xffffffff ? P2M_MISSING : (word & 0x3fffffff) | (word >> 30) << 62;
 }
 
 struct pv_p2m_entry p2m_decode(uint64_t word)
 {
     struct pv_p2m_entry e = {.state = PV_P2M_FRAME, .mfn = mfn(word & ~P2M_MARKS), .at = {~0ull}};
-    if (word == P2M_MISSING || word == 0)
+    if (word == P2M_MISSING)
         return (struct pv_p2m_entry){.state = PV_P2M_MISSING, .mfn = NO_MFN, .at = {~0ull}};
     if (word & P2M_FOREIGN)
         e.state = PV_P2M_FOREIGN;
@@ -186,7 +189,7 @@ static enum pv_p2m_state node(const struct p2m_list *l, mfn_t table, uint64_t sl
         !l->v->backend->read(l->v, table, (unsigned)(slot * l->v->width), &word, l->v->width))
         return PV_P2M_UNREADABLE;
     word = p2m_widen(l->v, word);
-    if (word == 0 || word == P2M_MISSING)
+    if (word == P2M_MISSING)
         return PV_P2M_MISSING;
     const struct pv_pair *now = l->is_old ? pv_pairs_find(&l->now, word) : NULL;
     *below = now ? mfn(now->value) : l->is_old ? NO_MFN : mfn(word);
@@ -339,7 +342,7 @@ static void take_sample(const struct p2m_list *l, const uint64_t *word, uint64_t
                         struct p2m_survey *out)
 {
     for (uint64_t i = 0; i<n; i += n> 8 ? 8 : 1) {
-        if (word[i] == 0 || word[i] & P2M_MARKS)
+        if (word[i] & P2M_MARKS)
             continue;
         out->frames++;
         out->owned += owned(l, mfn(word[i]));
@@ -404,6 +407,8 @@ void p2m_look_over(struct p2m_list *l, uint64_t claimed, struct p2m_survey *out)
         }
         if (s.state == PV_P2M_FRAME && p2m_load(l, &s, word))
             look_at_words(l, &s, word, out);
+        if (s.state != PV_P2M_UNREADABLE && s.state != PV_P2M_BEYOND)
+            out->readable = s.last < claimed ? s.last + 1 : claimed;
         if (blank_of(l, s.frame))
             look_at_table(l, at, s.frame, &looked);
         if (s.last == FOREVER)

@@ -65,13 +65,15 @@ bool p2m_load(const struct p2m_list *l, const struct p2m_span *s, uint64_t word[
 /* One element; its state if it is none. */
 enum pv_p2m_state p2m_word(const struct p2m_list *l, uint64_t at, uint64_t *word, maddr_t *where);
 struct pv_p2m_entry p2m_decode(uint64_t word);
-/* A word of the guest's own width, as an element. */
+/* A word of the guest's own width, as an element. No guest has frame 0: pages that were never
+ * written say that there is none. */
 uint64_t p2m_widen(const struct pv_view *v, uint64_t word);
 
 /* What is there below pfn `claimed`. The list itself says how far that is, and can claim anything:
  * it is followed only as far as a guest of that size can have filled it. */
 struct p2m_survey {
     uint64_t reach;         /* no frame from there on */
+    uint64_t readable;      /* nothing can be read from there on */
     uint64_t end;           /* where it was given up; else `claimed` */
     uint64_t pages;         /* that hold something */
     uint64_t frames, owned; /* of a sample: elements with a frame; that are the image's */

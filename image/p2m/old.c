@@ -50,7 +50,7 @@ static bool want_slots(const struct pv_view *v, mfn_t page, uint64_t slots, stru
         uint64_t word = 0;
         memcpy(&word, bytes + i * v->width, v->width);
         word = p2m_widen(v, word);
-        if (word != 0 && word != P2M_MISSING && !pv_pairs_add(wanted, word, NO_PFN.n))
+        if (word != P2M_MISSING && !pv_pairs_add(wanted, word, NO_PFN.n))
             return false;
     }
     return true;

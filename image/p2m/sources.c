@@ -74,8 +74,8 @@ static void set_end(struct pv_p2m *p, enum pv_p2m_kind k, uint64_t claimed,
 {
     struct pv_p2m_source *to = &p->source[k];
     const uint64_t sane = s->reach > p->v->end_pfn.n ? s->reach : p->v->end_pfn.n;
-    to->end = claimed < sane ? claimed : sane;
-    if (s->endless && s->end < to->end) {
+    to->end = claimed <= s->readable || claimed < sane ? claimed : sane;
+    if (s->endless && s->end <= to->end) {
         to->end = s->end;
         p2m_say(p, k, "; given up at pfn %llx: more pages than the guest can have for it",
                 (unsigned long long)to->end);
