@@ -9,7 +9,6 @@
 #include <xen/xen.h>
 
 #include "core.h"
-#include "p2m.h"
 #include "verdict.h"
 
 /* ---- the frame */
@@ -104,8 +103,12 @@ static void explain_frame(const struct explain_sources *s, const struct pvmm_rep
                     ? f->flags
                     : f->flags & ~(uint32_t)PVMM_FRAME_VALIDATED,
                 to->flags, sizeof(to->flags));
-    if (s->view != NULL && f->known && f->pfn != PVMM_NONE)
-        to->p2m_known = p2m_lookup(s->view, f->pfn, &to->p2m);
+    if (s->view != NULL && f->known && f->pfn != PVMM_NONE) {
+        mfn_t listed = NO_MFN;
+
+        to->p2m_known = pv_published(s->view, (pfn_t){f->pfn}, &listed);
+        to->p2m = listed.n;
+    }
     if (s->view != NULL && f->mfn < s->view->end_pfn.n)
         to->m2p_back = s->view->backend->mfn_of(s->view, (pfn_t){f->mfn}).n;
     frame_words(f, to);

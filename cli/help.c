@@ -256,3 +256,37 @@ const char help_find_maps[] =
     "Exit codes:\n"
     "    0  something maps it\n"
     "    1  nothing does, or there is no such frame\n" IMAGE_CODES;
+
+const char help_inspect[] =
+    "Usage: pvmm inspect [OPTION]... FILE\n"
+    "\n"
+    "What is in an image of a PV guest: the guest, its vCPUs, what it publishes, and every list\n"
+    "that says which frame a pfn has, compared with each other. FILE may be compressed; \"-\" is\n"
+    "standard input.\n"
+    "\n"
+    "Where the list that the guest publishes is short or wrong and another source knows better,\n"
+    "the range is \"recovered\", and from what. A \"stale\" source holds frames of before a "
+    "suspend.\n"
+    "\n"
+    "Options:\n" IMAGE_OPTIONS
+    "\n"
+    "Exit codes:\n"
+    "    0  it could be read\n" IMAGE_CODES;
+
+const char help_p2m[] =
+    "Usage: pvmm p2m [OPTION]... FILE PFN|RANGE|all\n"
+    "       pvmm p2m [OPTION]... FILE --reverse MFN|RANGE|all\n"
+    "\n"
+    "Which frame a pfn has, who says so, where the frame and the list's element lie, and which\n"
+    "sources say something else (marked \"!\"). RANGE is FIRST-LAST or FIRST+COUNT; \"all\" is "
+    "every\n"
+    "pfn that any source knows. Of a single pfn every source's word follows.\n"
+    "\n"
+    "Options:\n"
+    "  --reverse       the other way: which pfn has that frame\n"
+    "  --source NAME   only what one source says: container, m2p, linear, mfn_list_list, stream,\n"
+    "                  symbols, flat, tables\n" IMAGE_OPTIONS
+    "\n"
+    "Exit codes:\n"
+    "    0  found\n"
+    "    1  the one pfn has no frame, the frame no pfn\n" IMAGE_CODES;

@@ -14,5 +14,7 @@ extern const char help_destroy[];
 extern const char help_walk[];
 extern const char help_read[];
 extern const char help_find_maps[];
+extern const char help_inspect[];
+extern const char help_p2m[];
 
 #endif

@@ -51,6 +51,8 @@ void image_close(struct image *i);
 
 /* The same progress, for what else takes long. */
 struct pv_progress image_progress(void);
+/* The code of an error after it: a signal's, or EXIT_UNREADABLE. */
+int image_end_code(void);
 /* Wipes it away, before output. */
 void image_progress_end(void);
 /* The exit code of what fails meanwhile: that of the signal that ended it, or EXIT_UNREADABLE. */

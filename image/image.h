@@ -211,5 +211,7 @@ struct pv_publication {
 };
 /* The guest must not run. */
 int pv_publication(const struct pv_view *v, struct pv_publication *out, struct pv_error *e);
+/* The element of that pfn, as it stands in the guest's list; false: none, or it cannot be read. */
+bool pv_published(const struct pv_view *v, pfn_t at, mfn_t *listed);
 
 #endif

@@ -65,16 +65,23 @@ struct pv_p2m_entry pv_p2m_get(const struct pv_p2m *p, enum pv_p2m_kind k, pfn_t
 struct pv_p2m_entry pv_p2m_best(const struct pv_p2m *p, pfn_t at, enum pv_p2m_kind *from);
 /* The other way: the pfn that has that frame, by the first source that knows; NO_PFN: none. */
 pfn_t pv_p2m_reverse(const struct pv_p2m *p, mfn_t m, enum pv_p2m_kind *from);
+/* The same by one source, however old its frames are. */
+pfn_t pv_p2m_reverse_in(const struct pv_p2m *p, enum pv_p2m_kind k, mfn_t m);
+/* Does the guest say that it publishes a list? *k is which: LINEAR, else TREE. */
+bool pv_p2m_publishes(const struct pv_p2m *p, enum pv_p2m_kind *k);
+/* start_info as it was found on the way (startinfo.h); NULL: none, and *why says why. */
+struct pv_start_info;
+const struct pv_start_info *pv_p2m_start_info(const struct pv_p2m *p, const char **why);
 /* Every pfn that any source knows is below. */
 pfn_t pv_p2m_end(const struct pv_p2m *p);
 
 /* ---- comparing */
 
-/* Neighbouring pfns at which the sources stand to each other in the same way. */
+/* Neighbouring pfns at which the same sources differ in the same way. */
 struct pv_p2m_range {
     pfn_t first, last;
     struct pv_p2m_entry entry[PV_P2M_KINDS]; /* of `first`; of sources that are there */
-    unsigned has;                            /* bit 1 << kind: has a frame there */
+    unsigned has;                            /* bit 1 << kind: has a frame at `first` */
     unsigned differs; /* bit: says something else than what is believed (a stale source's own
                          frames do not differ for that) */
     bool recovered;   /* what the guest publishes lacks it or has it wrong, another source has it */
@@ -95,5 +102,9 @@ struct pv_p2m_summary {
 int pv_p2m_compare(const struct pv_p2m *p, pv_each_p2m_range *each, void *context,
                    struct pv_p2m_summary *out, const struct pv_progress *progress,
                    struct pv_error *e);
+/* The pfns first..last one by one, those below pv_p2m_end(); neighbours of which no source has more
+ * to say than what it says of all of them come as one range. */
+int pv_p2m_each(const struct pv_p2m *p, pfn_t first, pfn_t last, pv_each_p2m_range *each,
+                void *context, const struct pv_progress *progress, struct pv_error *e);
 
 #endif
