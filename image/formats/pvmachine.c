@@ -7,6 +7,7 @@
  */
 #include "pvmachine.h"
 #include "core.h"
+#include "glue.h"
 #include "internal.h"
 
 #include <fcntl.h>
@@ -34,6 +35,7 @@ struct machine {
     uint64_t nr_frames, frames_at, m2p_at, shared_mfn;
     uint64_t *map; /* the whole file, read-only; NULL: not yet */
     struct core core;
+    struct glue_image glue;
     struct snapshot now;
 };
 
@@ -367,7 +369,8 @@ int pv_machine_open(struct pv_view **out, int ram_fd, const struct pvmm_machine 
         return -1;
     }
     v->image = mc;
-    mc->core.embedding = v;
+    mc->glue.view = v;
+    mc->core.embedding = &mc->glue;
     describe(v, m);
     *out = v;
     return 0;
