@@ -15,6 +15,8 @@ const char help_main[] =
     "  trace NAME    the last acts on a guest's memory: who changed which entry, when\n"
     "  destroy NAME  end a guest at once\n"
     "\n"
+    "  check FILE    the memory contract of a guest that lies in a file\n"
+    "\n"
     "Options:\n"
     "  --help        this text; \"pvmm COMMAND --help\" tells more\n"
     "  --version     name and version\n"
@@ -189,3 +191,20 @@ const char help_destroy[] =
     "Ends a running guest at once, without asking it, and waits until it is gone and its name\n"
     "is free. The guest's \"pvmm run\" prints its verdict and exits with 133.\n"
     "\n" REACHING_CODES;
+
+const char help_check[] =
+    "Usage: pvmm check [OPTION]... FILE\n"
+    "\n"
+    "Checks the whole memory contract of a guest that lies in a file: a dump, a saved domain,\n"
+    "a machine's memory, compressed or not, or - for standard input. Each of the ten rules\n"
+    "is answered: it holds, it is broken, or this kind of image cannot tell; then what breaks\n"
+    "them. docs/findings.md has the cause and the remedy of each code.\n"
+    "\n"
+    "Options:\n"
+    "      --all           all findings of a code, not only the first 16\n"
+    "      --json          the same as JSON\n"
+    "      --domain N      of a machine with several domains: which\n"
+    "      --symbols FILE  names of the kernel's addresses (vmlinux, System.map)\n"
+    "      --help          this text\n"
+    "\n"
+    "Exit status: 0 nothing is broken, 1 findings, 2 the file cannot be read.\n";

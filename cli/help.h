@@ -11,5 +11,6 @@ extern const char help_console[];
 extern const char help_dmesg[];
 extern const char help_trace[];
 extern const char help_destroy[];
+extern const char help_check[];
 
 #endif

@@ -121,7 +121,8 @@ static void check_reserved(struct recount *r, mfn_t m, unsigned slot, uint64_t e
     uint64_t own = glue_l4_reserved(r->c, m, slot);
     uint64_t differ = (e ^ own) & ~(PTE_ACCESSED | PTE_DIRTY);
     if (differ)
-        finding(r->c, r->a, FINDING_ENTRY, m, e, own, mfn_address(m, slot * (unsigned)sizeof(uint64_t)));
+        finding(r->c, r->a, FINDING_ENTRY, m, e, own,
+                mfn_address(m, slot * (unsigned)sizeof(uint64_t)));
 }
 
 static void walk_table(struct recount *r, mfn_t m, unsigned level)
@@ -148,7 +149,8 @@ static void walk_table(struct recount *r, mfn_t m, unsigned level)
         } else if (pte_present(e)) {
             count_entry(r, m, level, slot, e);
             if (validated && level > TYPE_L1)
-                check_whole(r, glue_entry_frame(r->c, level, e), e, mfn_address(m, slot * (unsigned)sizeof(e)));
+                check_whole(r, glue_entry_frame(r->c, level, e), e,
+                            mfn_address(m, slot * (unsigned)sizeof(e)));
         }
     }
 }
