@@ -82,8 +82,7 @@ static void answer_pins(struct run *r)
                pins);
     else
         answer(r, 5, false,
-               "the image does not tell what is pinned; the %llu loaded roots are the guest's",
-               roots);
+               "the image does not tell what is pinned; %llu loaded roots are the guest's", roots);
 }
 
 static void answer_lists(struct run *r)
