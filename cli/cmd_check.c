@@ -1,12 +1,275 @@
 /* SPDX-License-Identifier: MIT */
+/* `pvmm check`: the memory contract of a guest that lies in a file. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "check.h"
 #include "commands.h"
 #include "exitcodes.h"
+#include "help.h"
+#include "imagefile.h"
+#include "jsonput.h"
+#include "tone.h"
+
+#define FORMAT 1 /* docs/findings.md */
+
+struct options {
+    struct image_options image;
+    const char *path;
+    bool all, help;
+};
+
+/* ---- text */
+
+static const char *answer_word(enum pv_answer answer)
+{
+    static const char *const words[] = {
+        [PV_HOLDS] = "holds", [PV_BROKEN] = "broken", [PV_UNDECIDABLE] = "not decidable"};
+    return words[answer];
+}
+
+static const char *colour(enum pv_answer answer)
+{
+    static const char *const codes[] = {
+        [PV_HOLDS] = "\033[32m", [PV_BROKEN] = "\033[1;31m", [PV_UNDECIDABLE] = "\033[33m"};
+    return codes[answer];
+}
+
+/* One line of a table: `label` in its column, the rest wrapped behind it. */
+static void print_wrapped(const char *text, int indent)
+{
+    const int width = 100 - indent;
+
+    while ((int)strlen(text) > width) {
+        int end = width;
+
+        while (end > 0 && text[end] != ' ')
+            end--;
+        end = end > 0 ? end : width;
+        printf("%.*s\n%*s", end, text, indent, "");
+        text += end + (text[end] == ' ');
+    }
+    printf("%s\n", text);
+}
+
+static void print_rules(const struct pv_check *c)
+{
+    const bool tone = tone_wanted(stdout);
+
+    for (unsigned n = 1; n <= PV_RULES; n++) {
+        const struct pv_rule *r = &c->rule[n];
+
+        printf("R%-3u %s%-13s%s  ", n, tone ? colour(r->answer) : "", answer_word(r->answer),
+               tone ? "\033[0m" : "");
+        print_wrapped(r->why, 20);
+    }
+}
+
+static void print_va(const struct pv_finding *f, const struct image *i)
+{
+    struct pv_symbol s;
+
+    printf("      maps   %016" PRIx64, f->va.a);
+    if (i->symbols != NULL && pv_symbol_at(i->symbols, f->va.a, &s))
+        printf("  %s+0x%" PRIx64 "%s%s", s.name, s.offset, s.module[0] ? " " : "", s.module);
+    printf("\n");
+}
+
+static void print_finding(const struct pv_finding *f, const struct image *i)
+{
+    printf("  - ");
+    print_wrapped(f->text, 4);
+    if (f->at.a != UINT64_MAX)
+        printf("      entry  at %" PRIx64 ": %016" PRIx64 "\n", f->at.a, f->entry);
+    if (f->has_va)
+        print_va(f, i);
+    if (f->count > 1)
+        printf("      count  %" PRIu64 "\n", f->count);
+}
+
+static uint64_t kept_of(const struct pv_check *c, const char *code)
+{
+    uint64_t n = 0;
+
+    for (size_t k = 0; k < c->kept; k++)
+        n += strcmp(c->finding[k].code, code) == 0;
+    return n;
+}
+
+static void print_code(const struct pv_check *c, const struct pv_code *code, const struct image *i)
+{
+    const uint64_t kept = kept_of(c, code->code), all = c->of_code[code - pv_codes];
+    const bool tone = tone_wanted(stdout);
+
+    if (kept == 0)
+        return;
+    printf("\n%s%s%s (R%u): %s: %" PRIu64 "\n", tone ? "\033[1m" : "", code->code,
+           tone ? "\033[0m" : "", code->rule, code->meaning, all);
+    for (size_t k = 0; k < c->kept; k++)
+        if (strcmp(c->finding[k].code, code->code) == 0)
+            print_finding(&c->finding[k], i);
+    if (all > kept)
+        printf("  ... and %" PRIu64 " more (--all shows them)\n", all - kept);
+}
+
+static void print_text(const struct pv_check *c, const struct image *i)
+{
+    print_rules(c);
+    for (size_t code = 0; code < PV_CODES; code++)
+        print_code(c, &pv_codes[code], i);
+    printf("\n%" PRIu64 " finding%s; %" PRIu64 " frames, %" PRIu64 " tables, %" PRIu64
+           " entries were looked at\n",
+           c->findings, c->findings == 1 ? "" : "s", c->frames, c->tables, c->entries);
+}
+
+/* ---- JSON */
+
+static void put_text(struct json_object *o, const char *key, const char *text)
+{
+    put(o, key, json_object_new_string(text));
+}
+
+/* Numbers of frames and addresses as the text has them: JSON's readers lose bits above 53. */
+static void put_hex(struct json_object *o, const char *key, uint64_t value, bool there)
+{
+    char text[24];
+
+    snprintf(text, sizeof(text), "0x%" PRIx64, value);
+    put(o, key, there ? json_object_new_string(text) : NULL);
+}
+
+static struct json_object *json_rule(unsigned n, const struct pv_rule *r)
+{
+    struct json_object *o = json_object_new_object();
+
+    put_int(o, "rule", n);
+    put_text(o, "answer", r->answer == PV_UNDECIDABLE ? "undecidable" : answer_word(r->answer));
+    put_text(o, "why", r->why);
+    put_int(o, "findings", r->findings);
+    return o;
+}
+
+static struct json_object *json_finding(const struct pv_finding *f)
+{
+    struct json_object *o = json_object_new_object();
+
+    put_text(o, "code", f->code);
+    put_int(o, "rule", f->rule);
+    put_text(o, "text", f->text);
+    put_hex(o, "mfn", f->frame.n, f->frame.n != NO_MFN.n);
+    put_hex(o, "pfn", f->pfn.n, f->pfn.n != NO_PFN.n);
+    put_hex(o, "entry_at", f->at.a, f->at.a != UINT64_MAX);
+    put_hex(o, "entry", f->entry, f->at.a != UINT64_MAX);
+    put_hex(o, "va", f->va.a, f->has_va);
+    put_int(o, "count", f->count);
+    return o;
+}
+
+static void print_json(const struct pv_check *c, const struct options *o, const struct pv_view *v)
+{
+    struct json_object *all = json_object_new_object(), *rules = json_object_new_array(),
+                       *findings = json_object_new_array();
+
+    put_int(all, "format", FORMAT);
+    put_text(all, "file", o->path);
+    put_text(all, "kind", v->kind);
+    put(all, "lost", v->lost[0] ? json_object_new_string(v->lost) : NULL);
+    for (unsigned n = 1; n <= PV_RULES; n++)
+        json_object_array_add(rules, json_rule(n, &c->rule[n]));
+    put(all, "rules", rules);
+    put_int(all, "frames", c->frames);
+    put_int(all, "tables", c->tables);
+    put_int(all, "entries", c->entries);
+    put_int(all, "missing", c->missing);
+    put_int(all, "findings_in_all", c->findings);
+    for (size_t i = 0; i < c->kept; i++)
+        json_object_array_add(findings, json_finding(&c->finding[i]));
+    put(all, "findings", findings);
+    printf("%s\n",
+           json_object_to_json_string_ext(all, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+                                                   JSON_C_TO_STRING_NOSLASHESCAPE));
+    json_object_put(all);
+}
+
+/* ---- the command */
+
+/* The guest's lists are looked at once there is something to look with. */
+static int check(const struct image *i, const struct options *o, struct pv_check *c,
+                 struct error *e)
+{
+    const struct pv_check_options how = {.keep = o->all ? SIZE_MAX : 0,
+                                         .progress = image_progress()};
+    struct pv_error why;
+    const int rc = pv_check(i->view, NULL, &how, c, &why);
+
+    image_progress_end();
+    return rc != 0 ? error_set(e, EXIT_UNREADABLE, "%s: %s", o->path, why.text) : 0;
+}
+
+static int check_file(const struct options *o, struct error *e)
+{
+    struct image i;
+    struct pv_check c;
+    int rc;
+
+    if (image_open(&i, o->path, &o->image, !o->image.json, e) != 0)
+        return e->code;
+    if (check(&i, o, &c, e) != 0) {
+        image_close(&i);
+        return e->code;
+    }
+    if (o->image.json)
+        print_json(&c, o, i.view);
+    else
+        print_text(&c, &i);
+    rc = c.findings != 0 ? EXIT_FINDINGS : EXIT_CLEAN;
+    pv_check_free(&c);
+    image_close(&i);
+    if (fflush(stdout) != 0) {
+        error_errno(e, EXIT_ENVIRONMENT, "cannot write to standard output");
+        return EXIT_ENVIRONMENT;
+    }
+    e->code = EXIT_CLEAN;
+    return rc;
+}
+
+static int parse(int argc, char **argv, struct options *o, struct error *e)
+{
+    static const struct option options[] = {
+        IMAGE_LONG_OPTIONS, {"all", no_argument, NULL, 'a'}, {NULL, 0, NULL, 0}};
+    int opt;
+
+    optind = 1;
+    opterr = 0;
+    while ((opt = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+        const int common = image_option(&o->image, opt, e);
+
+        if (common < 0)
+            return -1;
+        if (common > 0)
+            continue;
+        if (opt == 'h') {
+            o->help = true;
+            return 0;
+        }
+        if (opt != 'a')
+            return command_bad_option(opt, argv, e);
+        o->all = true;
+    }
+    return command_one_word(argc, argv, "an image", &o->path, e);
+}
 
 int command_check(int argc, char **argv)
 {
-    struct error e;
+    struct options o = {.image.domain = -1};
+    struct error e = {.code = EXIT_CLEAN};
+    int rc;
 
-    (void)argc;
-    error_set(&e, EXIT_NOT_YET, "not there yet");
-    return command_failed(argv[0], &e);
+    if (parse(argc, argv, &o, &e) != 0)
+        return command_failed(argv[0], &e);
+    if (o.help)
+        return command_help(help_check);
+    rc = check_file(&o, &e);
+    return e.code != EXIT_CLEAN ? command_failed(argv[0], &e) : rc;
 }

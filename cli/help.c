@@ -268,8 +268,7 @@ const char help_inspect[] =
     "the range is \"recovered\", and from what. A \"stale\" source holds frames of before a "
     "suspend.\n"
     "\n"
-    "Options:\n" IMAGE_OPTIONS
-    "\n"
+    "Options:\n" IMAGE_OPTIONS "\n"
     "Exit codes:\n"
     "    0  it could be read\n" IMAGE_CODES;
 
@@ -285,8 +284,21 @@ const char help_p2m[] =
     "Options:\n"
     "  --reverse       the other way: which pfn has that frame\n"
     "  --source NAME   only what one source says: container, m2p, linear, mfn_list_list, stream,\n"
-    "                  symbols, flat, tables\n" IMAGE_OPTIONS
-    "\n"
+    "                  symbols, flat, tables\n" IMAGE_OPTIONS "\n"
     "Exit codes:\n"
     "    0  found\n"
     "    1  the one pfn has no frame, the frame no pfn\n" IMAGE_CODES;
+
+const char help_check[] =
+    "Usage: pvmm check [OPTION]... FILE\n"
+    "\n"
+    "Checks the whole memory contract of a guest that lies in a file: a dump, a saved domain,\n"
+    "a machine's memory, compressed or not, or - for standard input. Each of the ten rules\n"
+    "is answered: it holds, it is broken, or this kind of image cannot tell; then what breaks\n"
+    "them. docs/findings.md has the cause and the remedy of each code.\n"
+    "\n"
+    "Options:\n"
+    "      --all           all findings of a code, not only the first 16\n" IMAGE_OPTIONS "\n"
+    "Exit codes:\n"
+    "    0  nothing is broken\n"
+    "    1  findings\n" IMAGE_CODES;

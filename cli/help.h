@@ -16,5 +16,6 @@ extern const char help_read[];
 extern const char help_find_maps[];
 extern const char help_inspect[];
 extern const char help_p2m[];
+extern const char help_check[];
 
 #endif

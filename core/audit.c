@@ -9,12 +9,14 @@
  */
 #include "internal.h"
 
-static void finding(struct core_audit *a, enum core_finding_kind kind, mfn_t m, uint64_t recorded,
-                    uint64_t derived, maddr_t at)
+static void finding(const struct core *c, struct core_audit *a, enum core_finding_kind kind,
+                    mfn_t m, uint64_t recorded, uint64_t derived, maddr_t at)
 {
+    const struct core_finding f = {kind, m, recorded, derived, at};
     if (a->findings < CORE_FINDINGS_KEPT)
-        a->first[a->findings] = (struct core_finding){kind, m, recorded, derived, at};
+        a->first[a->findings] = f;
     a->findings++;
+    glue_finding(c, &f);
 }
 
 struct recount {
@@ -29,7 +31,7 @@ static void walk_table(struct recount *r, mfn_t m, unsigned level);
 static bool can_be_held(struct recount *r, mfn_t m)
 {
     if (!frame_exists(r->c, m))
-        finding(r->a, FINDING_OWNER, m, 0, 0, (maddr_t){0});
+        finding(r->c, r->a, FINDING_OWNER, m, 0, 0, (maddr_t){0});
     return frame_exists(r->c, m);
 }
 
@@ -47,7 +49,7 @@ static void check_descriptors(struct recount *r, mfn_t m)
         uint64_t d = entry_load(&at[i]);
         uint64_t fixed = d;
         if (!core_descriptor_fix(&fixed) || fixed != d)
-            finding(r->a, FINDING_ENTRY, m, d, fixed,
+            finding(r->c, r->a, FINDING_ENTRY, m, d, fixed,
                     mfn_address(m, i * (unsigned)sizeof(uint64_t)));
     }
 }
@@ -82,21 +84,21 @@ static bool may_hold(const struct recount *r, uint32_t from, unsigned level, mfn
 
 static void count_entry(struct recount *r, mfn_t table, unsigned level, unsigned slot, uint64_t e)
 {
-    const struct core *c = r->c;
+    struct core *c = r->c;
     maddr_t at = mfn_address(table, slot * (unsigned)sizeof(uint64_t));
     uint32_t owner = hold_owner(load_hold(c, table));
     const struct core_domain *d = domain_of_owner(c, owner);
-    mfn_t m = pte_frame(e);
+    mfn_t m = glue_entry_frame(c, level, e);
     if (!d || (e & ~entry_allowed(d, level)) || entry_adjust(level, e) != e)
-        finding(r->a, FINDING_ENTRY, table, e, entry_adjust(level, e), at);
+        finding(r->c, r->a, FINDING_ENTRY, table, e, entry_adjust(level, e), at);
     bool device = !frame_exists(c, m) || hold_owner(load_hold(c, m)) == OWNER_DEVICE;
     if (device) {
         if (level != TYPE_L1 || !d || !d->has_devices)
-            finding(r->a, FINDING_OWNER, m, e, owner, at);
+            finding(r->c, r->a, FINDING_OWNER, m, e, owner, at);
         return;
     }
     if (!may_hold(r, owner, level, m))
-        finding(r->a, FINDING_OWNER, m, e, owner, at);
+        finding(r->c, r->a, FINDING_OWNER, m, e, owner, at);
     r->a->entries++;
     if (level > TYPE_L1)
         count_use(r, m, (enum frame_type)(level - 1));
@@ -110,7 +112,7 @@ static void count_entry(struct recount *r, mfn_t table, unsigned level, unsigned
 static void check_whole(struct recount *r, mfn_t m, uint64_t e, maddr_t at)
 {
     if (frame_exists(r->c, m) && !(load_use(r->c, m) & USE_VALIDATED))
-        finding(r->a, FINDING_ENTRY, m, load_use(r->c, m), e, at);
+        finding(r->c, r->a, FINDING_ENTRY, m, load_use(r->c, m), e, at);
 }
 
 /* The slot is the hypervisor's (R6). */
@@ -119,7 +121,8 @@ static void check_reserved(struct recount *r, mfn_t m, unsigned slot, uint64_t e
     uint64_t own = glue_l4_reserved(r->c, m, slot);
     uint64_t differ = (e ^ own) & ~(PTE_ACCESSED | PTE_DIRTY);
     if (differ)
-        finding(r->a, FINDING_ENTRY, m, e, own, mfn_address(m, slot * (unsigned)sizeof(uint64_t)));
+        finding(r->c, r->a, FINDING_ENTRY, m, e, own,
+                mfn_address(m, slot * (unsigned)sizeof(uint64_t)));
 }
 
 static void walk_table(struct recount *r, mfn_t m, unsigned level)
@@ -127,7 +130,7 @@ static void walk_table(struct recount *r, mfn_t m, unsigned level)
     struct core_count *n = &r->count[m.n];
     if (n->walked)
         return;
-    n->walked = 1;
+    n->walked = (uint8_t)level;
     const uint64_t *table = glue_frame(r->c, m);
     if (!table) {
         n->missing = 1;
@@ -146,7 +149,8 @@ static void walk_table(struct recount *r, mfn_t m, unsigned level)
         } else if (pte_present(e)) {
             count_entry(r, m, level, slot, e);
             if (validated && level > TYPE_L1)
-                check_whole(r, pte_frame(e), e, mfn_address(m, slot * (unsigned)sizeof(e)));
+                check_whole(r, glue_entry_frame(r->c, level, e), e,
+                            mfn_address(m, slot * (unsigned)sizeof(e)));
         }
     }
 }
@@ -231,17 +235,17 @@ static void compare_frame(const struct core *c, mfn_t m, const struct core_count
     uint64_t hold = load_hold(c, m);
     maddr_t at = mfn_address(m, 0);
     if (n->conflict)
-        finding(a, FINDING_CONFLICT, m, n->type, n->conflict, at);
+        finding(c, a, FINDING_CONFLICT, m, n->type, n->conflict, at);
     if (use_count(use) > 0 && n->uses > 0 && use_type(use) != n->type)
-        finding(a, FINDING_TYPE, m, use_type(use), n->type, at);
+        finding(c, a, FINDING_TYPE, m, use_type(use), n->type, at);
     if (use_count(use) != n->uses)
-        finding(a, FINDING_USES, m, use_count(use), n->uses, at);
+        finding(c, a, FINDING_USES, m, use_count(use), n->uses, at);
     if (hold_count(hold) != n->holds)
-        finding(a, FINDING_HOLDS, m, hold_count(hold), n->holds, at);
+        finding(c, a, FINDING_HOLDS, m, hold_count(hold), n->holds, at);
     if (!state_fits(use, hold))
-        finding(a, FINDING_STATE, m, use, hold, at);
+        finding(c, a, FINDING_STATE, m, use, hold, at);
     if (hold_owner(hold) == OWNER_NOBODY && c->m2p[m.n] != NO_PFN.n)
-        finding(a, FINDING_M2P, m, c->m2p[m.n], NO_PFN.n, at);
+        finding(c, a, FINDING_M2P, m, c->m2p[m.n], NO_PFN.n, at);
 }
 
 static void compare_domain(const struct core *c, const struct core_domain *d, struct core_audit *a)
@@ -252,7 +256,7 @@ static void compare_domain(const struct core *c, const struct core_domain *d, st
         owned += hold_owner(hold) == owner_of_domain(d) && !(hold & HOLD_SHARED);
     }
     if (owned != d->frames)
-        finding(a, FINDING_DOMAIN, NO_MFN, d->frames, owned, (maddr_t){d->id});
+        finding(c, a, FINDING_DOMAIN, NO_MFN, d->frames, owned, (maddr_t){d->id});
 }
 
 void core_compare(struct core *c, const struct core_count *scratch, struct core_audit *a)

@@ -434,7 +434,7 @@ struct core_count {
     uint32_t uses;
     uint32_t holds;
     uint8_t type;     /* enum frame_type the holders need */
-    uint8_t walked;   /* entries were counted */
+    uint8_t walked;   /* the level as which its entries were counted; 0: they were not */
     uint8_t conflict; /* a second type that a holder needs; 0: none */
     uint8_t missing;  /* content not there */
 };

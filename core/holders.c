@@ -67,12 +67,13 @@ static unsigned entries_held(const struct core *c, mfn_t m, unsigned level)
 }
 
 /* The first entry of [slot, held) that leads to m; `held`: none. */
-static unsigned find_entry(const uint64_t *table, unsigned level, unsigned slot, unsigned held,
-                           mfn_t m)
+static unsigned find_entry(struct core *c, const uint64_t *table, unsigned level, unsigned slot,
+                           unsigned held, mfn_t m)
 {
     for (; slot < held; slot++) {
         uint64_t e = entry_load(&table[slot]);
-        if (pte_present(e) && mfn_eq(pte_frame(e), m) && !slot_is_reserved(level, slot))
+        if (pte_present(e) && mfn_eq(glue_entry_frame(c, level, e), m) &&
+            !slot_is_reserved(level, slot))
             break;
     }
     return slot;
@@ -90,7 +91,7 @@ static bool tell_entries(const struct asking *q, mfn_t table, unsigned level)
 {
     const uint64_t *at = glue_frame(q->c, table);
     unsigned held = at ? entries_held(q->c, table, level) : 0;
-    for (unsigned slot = 0; (slot = find_entry(at, level, slot, held, q->m)) < held; slot++) {
+    for (unsigned slot = 0; (slot = find_entry(q->c, at, level, slot, held, q->m)) < held; slot++) {
         uint64_t e = entry_load(&at[slot]);
         const struct core_holder h = {
             .kind = HOLDER_ENTRY,
@@ -168,12 +169,12 @@ static bool descend(struct search *s, mfn_t top, unsigned level)
         return false;
     unsigned slot = 0;
     if (level == s->level + 1) {
-        slot = find_entry(table, level, 0, held, s->target);
+        slot = find_entry(s->c, table, level, 0, held, s->target);
     } else {
         for (; slot < held; slot++) {
             uint64_t e = entry_load(&table[slot]);
             if (pte_present(e) && !slot_is_reserved(level, slot) &&
-                descend(s, pte_frame(e), level - 1))
+                descend(s, glue_entry_frame(s->c, level, e), level - 1))
                 break;
         }
     }
@@ -212,7 +213,7 @@ static bool rise(struct search *s, mfn_t m, unsigned level, uint64_t va)
     for (uint64_t n = 0; n < s->c->nr_frames; n++) {
         unsigned held;
         const uint64_t *table = look_into(s, mfn(n), level + 1, &held);
-        unsigned slot = table ? find_entry(table, level + 1, 0, held, m) : 0;
+        unsigned slot = table ? find_entry(s->c, table, level + 1, 0, held, m) : 0;
         if (table && slot < held &&
             rise(s, mfn(n), level + 1, va | address_of_slot(level + 1, slot)))
             return true;

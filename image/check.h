@@ -11,6 +11,15 @@
 
 #define PV_RULES 10u /* R1..R10 */
 
+/* Every code there is, by rule. */
+#define PV_CODES 29u
+struct pv_code {
+    const char *code;
+    unsigned rule;
+    const char *meaning; /* a clause, lower case, no full stop */
+};
+extern const struct pv_code pv_codes[PV_CODES];
+
 enum pv_answer { PV_HOLDS, PV_BROKEN, PV_UNDECIDABLE };
 
 struct pv_finding {
@@ -37,6 +46,7 @@ struct pv_check {
     uint64_t tables, entries, frames;  /* looked at */
     uint64_t missing;                  /* tables that are not in the image */
     uint64_t findings;                 /* all; the first of each code are kept */
+    uint64_t of_code[PV_CODES];        /* likewise, in the order of pv_codes */
     struct pv_finding *finding;
     size_t kept;
 };

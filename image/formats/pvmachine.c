@@ -8,6 +8,7 @@
  */
 #include "pvmachine.h"
 #include "core.h"
+#include "glue.h"
 #include "internal.h"
 
 #include <fcntl.h>
@@ -36,6 +37,7 @@ struct machine {
     uint64_t *map; /* the whole file, read-only; NULL: it cannot be mapped */
     bool still;    /* it does not run: the tables are not copied */
     struct core core;
+    struct glue_image glue;
     struct snapshot now;
 };
 
@@ -445,7 +447,8 @@ static int open_view(struct pv_view **out, int ram_fd, const struct pvmm_machine
         return -1;
     }
     v->image = mc;
-    mc->core.embedding = v;
+    mc->glue.view = v;
+    mc->core.embedding = &mc->glue;
     describe(v, m);
     *out = v;
     return 0;

@@ -10,14 +10,38 @@
 #include "core.h"
 #include "image.h"
 
+/* c->embedding. What is NULL is as it stands in the view, and the core's frames are machine frames;
+ * a checker that numbers frames without gaps (image/check/) has all three. */
+struct glue_image {
+    const struct pv_view *view;
+    uint64_t *(*words)(struct glue_image *i, mfn_t m);
+    mfn_t (*entry_frame)(struct glue_image *i, unsigned level, uint64_t e);
+    void (*finding)(struct glue_image *i, const struct core_finding *f);
+};
+
 #define GLUE_TABLE_ENTRIES     512u
 #define GLUE_L4_RESERVED_FIRST 256u
 #define GLUE_L4_RESERVED_LAST  271u
 
 static inline uint64_t *glue_frame(struct core *c, mfn_t m)
 {
-    const struct pv_view *v = c->embedding;
-    return v->backend->words ? v->backend->words(v, m) : NULL;
+    struct glue_image *i = c->embedding;
+    if (i->words)
+        return i->words(i, m);
+    return i->view->backend->words ? i->view->backend->words(i->view, m) : NULL;
+}
+
+static inline mfn_t glue_entry_frame(struct core *c, unsigned level, uint64_t e)
+{
+    struct glue_image *i = c->embedding;
+    return i->entry_frame ? i->entry_frame(i, level, e) : pte_frame(e);
+}
+
+static inline void glue_finding(const struct core *c, const struct core_finding *f)
+{
+    struct glue_image *i = c->embedding;
+    if (i->finding)
+        i->finding(i, f);
 }
 
 static inline bool glue_pause(struct core *c)

@@ -27,4 +27,17 @@ void glue_tlb_flush_domain(struct core *c, struct core_domain *d);
 void glue_relax(void);
 void glue_note(struct core *c, enum core_act act, maddr_t at, uint64_t old, uint64_t now);
 
+static inline mfn_t glue_entry_frame(struct core *c, unsigned level, uint64_t e)
+{
+    (void)c;
+    (void)level;
+    return pte_frame(e);
+}
+
+static inline void glue_finding(const struct core *c, const struct core_finding *f)
+{
+    (void)c;
+    (void)f;
+}
+
 #endif

@@ -143,8 +143,9 @@ struct made *made_new(unsigned low_mib, unsigned high_mib)
     m->next_low = m->low_bytes / 4096;
     m->next_high = frames;
     m->direct = (struct pv_view){.backend = &direct_backend, .image = m};
+    m->glue.view = &m->direct;
     core_init(&m->core, (struct frame *)(m->map + m->is.frames_at),
-              (uint64_t *)(m->map + m->is.m2p_at), frames, &m->direct);
+              (uint64_t *)(m->map + m->is.m2p_at), frames, &m->glue);
     make_domain(m);
     make_pages(m);
     make_vcpu(m);

@@ -15,6 +15,7 @@
 #include <xen/xen.h>
 
 #include "core.h"
+#include "glue.h"
 #include "image.h"
 #include "pvmachine.h"
 #include "pte.h"
@@ -35,6 +36,7 @@ struct made {
     uint8_t *map;
     struct pvmm_machine is;
     struct pv_view direct; /* for the core */
+    struct glue_image glue;
     struct core core;
     struct core_domain domain;
     struct core_vcpu vcpu;
