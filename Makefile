@@ -5,6 +5,10 @@ BUILD   ?= build
 TIMEOUT ?= 600
 MEMORY  ?= 512M
 ROW     ?= fork-exit
+MUTATIONS ?= 100000
+SEED    ?= 1
+IMAGES  ?=
+FUZZ_SECONDS ?= 60
 BENCH_TIMEOUT ?= 900
 
 ifeq ($(origin CC),default)
@@ -21,7 +25,8 @@ PVMM   := $(BUILD)/pvmm
 KERNEL := $(BUILD)/kernel/vmlinuz
 INITRD := $(BUILD)/initramfs.cpio.gz
 
-.PHONY: all deps kernel kernel-cloud xen grub headers gnumach run test cases bench bench-where clean help
+.PHONY: all deps kernel kernel-cloud xen grub headers gnumach run test cases bench bench-where mutate fuzz \
+        clean help
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -94,6 +99,15 @@ bench-where:
 	@$(MAKE) --no-print-directory kernel
 	@python3 -B bench/where.py --build $(BUILD) --timeout $(BENCH_TIMEOUT) $(ROW)
 
+# Images cut short and damaged: those made up, or IMAGES="FILE..." (docs/reliability.md).
+mutate: $(BUILD)/build.ninja
+	ninja -C $(BUILD) tests/image/mutate
+	$(BUILD)/tests/image/mutate --seed $(SEED) --cases $(MUTATIONS) $(IMAGES)
+
+# In a build of its own: libFuzzer is clang's.
+fuzz:
+	@tests/fuzz/run.sh $(BUILD)/fuzz $(FUZZ_SECONDS)
+
 clean:
 	rm -rf $(BUILD)
 
@@ -106,6 +120,8 @@ help:
 	@echo "make bench    measure memory work: bare, on real Xen, under pvmm (docs/performance.md)"
 	@echo "make bench-where ROW=NAME"
 	@echo "              where the instructions of a row of it go"
+	@echo "make mutate   damaged images: MUTATIONS of each, none may end, hang or grow (docs/reliability.md)"
+	@echo "make fuzz     libFuzzer on each kind of image, FUZZ_SECONDS each"
 	@echo "make clean    remove $(BUILD)/"
 	@echo
 	@echo "Variables: BUILD=DIR, CC=gcc|clang (of a new BUILD), MEMORY=SIZE, TIMEOUT=SECONDS"

@@ -204,31 +204,6 @@ struct pv_view *made_open(struct made *m)
     return v;
 }
 
-void ask_everything(const struct pv_view *v)
-{
-    const uint64_t odd[] = {0, 1, v->nr_frames, v->end_pfn.n, 1ull << 40, 1ull << 52, ~1ull, ~0ull};
-    struct pv_publication p;
-    struct pv_error e;
-    uint8_t bytes[8192];
-    uint64_t frames = 0;
-    for (unsigned i = 0; i < sizeof(odd) / sizeof(*odd); i++) {
-        v->backend->read(v, mfn(odd[i]), 0, bytes, 4096);
-        v->backend->owned(v, mfn(odd[i]));
-        v->backend->pfn_of(v, mfn(odd[i]));
-        v->backend->mfn_of(v, pfn(odd[i]));
-        pv_read_va(v, mfn(odd[i]), gva(KERNEL_VA), bytes, sizeof(bytes));
-    }
-    for (unsigned i = 0; i < v->nr_vcpus; i++)
-        pv_read_va(v, v->vcpu[i].kernel_root, gva(BANNER_VA + 1), bytes, sizeof(bytes));
-    for (mfn_t m = v->backend->next_owned(v, mfn(0)); m.n != ~0ull && frames < 10000; frames++) {
-        v->backend->read(v, m, 0, bytes, 4096);
-        m = v->backend->next_owned(v, mfn(m.n + 1));
-    }
-    if (!mfn_eq(v->shared_info, NO_MFN))
-        assert_true(v->shared_info.n < v->nr_frames);
-    pv_publication(v, &p, &e);
-}
-
 int scratch_file(void)
 {
     int fd = memfd_create("pvmm-test", MFD_CLOEXEC);

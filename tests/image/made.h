@@ -14,6 +14,7 @@
 #include <cmocka.h>
 #include <xen/xen.h>
 
+#include "ask.h"
 #include "core.h"
 #include "glue.h"
 #include "image.h"
@@ -69,8 +70,6 @@ void made_publish_tree(struct made *m);
 void made_publish_linear(struct made *m);
 
 struct pv_view *made_open(struct made *m);
-/* Everything that can be asked of a view, for the sanitizers to see. */
-void ask_everything(const struct pv_view *v);
 
 /* A file in memory, and its name. */
 int scratch_file(void);

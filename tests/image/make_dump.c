@@ -68,11 +68,12 @@ bool make_dump(struct make_dump *d)
         [MAKE_NAMES] = sizeof(names),
     };
     size_t named = 1, strings = 0;
-    d->end = PAGE;
+    uint64_t next = PAGE;
     for (unsigned i = 0; i < MAKE_SECTIONS; i++) {
         unsigned s = d->turned ? MAKE_SECTIONS - 1 - i : i;
-        d->at[s] = d->end;
-        d->end = (d->end + bytes[s] + PAGE - 1) / PAGE * PAGE;
+        d->at[s] = next;
+        d->end = next + bytes[s];
+        next = (d->end + PAGE - 1) / PAGE * PAGE;
         section[i + 1] = (Elf64_Shdr){.sh_name = (uint32_t)named,
                                       .sh_type = s == MAKE_NAMES ? SHT_STRTAB : SHT_PROGBITS,
                                       .sh_offset = d->at[s],
