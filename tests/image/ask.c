@@ -15,26 +15,6 @@
 #define ROOTS_ASKED  16u
 #define WRITTEN      512u /* guests of so many pages are written as a dump-core, too */
 
-/* Who links only some of the library asks only that. */
-#define WEAK __attribute__((weak))
-extern __typeof__(pv_roots) pv_roots WEAK;
-extern __typeof__(pv_find_maps) pv_find_maps WEAK;
-extern __typeof__(pv_p2m_open) pv_p2m_open WEAK;
-extern __typeof__(pv_check) pv_check WEAK;
-extern __typeof__(pv_symbols_new) pv_symbols_new WEAK;
-extern __typeof__(pv_p2m_close) pv_p2m_close WEAK;
-extern __typeof__(pv_p2m_source) pv_p2m_source WEAK;
-extern __typeof__(pv_p2m_get) pv_p2m_get WEAK;
-extern __typeof__(pv_p2m_best) pv_p2m_best WEAK;
-extern __typeof__(pv_p2m_reverse) pv_p2m_reverse WEAK;
-extern __typeof__(pv_p2m_end) pv_p2m_end WEAK;
-extern __typeof__(pv_p2m_compare) pv_p2m_compare WEAK;
-extern __typeof__(pv_check_free) pv_check_free WEAK;
-extern __typeof__(pv_symbols_free) pv_symbols_free WEAK;
-extern __typeof__(pv_symbols_guest) pv_symbols_guest WEAK;
-extern __typeof__(pv_symbol_at) pv_symbol_at WEAK;
-extern __typeof__(pv_symbol_find) pv_symbol_find WEAK;
-
 static const uint64_t odd_vas[] = {0,
                                    4095,
                                    0xc0403ffeull,
@@ -169,11 +149,11 @@ static void ask_maps(const struct pv_view *v)
     struct pv_error e;
     mfn_t *root = NULL;
     size_t roots = 0;
-    if (!pv_roots || pv_roots(v, &root, &roots, &e))
+    if (pv_roots(v, &root, &roots, &e))
         return;
     for (size_t i = 1; i < roots; i++)
         must(root[i].n > root[i - 1].n, "the roots' order");
-    for (unsigned i = 0; i < 5 && pv_find_maps; i++) {
+    for (unsigned i = 0; i < 5; i++) {
         unsigned seen = 0;
         mfn_t m = v->backend->next_owned(v, mfn(v->nr_frames / 5 * i));
         pv_find_maps(v, root, roots < ROOTS_ASKED ? roots : ROOTS_ASKED, m, count_mapping, &seen,
@@ -217,7 +197,7 @@ static void ask_contract(const struct pv_view *v, const struct pv_p2m *p)
 {
     struct pv_check c;
     struct pv_error e;
-    if (!pv_check || pv_check(v, p, &(struct pv_check_options){.keep = 4}, &c, &e))
+    if (pv_check(v, p, &(struct pv_check_options){.keep = 4}, &c, &e))
         return;
     must(c.kept <= c.findings, "more findings kept than found");
     pv_check_free(&c);
@@ -229,7 +209,7 @@ static void ask_lists(const struct pv_view *v, const struct pv_symbols *s)
     struct pv_p2m *p = NULL;
     struct pv_p2m_summary summary;
     unsigned ranges = 0;
-    if (pv_p2m_open && pv_p2m_open(&p, v, s, &e) == 0) {
+    if (pv_p2m_open(&p, v, s, &e) == 0) {
         ask_sources(v, p);
         pv_p2m_compare(p, take_range, &ranges, &summary, NULL, &e);
     }
@@ -250,7 +230,7 @@ static void ask_names_and_lists(const struct pv_view *v)
     struct pv_symbol symbol;
     uint64_t va;
     size_t count;
-    struct pv_symbols *s = pv_symbols_new ? pv_symbols_new() : NULL;
+    struct pv_symbols *s = pv_symbols_new();
     if (s && pv_symbols_guest(s, v, v->kernel_root, &count, &e) == 0) {
         pv_symbol_find(s, "xen_p2m_addr", &va);
         for (unsigned i = 0; i < ODD_VAS; i++)
