@@ -194,15 +194,19 @@ static void print_json(const struct pv_check *c, const struct options *o, const 
 
 /* ---- the command */
 
-/* The guest's lists are looked at once there is something to look with. */
 static int check(const struct image *i, const struct options *o, struct pv_check *c,
                  struct error *e)
 {
     const struct pv_check_options how = {.keep = o->all ? SIZE_MAX : 0,
                                          .progress = image_progress()};
     struct pv_error why;
-    const int rc = pv_check(i->view, NULL, &how, c, &why);
+    struct pv_p2m *lists;
+    int rc = pv_p2m_open(&lists, i->view, i->symbols, &why);
 
+    if (rc == 0) {
+        rc = pv_check(i->view, lists, &how, c, &why);
+        pv_p2m_close(lists);
+    }
     image_progress_end();
     return rc != 0 ? error_set(e, EXIT_UNREADABLE, "%s: %s", o->path, why.text) : 0;
 }
@@ -213,7 +217,7 @@ static int check_file(const struct options *o, struct error *e)
     struct pv_check c;
     int rc;
 
-    if (image_open(&i, o->path, &o->image, !o->image.json, e) != 0)
+    if (image_open(&i, o->path, &o->image, true, e) != 0)
         return e->code;
     if (check(&i, o, &c, e) != 0) {
         image_close(&i);
