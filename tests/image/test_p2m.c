@@ -770,9 +770,87 @@ static void each_pfn_is_told_once(void **state)
     made_free(m);
 }
 
+/* ---- a 32-bit guest: pfn p has frame p + 100; pfns from 1024 on are in the list's second page */
+
+#define SMALL 1100u
+#define OTHER 100u
+static uint32_t small[SMALL + 1][1024]; /* the last page is shared_info */
+
+static bool small_read(const struct pv_view *v, mfn_t m, unsigned offset, void *to, unsigned n)
+{
+    const uint64_t page = mfn_eq(m, v->shared_info) ? SMALL : m.n - OTHER;
+    if (page > SMALL || offset + n > 4096)
+        return false;
+    memcpy(to, (uint8_t *)small[page] + offset, n);
+    return true;
+}
+
+static bool small_owned(const struct pv_view *v, mfn_t m)
+{
+    (void)v;
+    return m.n >= OTHER && m.n < OTHER + SMALL;
+}
+
+static pfn_t small_pfn_of(const struct pv_view *v, mfn_t m)
+{
+    return small_owned(v, m) ? pfn(m.n - OTHER) : NO_PFN;
+}
+
+static mfn_t small_mfn_of(const struct pv_view *v, pfn_t p)
+{
+    (void)v;
+    return p.n < SMALL ? mfn(p.n + OTHER) : NO_MFN;
+}
+
+static pfn_t small_next_pfn(const struct pv_view *v, pfn_t from)
+{
+    (void)v;
+    return from.n < SMALL ? from : NO_PFN;
+}
+
+static void elements_of_32_bits_are_read(void **state)
+{
+    (void)state;
+    static const struct pv_backend backend = {.read = small_read,
+                                              .owned = small_owned,
+                                              .pfn_of = small_pfn_of,
+                                              .mfn_of = small_mfn_of,
+                                              .next_pfn = small_next_pfn,
+                                              .next_pinned_root = saved_no_root};
+    struct pv_view v = {.backend = &backend, .width = 4, .nr_pages = SMALL, .end_pfn = {SMALL}};
+    const uint32_t arch = 2316 / 4; /* of a 32-bit shared_info: i386 has 12 bytes of clock before */
+    struct asked a;
+    v.shared_info = mfn(1 << 20);
+    v.start_info = v.initial_root = v.kernel_root = NO_MFN;
+    memset(small, 0, sizeof(small));
+    small[SMALL][arch] = SMALL;
+    small[SMALL][arch + 1] = OTHER + 1; /* the tree: pfns 1, 2; 3 and 4 are the list */
+    small[1][0] = OTHER + 2;
+    small[2][0] = OTHER + 3;
+    small[2][1] = OTHER + 4;
+    for (unsigned i = 0; i < 2048; i++)
+        small[3 + i / 1024][i % 1024] = i < SMALL ? i + OTHER : ~0u;
+    small[4][1] = ~0u;
+    small[4][2] = 1u << 30 | 1026;
+    small[4][3] = 1u << 31 | 0x55;
+    ask_view(&a, &v, NULL);
+    assert_false(source(&a, PV_P2M_TREE)->stale);
+    assert_int_equal(pv_p2m_get(a.p, PV_P2M_TREE, pfn(7)).mfn.n, 7 + OTHER);
+    assert_int_equal(pv_p2m_get(a.p, PV_P2M_TREE, pfn(1030)).mfn.n, 1030 + OTHER);
+    assert_int_equal(pv_p2m_get(a.p, PV_P2M_TREE, pfn(1030)).at.a, ((OTHER + 4) << 12) + 6 * 4);
+    assert_state(&a, PV_P2M_TREE, 1025, PV_P2M_MISSING);
+    assert_state(&a, PV_P2M_TREE, 1026, PV_P2M_IDENTITY);
+    assert_state(&a, PV_P2M_TREE, 1027, PV_P2M_FOREIGN);
+    assert_int_equal(pv_p2m_get(a.p, PV_P2M_TREE, pfn(1027)).mfn.n, 0x55);
+    assert_int_equal(a.sum.recovered, 3);
+    assert_range(&a, 0, 1025, 1025, BIT(TREE), true);
+    pv_p2m_close(a.p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(elements_of_32_bits_are_read),
         cmocka_unit_test(m2p_and_lists_agree),
         cmocka_unit_test(nothing_published_is_no_gap),
         cmocka_unit_test(what_a_short_list_lacks_is_recovered),
