@@ -168,23 +168,31 @@ static unsigned score(const struct vote *t, uint64_t base, unsigned *mapped)
     return right;
 }
 
+/* The last of the cursor's pfns that is where it would be, and one; 0: none. */
+static uint64_t last_right(const struct pv_view *v, const struct p2m_cursor *c)
+{
+    for (uint64_t i = c->last + 1; c->state == PV_P2M_FRAME && i > c->first; i--)
+        if (v->backend->owned(v, mfn(c->word[i - 1 - c->first])) &&
+            v->backend->pfn_of(v, mfn(c->word[i - 1 - c->first])).n == i - 1)
+            return i;
+    return 0;
+}
+
 /* No pfn from there on is where it would be. A table for 512 pfns is looked at once: no more of
- * them than the guest can have. */
+ * them than the guest can have, and of those that are not there. */
 static uint64_t find_end(const struct pv_p2m *p)
 {
     const struct pv_view *v = p->v;
+    const uint64_t enough = v->nr_pages / 16 + 1024;
     struct p2m_cursor c;
-    uint64_t end = 0, tables = 0;
+    uint64_t end = 0, tables = 0, steps = 0;
     c.p = p;
-    for (uint64_t at = 0; at < v->end_pfn.n && tables <= v->nr_pages / 16 + 1024; at = c.last + 1) {
+    for (uint64_t at = 0; at < v->end_pfn.n && tables <= enough && steps++ < 1u << 20;
+         at = c.last + 1) {
         p2m_map_fill(&c, at);
         tables += c.state == PV_P2M_FRAME;
-        for (uint64_t i = c.last; c.state == PV_P2M_FRAME && i + 1 > at; i--)
-            if (v->backend->owned(v, mfn(c.word[i - at])) &&
-                v->backend->pfn_of(v, mfn(c.word[i - at])).n == i) {
-                end = i + 1;
-                break;
-            }
+        const uint64_t right = last_right(v, &c);
+        end = right ? right : end;
         if (c.last == ~0ull)
             break;
     }
