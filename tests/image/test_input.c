@@ -437,8 +437,7 @@ static void nothing_at_all_is_an_error(void **state)
 {
     (void)state;
     const char *heads[] = {"\x28\xb5\x2f\xfd????????", "\x1f\x8b\x08????????",
-                           "\xfd"
-                           "7zXZ\0????????????"};
+                           "\xfd\x37zXZ\0????????????"};
     for (unsigned i = 0; i < 3; i++) {
         int fd = file_of(heads[i], 12);
         struct pv_file *f;
