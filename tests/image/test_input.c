@@ -41,9 +41,8 @@ static int make_content(void **state)
 
 static int free_content(void **state)
 {
-    (void)state;
     free(content);
-    return 0;
+    return state == NULL;
 }
 
 /* ---- compressing; returns the bytes */
@@ -118,9 +117,9 @@ static int file_of(const void *bytes, size_t n)
 
 static void assert_content(const struct pv_file *f, size_t n)
 {
-    uint8_t *bytes = malloc(CONTENT);
     struct pv_error e;
     assert_int_equal(f->bytes, n);
+    uint8_t *bytes = malloc(CONTENT);
     assert_int_equal(pv_file_read(f, 0, bytes, n, "it", &e), 0);
     assert_memory_equal(bytes, content, n);
     free(bytes);
@@ -130,8 +129,7 @@ static struct pv_file *open_input(const char *path)
 {
     struct pv_file *f = NULL;
     struct pv_error e;
-    if (pv_input_open(&f, path, NULL, &e))
-        fail_msg("%s", e.text);
+    assert_int_equal(pv_input_open(&f, path, NULL, &e), 0);
     return f;
 }
 
@@ -437,8 +435,7 @@ static void nothing_at_all_is_an_error(void **state)
 {
     (void)state;
     const char *heads[] = {"\x28\xb5\x2f\xfd????????", "\x1f\x8b\x08????????",
-                           "\xfd"
-                           "7zXZ\0????????????"};
+                           "\xfd\x37zXZ\0????????????"};
     for (unsigned i = 0; i < 3; i++) {
         int fd = file_of(heads[i], 12);
         struct pv_file *f;
@@ -493,7 +490,7 @@ static void a_full_disk_is_told(void **state)
     (void)state;
     uint8_t *packed = malloc(packed_room);
     int fd = file_of(packed, pack(&packers[0], packed, 1));
-    struct rlimit was, little = {.rlim_cur = MIB, .rlim_max = RLIM_INFINITY};
+    struct rlimit was, little = {.rlim_cur = MIB};
     struct pv_file *f;
     struct pv_error e;
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);

@@ -200,6 +200,7 @@ static void wrong_headers_say_why(void **state)
     assert_refused(&g, 44, 0, 4, "no libxl stream at offset 48");
     assert_refused(&g, 44, ~0u, 4, "cut short");
     assert_lost(&g, 48, ~0u, 4, "the configuration, of 4294967295 bytes");
+    assert_lost(&g, 48, get(&g, 44, 4) - 3, 4, "the configuration, of");
     assert_lost(&g, 36, 2, 4, "");
     assert_refused(&g, libxl, 'X', 1, "no libxl stream");
     assert_refused(&g, libxl + 8, htobe32(1), 4, "a libxl stream of version 1");
@@ -242,6 +243,7 @@ static void wrong_records_say_why(void **state)
     assert_lost(&g, pages, 17, 4, "do not go together");
     assert_lost(&g, pages, 0, 4, "0 of up to 512 pages are there");
     assert_lost(&g, pages + 8, 6ull << 60, 8, "do not go together");
+    assert_lost(&g, pages + 8, 8ull << 60, 8, "do not go together"); /* pinned, but no table */
     assert_lost(&g, pages + 8, 15ull << 60, 8, "do not go together");
     assert_lost(&g, pages + 8, 1ull << 32, 8, "1 pages at pfns of 100000000 and above");
     assert_lost(&g, pages + 8, 1ull << 51, 8, "1 pages at pfns of 100000000 and above");
@@ -253,6 +255,25 @@ static void wrong_records_say_why(void **state)
     assert_lost(&g, tsc - 4, ~0u, 4, "cut short in record");
     assert_lost(&g, tsc - 8, 0x80000001, 4, "");
     assert_lost(&g, vcpu, 5, 4, "");
+    guest_free(&g);
+}
+
+/* What the configuration has in place of a uuid is none. */
+static void a_uuid_is_one(void **state)
+{
+    (void)state;
+    struct guest g = guest_new((struct stream_options){.xl = true});
+    struct pv_error e;
+    char text[200];
+    assert_int_equal(pread(g.fd, text, sizeof(text), 48), sizeof(text));
+    off_t at = 48 + ((char *)memmem(text, sizeof(text), "6e1d5070", 8) - text);
+    for (unsigned wrong = 0; wrong < 2; wrong++) {
+        put(&g, at, wrong ? 'x' : '6', 1);
+        struct pv_view *v = try(&g, &e);
+        assert_non_null(v);
+        assert_int_equal(v->domain[0].uuid[0] == 0, wrong);
+        pv_close(v);
+    }
     guest_free(&g);
 }
 
@@ -419,6 +440,7 @@ int main(void)
         cmocka_unit_test(a_cut_record_gives_its_whole_pages),
         cmocka_unit_test(wrong_headers_say_why),
         cmocka_unit_test(wrong_records_say_why),
+        cmocka_unit_test(a_uuid_is_one),
         cmocka_unit_test(unknown_records_are_refused_but_optional_ones),
         cmocka_unit_test(pages_without_content_are_no_content),
         cmocka_unit_test(claims_cost_no_memory),
