@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The vmcore of a machine with Xen, whose dom0 (or Xen) crashed: ELF, or as makedumpfile compresses
- * it. libkdumpfile reads both; addresses are machine addresses. Its contexts are not made for
- * several threads, so there is one lock.
+ * it, which libkdumpfile reads. Addresses are machine addresses. A context of libkdumpfile's is not
+ * made for several threads, so there is one lock.
  */
-#include "physical.h"
+#include "vmcore.h"
 
 #include <elf.h>
 #include <pthread.h>
@@ -15,7 +15,6 @@
 #include <libkdumpfile/kdumpfile.h>
 
 #define ATTRIBUTE_END "max_pfn" /* what kdumpfile.h has no name for: frames are below it */
-#define LOADS_MAX     65534u
 
 struct vmcore {
     struct pv_physical physical;
@@ -23,8 +22,6 @@ struct vmcore {
     pthread_mutex_t lock;
     kdump_ctx_t *dump;
     kdump_bmp_t *pages; /* those that are there */
-    Elf64_Phdr *load;   /* of an ELF file, for where pages lie */
-    unsigned loads;
 };
 
 static struct vmcore *vmcore_of(struct pv_physical *p)
@@ -64,19 +61,12 @@ static bool vmcore_has(struct pv_physical *p, mfn_t m)
     return mfn_eq(vmcore_next(p, m), m);
 }
 
-/* Of what is compressed libkdumpfile does not tell the place. */
+/* libkdumpfile does not tell it. */
 static bool vmcore_place(struct pv_physical *p, mfn_t m, struct pv_place *out)
 {
-    const struct vmcore *c = vmcore_of(p);
-    uint64_t a = mfn_address(m, 0).a;
-    for (unsigned i = 0; i < c->loads; i++) {
-        const Elf64_Phdr *h = &c->load[i];
-        if (h->p_type != PT_LOAD || a < h->p_paddr || a - h->p_paddr >= h->p_filesz)
-            continue;
-        out->offset = h->p_offset + (a - h->p_paddr);
-        snprintf(out->record, sizeof(out->record), "program header %u", i);
-        return true;
-    }
+    (void)p;
+    (void)m;
+    (void)out;
     return false;
 }
 
@@ -87,7 +77,6 @@ static void vmcore_close(struct pv_physical *p)
         kdump_free(c->dump);
     pthread_mutex_destroy(&c->lock);
     pv_file_close(c->file);
-    free(c->load);
     free(c);
 }
 
@@ -109,50 +98,6 @@ static int fail(const struct vmcore *c, const char *doing, struct pv_error *e)
     return pv_fail(e, "%s: %s", doing, why ? why : "no reason is known");
 }
 
-static int read_loads(struct vmcore *c, const Elf64_Ehdr *h, struct pv_error *e)
-{
-    if (h->e_ident[EI_CLASS] != ELFCLASS64 || h->e_machine != EM_X86_64)
-        return pv_fail(e, "not of a 64-bit x86 machine (ELF class %u, machine %u)",
-                       h->e_ident[EI_CLASS], h->e_machine);
-    if (h->e_type != ET_CORE)
-        return pv_fail(e, "not a core file (ELF type %u)", h->e_type);
-    if (h->e_phentsize != sizeof(*c->load) || h->e_phnum > LOADS_MAX)
-        return pv_fail(e, "%u program headers of %u bytes", h->e_phnum, h->e_phentsize);
-    c->load = calloc(h->e_phnum, sizeof(*c->load));
-    if (!c->load)
-        return pv_no_memory(e);
-    c->loads = h->e_phnum;
-    return pv_file_read(c->file, h->e_phoff, c->load, c->loads * sizeof(*c->load),
-                        "the program headers", e);
-}
-
-/* What libkdumpfile would take memory for is looked at first. */
-static int check_loads(const struct vmcore *c, struct pv_error *e)
-{
-    for (unsigned i = 0; i < c->loads; i++) {
-        const Elf64_Phdr *h = &c->load[i];
-        if (h->p_offset > c->file->bytes || h->p_filesz > c->file->bytes - h->p_offset)
-            return pv_fail(e, "cut short: program header %u has %llu bytes at %llx, the file %llu",
-                           i, (unsigned long long)h->p_filesz, (unsigned long long)h->p_offset,
-                           (unsigned long long)c->file->bytes);
-        if (h->p_type == PT_LOAD && (h->p_paddr >> PAGE_SHIFT_4K >= PV_FRAME_LIMIT ||
-                                     h->p_memsz >> PAGE_SHIFT_4K >= PV_FRAME_LIMIT))
-            return pv_fail(e, "program header %u has %llx bytes of memory at %llx", i,
-                           (unsigned long long)h->p_memsz, (unsigned long long)h->p_paddr);
-    }
-    return 0;
-}
-
-static int look_at_header(struct vmcore *c, struct pv_error *e)
-{
-    Elf64_Ehdr h;
-    if (pv_file_read(c->file, 0, &h, sizeof(h), "the header", e))
-        return -1;
-    if (memcmp(h.e_ident, ELFMAG, SELFMAG))
-        return 0;
-    return read_loads(c, &h, e) || check_loads(c, e) ? -1 : 0;
-}
-
 static int ask_for_end(struct vmcore *c, struct pv_error *e)
 {
     kdump_num_t end;
@@ -167,8 +112,6 @@ static int ask_for_end(struct vmcore *c, struct pv_error *e)
 static int open_dump(struct vmcore *c, struct pv_error *e)
 {
     kdump_attr_t pages = {.type = KDUMP_BITMAP};
-    if (look_at_header(c, e))
-        return -1;
     c->dump = kdump_new();
     if (!c->dump)
         return pv_no_memory(e);
@@ -183,8 +126,7 @@ static int open_dump(struct vmcore *c, struct pv_error *e)
     return ask_for_end(c, e);
 }
 
-static int open_vmcore(struct pv_view **out, struct pv_file *f, const struct pv_open_options *o,
-                       struct pv_error *e)
+static int open_compressed(struct pv_physical **out, struct pv_file *f, struct pv_error *e)
 {
     struct vmcore *c = calloc(1, sizeof(*c));
     if (!c) {
@@ -194,10 +136,31 @@ static int open_vmcore(struct pv_view **out, struct pv_file *f, const struct pv_
     c->physical.kind = &vmcore_kind;
     c->file = f;
     pthread_mutex_init(&c->lock, NULL);
-    if (open_dump(c, e) == 0)
-        return pv_xen_open(out, &c->physical, o, e);
-    vmcore_close(&c->physical);
-    return -1;
+    if (open_dump(c, e)) {
+        vmcore_close(&c->physical);
+        return -1;
+    }
+    *out = &c->physical;
+    return 0;
+}
+
+static bool is_elf(const void *head)
+{
+    return memcmp(head, ELFMAG, SELFMAG) == 0;
+}
+
+static int open_vmcore(struct pv_view **out, struct pv_file *f, const struct pv_open_options *o,
+                       struct pv_error *e)
+{
+    struct pv_physical *p;
+    uint8_t head[SELFMAG];
+    if (pv_file_read(f, 0, head, sizeof(head), "its beginning", e)) {
+        pv_file_close(f);
+        return -1;
+    }
+    if (is_elf(head) ? pv_vmcore_elf(&p, f, e) : open_compressed(&p, f, e))
+        return -1;
+    return pv_xen_open(out, p, o, e);
 }
 
 /* A dump-core has no program headers. */
@@ -205,7 +168,7 @@ static bool is_elf_vmcore(const uint8_t *head, size_t n)
 {
     Elf64_Ehdr h;
     memcpy(&h, head, sizeof(h));
-    return n >= sizeof(h) && memcmp(h.e_ident, ELFMAG, SELFMAG) == 0 && h.e_phnum > 0;
+    return n >= sizeof(h) && is_elf(head) && h.e_phnum > 0;
 }
 
 static bool is_vmcore(struct pv_file *f, const uint8_t *head, size_t n)

@@ -159,12 +159,19 @@ static void a_vmcore_cut_short_is_said(void **state)
     struct vmcore *c = vmcore_new(false);
     struct pv_view *v;
     struct pv_error e;
+    unsigned opened = 0;
     for (uint64_t bytes = c->bytes - 4096; bytes > sizeof(Elf64_Ehdr); bytes /= 2) {
         assert_int_equal(ftruncate(c->fd, (off_t)bytes), 0);
-        assert_int_equal(try(c, -1, &v, &e), -1);
+        if (try(c, -1, &v, &e) == 0) {
+            snprintf(e.text, sizeof(e.text), "%s", v->lost);
+            ask_everything(v);
+            pv_close(v);
+            opened++;
+        }
         if (!strstr(e.text, "cut short"))
             fail_msg("%llu bytes: %s", (unsigned long long)bytes, e.text);
     }
+    assert_true(opened > 0); /* a little less is read, and said */
     vmcore_free(c);
 }
 
