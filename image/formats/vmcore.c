@@ -8,6 +8,7 @@
 
 #include <elf.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,6 +99,74 @@ static int fail(const struct vmcore *c, const char *doing, struct pv_error *e)
     return pv_fail(e, "%s: %s", doing, why ? why : "no reason is known");
 }
 
+/* The headers as makedumpfile writes them on x86-64. */
+struct disk_header {
+    char signature[8];
+    int32_t version;
+    char names[4][65], machine[65], domain[65]; /* of uname() */
+    int64_t time[2];
+    uint32_t status;
+    int32_t block_bytes, sub_header_blocks;
+    uint32_t bitmap_blocks, frames, total_blocks, device_blocks, written_blocks, cpu;
+    int32_t cpus;
+};
+_Static_assert(offsetof(struct disk_header, block_bytes) == 428, "makedumpfile's diskdump_mod.h");
+
+struct sub_header {
+    uint64_t phys_base;
+    int32_t level, split;
+    uint64_t first, end;
+    uint64_t part[3][2]; /* where, bytes: vmcoreinfo, notes, eraseinfo */
+    uint64_t first_64, end_64, frames_64;
+};
+_Static_assert(offsetof(struct sub_header, frames_64) == 96, "makedumpfile's diskdump_mod.h");
+
+#define VERSION_MAX   6
+#define VERSION_64    6 /* from which on frames_64 counts */
+#define SUB_BLOCKS    256
+#define PART_MAX      (16u << 20)
+#define BITS_OF_BLOCK (8ull * PAGE_BYTES)
+
+static int check_sub_header(const struct vmcore *c, const struct disk_header *h,
+                            const struct sub_header *s, struct pv_error *e)
+{
+    uint64_t bytes = c->file->bytes;
+    uint64_t frames = h->version >= VERSION_64 ? s->frames_64 : h->frames;
+    if (frames == 0 || frames >= PV_FRAME_LIMIT || frames > h->bitmap_blocks / 2 * BITS_OF_BLOCK)
+        return pv_fail(e, "%llu frames of which %u blocks of bitmaps tell",
+                       (unsigned long long)frames, h->bitmap_blocks);
+    if (s->split)
+        return pv_fail(e, "it is one of several parts of a dump");
+    for (unsigned i = 0; i < 3; i++)
+        if (s->part[i][1] && (s->part[i][1] > PART_MAX || s->part[i][0] > bytes ||
+                              s->part[i][1] > bytes - s->part[i][0]))
+            return pv_fail(e, "part %u, of %llu bytes at %llx, does not lie in the file", i,
+                           (unsigned long long)s->part[i][1], (unsigned long long)s->part[i][0]);
+    return 0;
+}
+
+/* Of a machine with Xen the names are empty. libkdumpfile relies on what these say: damaged ones
+ * end it by a signal. */
+static int check_headers(const struct vmcore *c, struct pv_error *e)
+{
+    struct disk_header h;
+    struct sub_header s;
+    if (pv_file_read(c->file, 0, &h, sizeof(h), "the header", e) ||
+        pv_file_read(c->file, PAGE_BYTES, &s, sizeof(s), "the header of kdump's", e))
+        return -1;
+    if (h.machine[0] && strncmp(h.machine, "x86_64", sizeof(h.machine)))
+        return pv_fail(e, "not of an x86_64 machine (\"%.*s\")", (int)sizeof(h.machine), h.machine);
+    if (h.version < 1 || h.version > VERSION_MAX || h.block_bytes != (int)PAGE_BYTES)
+        return pv_fail(e, "version %d, blocks of %d bytes", h.version, h.block_bytes);
+    if (h.sub_header_blocks < 1 || h.sub_header_blocks > SUB_BLOCKS)
+        return pv_fail(e, "a second header of %d blocks", h.sub_header_blocks);
+    uint64_t blocks = 1ull + (unsigned)h.sub_header_blocks + h.bitmap_blocks;
+    if (blocks > c->file->bytes / PAGE_BYTES)
+        return pv_fail(e, "cut short: %llu blocks of headers and bitmaps, the file has %llu bytes",
+                       (unsigned long long)blocks, (unsigned long long)c->file->bytes);
+    return check_sub_header(c, &h, &s, e);
+}
+
 static int ask_for_end(struct vmcore *c, struct pv_error *e)
 {
     kdump_num_t end;
@@ -112,6 +181,8 @@ static int ask_for_end(struct vmcore *c, struct pv_error *e)
 static int open_dump(struct vmcore *c, struct pv_error *e)
 {
     kdump_attr_t pages = {.type = KDUMP_BITMAP};
+    if (check_headers(c, e))
+        return -1;
     c->dump = kdump_new();
     if (!c->dump)
         return pv_no_memory(e);
