@@ -15,6 +15,7 @@
 
 #include <libkdumpfile/kdumpfile.h>
 
+#define FLATTENED     "makedumpfile"
 #define ATTRIBUTE_END "max_pfn" /* what kdumpfile.h has no name for: frames are below it */
 
 struct vmcore {
@@ -220,12 +221,20 @@ static bool is_elf(const void *head)
     return memcmp(head, ELFMAG, SELFMAG) == 0;
 }
 
+static bool is_flattened(const void *head)
+{
+    return memcmp(head, FLATTENED, sizeof(FLATTENED)) == 0;
+}
+
 static int open_vmcore(struct pv_view **out, struct pv_file *f, const struct pv_open_options *o,
                        struct pv_error *e)
 {
     struct pv_physical *p;
-    uint8_t head[SELFMAG];
-    if (pv_file_read(f, 0, head, sizeof(head), "its beginning", e)) {
+    uint8_t head[sizeof(FLATTENED)];
+    int rc = pv_file_read(f, 0, head, sizeof(head), "its beginning", e);
+    if (rc == 0 && is_flattened(head))
+        rc = pv_fail(e, "it is flattened: \"makedumpfile -R DUMP < FILE\" makes a dump of it");
+    if (rc) {
         pv_file_close(f);
         return -1;
     }
@@ -242,11 +251,16 @@ static bool is_elf_vmcore(const uint8_t *head, size_t n)
     return n >= sizeof(h) && is_elf(head) && h.e_phnum > 0;
 }
 
+static bool is_compressed(const uint8_t *head)
+{
+    return memcmp(head, "KDUMP   ", 8) == 0 || memcmp(head, "DISKDUMP", 8) == 0;
+}
+
+/* `head` is filled up with zeroes. */
 static bool is_vmcore(struct pv_file *f, const uint8_t *head, size_t n)
 {
     (void)f;
-    return is_elf_vmcore(head, n) ||
-           (n >= 8 && (memcmp(head, "KDUMP   ", 8) == 0 || memcmp(head, "DISKDUMP", 8) == 0));
+    return is_elf_vmcore(head, n) || is_compressed(head) || is_flattened(head);
 }
 
 const struct pv_format pv_format_vmcore = {
