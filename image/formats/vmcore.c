@@ -33,6 +33,15 @@ static struct vmcore *vmcore_of(struct pv_physical *p)
 
 /* ---- reading */
 
+/* The first page at or above that is there. The lock is held. */
+static kdump_addr_t page_from(const struct vmcore *c, uint64_t from)
+{
+    kdump_addr_t at = from;
+    return kdump_bmp_find_set(c->pages, &at) == KDUMP_OK ? at : NO_MFN.n;
+}
+
+/* libkdumpfile 0.5.1 must not be asked for a page that was left out: of its cache's entry for it
+ * there is no memory when it is used for another. */
 static bool vmcore_read(struct pv_physical *p, mfn_t m, unsigned offset, void *to, unsigned n)
 {
     struct vmcore *c = vmcore_of(p);
@@ -40,22 +49,22 @@ static bool vmcore_read(struct pv_physical *p, mfn_t m, unsigned offset, void *t
     if (m.n >= p->end || offset > PAGE_BYTES || n > PAGE_BYTES - offset)
         return false;
     pthread_mutex_lock(&c->lock);
-    kdump_status status =
-        kdump_read(c->dump, KDUMP_MACHPHYSADDR, mfn_address(m, offset).a, to, &got);
+    bool there =
+        page_from(c, m.n) == m.n &&
+        kdump_read(c->dump, KDUMP_MACHPHYSADDR, mfn_address(m, offset).a, to, &got) == KDUMP_OK;
     pthread_mutex_unlock(&c->lock);
-    return status == KDUMP_OK && got == n;
+    return there && got == n;
 }
 
 static mfn_t vmcore_next(struct pv_physical *p, mfn_t from)
 {
     struct vmcore *c = vmcore_of(p);
-    kdump_addr_t at = from.n;
     if (from.n >= p->end)
         return NO_MFN;
     pthread_mutex_lock(&c->lock);
-    kdump_status status = kdump_bmp_find_set(c->pages, &at);
+    mfn_t m = mfn(page_from(c, from.n));
     pthread_mutex_unlock(&c->lock);
-    return status == KDUMP_OK ? mfn(at) : NO_MFN;
+    return m;
 }
 
 static bool vmcore_has(struct pv_physical *p, mfn_t m)
