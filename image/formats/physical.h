@@ -9,7 +9,8 @@
 
 struct pv_physical {
     const struct pv_physical_kind *kind;
-    uint64_t end; /* every frame is below */
+    uint64_t end;   /* every frame is below */
+    char lost[128]; /* what is missing of it, in words */
 };
 
 struct pv_physical_kind {

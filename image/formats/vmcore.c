@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The vmcore of a machine with Xen, whose dom0 (or Xen) crashed: ELF, or as makedumpfile compresses
- * it. libkdumpfile reads both; addresses are machine addresses. Its contexts are not made for
- * several threads, so there is one lock.
+ * it, which libkdumpfile reads. Addresses are machine addresses. A context of libkdumpfile's is not
+ * made for several threads, so there is one lock.
  */
-#include "physical.h"
+#include "vmcore.h"
 
 #include <elf.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <libkdumpfile/kdumpfile.h>
 
+#define FLATTENED     "makedumpfile"
 #define ATTRIBUTE_END "max_pfn" /* what kdumpfile.h has no name for: frames are below it */
-#define LOADS_MAX     65534u
 
 struct vmcore {
     struct pv_physical physical;
@@ -23,8 +24,6 @@ struct vmcore {
     pthread_mutex_t lock;
     kdump_ctx_t *dump;
     kdump_bmp_t *pages; /* those that are there */
-    Elf64_Phdr *load;   /* of an ELF file, for where pages lie */
-    unsigned loads;
 };
 
 static struct vmcore *vmcore_of(struct pv_physical *p)
@@ -34,6 +33,15 @@ static struct vmcore *vmcore_of(struct pv_physical *p)
 
 /* ---- reading */
 
+/* The first page at or above that is there. The lock is held. */
+static kdump_addr_t page_from(const struct vmcore *c, uint64_t from)
+{
+    kdump_addr_t at = from;
+    return kdump_bmp_find_set(c->pages, &at) == KDUMP_OK ? at : NO_MFN.n;
+}
+
+/* libkdumpfile 0.5.1 must not be asked for a page that was left out: of its cache's entry for it
+ * there is no memory when it is used for another. */
 static bool vmcore_read(struct pv_physical *p, mfn_t m, unsigned offset, void *to, unsigned n)
 {
     struct vmcore *c = vmcore_of(p);
@@ -41,22 +49,22 @@ static bool vmcore_read(struct pv_physical *p, mfn_t m, unsigned offset, void *t
     if (m.n >= p->end || offset > PAGE_BYTES || n > PAGE_BYTES - offset)
         return false;
     pthread_mutex_lock(&c->lock);
-    kdump_status status =
-        kdump_read(c->dump, KDUMP_MACHPHYSADDR, mfn_address(m, offset).a, to, &got);
+    bool there =
+        page_from(c, m.n) == m.n &&
+        kdump_read(c->dump, KDUMP_MACHPHYSADDR, mfn_address(m, offset).a, to, &got) == KDUMP_OK;
     pthread_mutex_unlock(&c->lock);
-    return status == KDUMP_OK && got == n;
+    return there && got == n;
 }
 
 static mfn_t vmcore_next(struct pv_physical *p, mfn_t from)
 {
     struct vmcore *c = vmcore_of(p);
-    kdump_addr_t at = from.n;
     if (from.n >= p->end)
         return NO_MFN;
     pthread_mutex_lock(&c->lock);
-    kdump_status status = kdump_bmp_find_set(c->pages, &at);
+    mfn_t m = mfn(page_from(c, from.n));
     pthread_mutex_unlock(&c->lock);
-    return status == KDUMP_OK ? mfn(at) : NO_MFN;
+    return m;
 }
 
 static bool vmcore_has(struct pv_physical *p, mfn_t m)
@@ -64,19 +72,12 @@ static bool vmcore_has(struct pv_physical *p, mfn_t m)
     return mfn_eq(vmcore_next(p, m), m);
 }
 
-/* Of what is compressed libkdumpfile does not tell the place. */
+/* libkdumpfile does not tell it. */
 static bool vmcore_place(struct pv_physical *p, mfn_t m, struct pv_place *out)
 {
-    const struct vmcore *c = vmcore_of(p);
-    uint64_t a = mfn_address(m, 0).a;
-    for (unsigned i = 0; i < c->loads; i++) {
-        const Elf64_Phdr *h = &c->load[i];
-        if (h->p_type != PT_LOAD || a < h->p_paddr || a - h->p_paddr >= h->p_filesz)
-            continue;
-        out->offset = h->p_offset + (a - h->p_paddr);
-        snprintf(out->record, sizeof(out->record), "program header %u", i);
-        return true;
-    }
+    (void)p;
+    (void)m;
+    (void)out;
     return false;
 }
 
@@ -87,7 +88,6 @@ static void vmcore_close(struct pv_physical *p)
         kdump_free(c->dump);
     pthread_mutex_destroy(&c->lock);
     pv_file_close(c->file);
-    free(c->load);
     free(c);
 }
 
@@ -109,48 +109,72 @@ static int fail(const struct vmcore *c, const char *doing, struct pv_error *e)
     return pv_fail(e, "%s: %s", doing, why ? why : "no reason is known");
 }
 
-static int read_loads(struct vmcore *c, const Elf64_Ehdr *h, struct pv_error *e)
-{
-    if (h->e_ident[EI_CLASS] != ELFCLASS64 || h->e_machine != EM_X86_64)
-        return pv_fail(e, "not of a 64-bit x86 machine (ELF class %u, machine %u)",
-                       h->e_ident[EI_CLASS], h->e_machine);
-    if (h->e_type != ET_CORE)
-        return pv_fail(e, "not a core file (ELF type %u)", h->e_type);
-    if (h->e_phentsize != sizeof(*c->load) || h->e_phnum > LOADS_MAX)
-        return pv_fail(e, "%u program headers of %u bytes", h->e_phnum, h->e_phentsize);
-    c->load = calloc(h->e_phnum, sizeof(*c->load));
-    if (!c->load)
-        return pv_no_memory(e);
-    c->loads = h->e_phnum;
-    return pv_file_read(c->file, h->e_phoff, c->load, c->loads * sizeof(*c->load),
-                        "the program headers", e);
-}
+/* The headers as makedumpfile writes them on x86-64. */
+struct disk_header {
+    char signature[8];
+    int32_t version;
+    char names[4][65], machine[65], domain[65]; /* of uname() */
+    int64_t time[2];
+    uint32_t status;
+    int32_t block_bytes, sub_header_blocks;
+    uint32_t bitmap_blocks, frames, total_blocks, device_blocks, written_blocks, cpu;
+    int32_t cpus;
+};
+_Static_assert(offsetof(struct disk_header, block_bytes) == 428, "makedumpfile's diskdump_mod.h");
 
-/* What libkdumpfile would take memory for is looked at first. */
-static int check_loads(const struct vmcore *c, struct pv_error *e)
+struct sub_header {
+    uint64_t phys_base;
+    int32_t level, split;
+    uint64_t first, end;
+    uint64_t part[3][2]; /* where, bytes: vmcoreinfo, notes, eraseinfo */
+    uint64_t first_64, end_64, frames_64;
+};
+_Static_assert(offsetof(struct sub_header, frames_64) == 96, "makedumpfile's diskdump_mod.h");
+
+#define VERSION_MAX   6
+#define VERSION_64    6 /* from which on frames_64 counts */
+#define SUB_BLOCKS    256
+#define PART_MAX      (16u << 20)
+#define BITS_OF_BLOCK (8ull * PAGE_BYTES)
+
+static int check_sub_header(const struct vmcore *c, const struct disk_header *h,
+                            const struct sub_header *s, struct pv_error *e)
 {
-    for (unsigned i = 0; i < c->loads; i++) {
-        const Elf64_Phdr *h = &c->load[i];
-        if (h->p_offset > c->file->bytes || h->p_filesz > c->file->bytes - h->p_offset)
-            return pv_fail(e, "cut short: program header %u has %llu bytes at %llx, the file %llu",
-                           i, (unsigned long long)h->p_filesz, (unsigned long long)h->p_offset,
-                           (unsigned long long)c->file->bytes);
-        if (h->p_type == PT_LOAD && (h->p_paddr >> PAGE_SHIFT_4K >= PV_FRAME_LIMIT ||
-                                     h->p_memsz >> PAGE_SHIFT_4K >= PV_FRAME_LIMIT))
-            return pv_fail(e, "program header %u has %llx bytes of memory at %llx", i,
-                           (unsigned long long)h->p_memsz, (unsigned long long)h->p_paddr);
-    }
+    uint64_t bytes = c->file->bytes;
+    uint64_t frames = h->version >= VERSION_64 ? s->frames_64 : h->frames;
+    if (frames == 0 || frames >= PV_FRAME_LIMIT || frames > h->bitmap_blocks / 2 * BITS_OF_BLOCK)
+        return pv_fail(e, "%llu frames of which %u blocks of bitmaps tell",
+                       (unsigned long long)frames, h->bitmap_blocks);
+    if (s->split)
+        return pv_fail(e, "it is one of several parts of a dump");
+    for (unsigned i = 0; i < 3; i++)
+        if (s->part[i][1] && (s->part[i][1] > PART_MAX || s->part[i][0] > bytes ||
+                              s->part[i][1] > bytes - s->part[i][0]))
+            return pv_fail(e, "part %u, of %llu bytes at %llx, does not lie in the file", i,
+                           (unsigned long long)s->part[i][1], (unsigned long long)s->part[i][0]);
     return 0;
 }
 
-static int look_at_header(struct vmcore *c, struct pv_error *e)
+/* Of a machine with Xen the names are empty. libkdumpfile relies on what these say: damaged ones
+ * end it by a signal. */
+static int check_headers(const struct vmcore *c, struct pv_error *e)
 {
-    Elf64_Ehdr h;
-    if (pv_file_read(c->file, 0, &h, sizeof(h), "the header", e))
+    struct disk_header h;
+    struct sub_header s;
+    if (pv_file_read(c->file, 0, &h, sizeof(h), "the header", e) ||
+        pv_file_read(c->file, PAGE_BYTES, &s, sizeof(s), "the header of kdump's", e))
         return -1;
-    if (memcmp(h.e_ident, ELFMAG, SELFMAG))
-        return 0;
-    return read_loads(c, &h, e) || check_loads(c, e) ? -1 : 0;
+    if (h.machine[0] && strncmp(h.machine, "x86_64", sizeof(h.machine)))
+        return pv_fail(e, "not of an x86_64 machine (\"%.*s\")", (int)sizeof(h.machine), h.machine);
+    if (h.version < 1 || h.version > VERSION_MAX || h.block_bytes != (int)PAGE_BYTES)
+        return pv_fail(e, "version %d, blocks of %d bytes", h.version, h.block_bytes);
+    if (h.sub_header_blocks < 1 || h.sub_header_blocks > SUB_BLOCKS)
+        return pv_fail(e, "a second header of %d blocks", h.sub_header_blocks);
+    uint64_t blocks = 1ull + (unsigned)h.sub_header_blocks + h.bitmap_blocks;
+    if (blocks > c->file->bytes / PAGE_BYTES)
+        return pv_fail(e, "cut short: %llu blocks of headers and bitmaps, the file has %llu bytes",
+                       (unsigned long long)blocks, (unsigned long long)c->file->bytes);
+    return check_sub_header(c, &h, &s, e);
 }
 
 static int ask_for_end(struct vmcore *c, struct pv_error *e)
@@ -167,7 +191,7 @@ static int ask_for_end(struct vmcore *c, struct pv_error *e)
 static int open_dump(struct vmcore *c, struct pv_error *e)
 {
     kdump_attr_t pages = {.type = KDUMP_BITMAP};
-    if (look_at_header(c, e))
+    if (check_headers(c, e))
         return -1;
     c->dump = kdump_new();
     if (!c->dump)
@@ -183,8 +207,7 @@ static int open_dump(struct vmcore *c, struct pv_error *e)
     return ask_for_end(c, e);
 }
 
-static int open_vmcore(struct pv_view **out, struct pv_file *f, const struct pv_open_options *o,
-                       struct pv_error *e)
+static int open_compressed(struct pv_physical **out, struct pv_file *f, struct pv_error *e)
 {
     struct vmcore *c = calloc(1, sizeof(*c));
     if (!c) {
@@ -194,10 +217,39 @@ static int open_vmcore(struct pv_view **out, struct pv_file *f, const struct pv_
     c->physical.kind = &vmcore_kind;
     c->file = f;
     pthread_mutex_init(&c->lock, NULL);
-    if (open_dump(c, e) == 0)
-        return pv_xen_open(out, &c->physical, o, e);
-    vmcore_close(&c->physical);
-    return -1;
+    if (open_dump(c, e)) {
+        vmcore_close(&c->physical);
+        return -1;
+    }
+    *out = &c->physical;
+    return 0;
+}
+
+static bool is_elf(const void *head)
+{
+    return memcmp(head, ELFMAG, SELFMAG) == 0;
+}
+
+static bool is_flattened(const void *head)
+{
+    return memcmp(head, FLATTENED, sizeof(FLATTENED)) == 0;
+}
+
+static int open_vmcore(struct pv_view **out, struct pv_file *f, const struct pv_open_options *o,
+                       struct pv_error *e)
+{
+    struct pv_physical *p;
+    uint8_t head[sizeof(FLATTENED)];
+    int rc = pv_file_read(f, 0, head, sizeof(head), "its beginning", e);
+    if (rc == 0 && is_flattened(head))
+        rc = pv_fail(e, "it is flattened: \"makedumpfile -R DUMP < FILE\" makes a dump of it");
+    if (rc) {
+        pv_file_close(f);
+        return -1;
+    }
+    if (is_elf(head) ? pv_vmcore_elf(&p, f, e) : open_compressed(&p, f, e))
+        return -1;
+    return pv_xen_open(out, p, o, e);
 }
 
 /* A dump-core has no program headers. */
@@ -205,14 +257,19 @@ static bool is_elf_vmcore(const uint8_t *head, size_t n)
 {
     Elf64_Ehdr h;
     memcpy(&h, head, sizeof(h));
-    return n >= sizeof(h) && memcmp(h.e_ident, ELFMAG, SELFMAG) == 0 && h.e_phnum > 0;
+    return n >= sizeof(h) && is_elf(head) && h.e_phnum > 0;
 }
 
+static bool is_compressed(const uint8_t *head)
+{
+    return memcmp(head, "KDUMP   ", 8) == 0 || memcmp(head, "DISKDUMP", 8) == 0;
+}
+
+/* `head` is filled up with zeroes. */
 static bool is_vmcore(struct pv_file *f, const uint8_t *head, size_t n)
 {
     (void)f;
-    return is_elf_vmcore(head, n) ||
-           (n >= 8 && (memcmp(head, "KDUMP   ", 8) == 0 || memcmp(head, "DISKDUMP", 8) == 0));
+    return is_elf_vmcore(head, n) || is_compressed(head) || is_flattened(head);
 }
 
 const struct pv_format pv_format_vmcore = {

@@ -224,10 +224,11 @@ static void count_lost(struct xen_machine *x)
     uint64_t lost = 0;
     for (size_t i = 0; p->kind->has && i < x->index.n; i++)
         lost += !p->kind->has(p, mfn(x->index.mfn[i]));
+    snprintf(x->view->lost, sizeof(x->view->lost), "%s", p->lost);
     if (lost)
         snprintf(x->view->lost, sizeof(x->view->lost),
-                 "the content of %llu of the domain's %llu frames was left out of the file",
-                 (unsigned long long)lost, (unsigned long long)x->index.n);
+                 "%s%sthe content of %llu of the domain's %llu frames is not in the file", p->lost,
+                 p->lost[0] ? "; " : "", (unsigned long long)lost, (unsigned long long)x->index.n);
 }
 
 static void describe(struct xen_machine *x)
@@ -275,6 +276,8 @@ int pv_xen_open(struct pv_view **out, struct pv_physical *p, const struct pv_ope
     v->image = x;
     int rc = open_machine(x, e);
     x->options = NULL; /* the caller's */
+    if (rc && p->lost[0])
+        pv_context(e, "%s", p->lost);
     if (rc)
         pv_close(v);
     else
