@@ -60,7 +60,7 @@ int check_may_go_on(struct run *r)
 /* Once it is to end there are no tables any more: so the core comes to an end. */
 static bool goes_on(struct run *r)
 {
-    if (r->ending == GOES_ON && ++r->looked % TELL_EVERY == 0 &&
+    if (r->ending == GOES_ON && r->looked++ % TELL_EVERY == 0 &&
         pv_tell(&r->options->progress, "checking the tables", r->looked, 0, r->e))
         r->ending = STOPPED;
     return r->ending == GOES_ON;
