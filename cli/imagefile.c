@@ -137,7 +137,7 @@ void image_progress_end(void)
 
 /* ---- opening */
 
-static int end_code(void)
+int image_end_code(void)
 {
     if (progress.signal == SIGINT)
         return EXIT_INTERRUPTED;
@@ -153,7 +153,7 @@ static void take_guest_symbols(struct image *i)
         snprintf(i->no_symbols, sizeof(i->no_symbols), "%s", why.text);
 }
 
-static int take_symbols(struct image *i, const struct image_options *o, struct error *e)
+int image_take_symbols(struct image *i, const struct image_options *o, struct error *e)
 {
     struct pv_error why;
 
@@ -179,10 +179,10 @@ int image_open(struct image *i, const char *path, const struct image_options *o,
     rc = pv_open(&i->view, path, &how, &why);
     image_progress_end();
     if (rc != 0)
-        return error_set(e, end_code(), "%s", why.text);
+        return error_set(e, image_end_code(), "%s", why.text);
     if (i->view->lost[0] != '\0')
         fprintf(stderr, "pvmm: %s: %s\n", path, i->view->lost);
-    if (want_symbols && take_symbols(i, o, e) != 0) {
+    if (want_symbols && image_take_symbols(i, o, e) != 0) {
         image_close(i);
         return -1;
     }

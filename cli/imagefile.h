@@ -47,12 +47,16 @@ struct image {
  * What of the image is lost is said on stderr. */
 int image_open(struct image *i, const char *path, const struct image_options *o, bool want_symbols,
                struct error *e);
+/* The names, later: where they are wanted only if there is something to name. */
+int image_take_symbols(struct image *i, const struct image_options *o, struct error *e);
 void image_close(struct image *i);
 
 /* The same progress, for what else takes long. */
 struct pv_progress image_progress(void);
 /* Wipes it away, before output. */
 void image_progress_end(void);
+/* The exit code of what fails meanwhile: that of the signal that ended it, or EXIT_UNREADABLE. */
+int image_end_code(void);
 
 /* "0x1234", "4660": a number, whole; a range "A-B", "A", "A+N" or "all" (0..~0). false: it is none.
  */

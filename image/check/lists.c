@@ -91,6 +91,23 @@ static int tell(struct run *r, uint64_t n)
                           : pv_tell(&r->options->progress, "checking p2m", n, r->v->nr_pages, r->e);
 }
 
+static void shared_frame(struct run *r, pfn_t p, mfn_t m)
+{
+    pfn_t named = r->v->backend->pfn_of(r->v, m);
+    if (named.n != p.n)
+        check_add_pfns(r, FRAME_TWO_PFNS, p, 1, m, (maddr_t){~0ull},
+                       "pfn %llx and pfn %llx both have mfn %llx", (unsigned long long)named.n,
+                       (unsigned long long)p.n, (unsigned long long)m.n);
+}
+
+/* Of several pfns with one frame an entry leads to one alone: nobody holds the others. Most frames
+ * have a holder, and need no look. `n` is the frame's number if the view numbers frames by pfn. */
+static bool is_held(const struct run *r, mfn_t m, uint64_t n)
+{
+    return r->counted && n < r->core.nr_frames && mfn_eq(check_real(r, mfn(n)), m) &&
+           r->count[n].holds > 1;
+}
+
 static int look_for_shared_frames(struct run *r)
 {
     const struct pv_backend *b = r->v->backend;
@@ -98,11 +115,8 @@ static int look_for_shared_frames(struct run *r)
     for (pfn_t p = b->next_pfn(r->v, pfn(0)); p.n != NO_PFN.n;
          p = b->next_pfn(r->v, pfn(p.n + 1))) {
         mfn_t m = b->mfn_of(r->v, p);
-        pfn_t named = mfn_eq(m, NO_MFN) ? p : b->pfn_of(r->v, m);
-        if (named.n != p.n)
-            check_add_pfns(r, FRAME_TWO_PFNS, p, 1, m, (maddr_t){~0ull},
-                           "pfn %llx and pfn %llx both have mfn %llx", (unsigned long long)named.n,
-                           (unsigned long long)p.n, (unsigned long long)m.n);
+        if (!mfn_eq(m, NO_MFN) && !is_held(r, m, n))
+            shared_frame(r, p, m);
         if (tell(r, ++n))
             return -1;
     }
@@ -130,7 +144,7 @@ static int look_for_shared_pfns(struct run *r)
 
 int check_lists(struct run *r)
 {
-    if (!r->v->portable && look_for_shared_frames(r))
+    if (!r->v->portable && !r->v->has_m2p && look_for_shared_frames(r))
         return -1;
     if (r->v->has_m2p && look_for_shared_pfns(r))
         return -1;
