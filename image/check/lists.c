@@ -11,6 +11,21 @@ static bool is_frame(const struct pv_p2m_entry *entry)
     return entry->state == PV_P2M_FRAME;
 }
 
+/* Where the list ends: behind the last pfn for which it has a frame, whatever it says from there
+ * on.
+ */
+static pfn_t end_of(struct run *r, enum pv_p2m_kind k)
+{
+    if (!r->list_end[k].known) {
+        pfn_t p = r->v->end_pfn;
+        while (p.n > 0 && pv_p2m_get(r->p, k, pfn(p.n - 1)).state != PV_P2M_FRAME)
+            p.n--;
+        r->list_end[k].known = true;
+        r->list_end[k].pfn = p;
+    }
+    return r->list_end[k].pfn;
+}
+
 static void gap(struct run *r, const struct pv_p2m_range *range, enum pv_p2m_kind k)
 {
     const struct pv_p2m_entry *is = &range->entry[range->from], *listed = &range->entry[k];
@@ -27,16 +42,19 @@ static void gap(struct run *r, const struct pv_p2m_range *range, enum pv_p2m_kin
                 (unsigned long long)listed->mfn.n, first, last);
         return;
     }
-    switch (listed->state) {
-    case PV_P2M_BEYOND:
+    bool nothing = listed->state == PV_P2M_BEYOND || listed->state == PV_P2M_MISSING;
+    if (nothing && range->first.n >= end_of(r, k).n) {
         check_add_pfns(r, LIST_SHORT, range->first, count, frame, at,
                        "%s ends at pfn %llx; the guest has frames at pfns %llx to %llx", name,
-                       (unsigned long long)pv_p2m_source(r->p, k)->end, first, last);
-        break;
+                       (unsigned long long)end_of(r, k).n, first, last);
+        return;
+    }
+    switch (listed->state) {
     case PV_P2M_UNREADABLE:
         check_add_pfns(r, LIST_UNREADABLE, range->first, count, frame, at,
                        "%s cannot be read for pfns %llx to %llx", name, first, last);
         break;
+    case PV_P2M_BEYOND:
     case PV_P2M_MISSING:
         check_add_pfns(r, LIST_MISSING, range->first, count, frame, at,
                        "%s has no frame for pfns %llx to %llx; pfn %llx has mfn %llx", name, first,

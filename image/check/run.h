@@ -85,6 +85,10 @@ struct run {
     uint64_t descriptors;  /* pages */
     uint64_t held_for_hypervisor;
     bool lists, list_stale;
+    struct {
+        bool known;
+        pfn_t pfn;
+    } list_end[PV_P2M_KINDS];
 };
 
 /* ---- findings.c */

@@ -11,12 +11,22 @@ static struct pv_p2m_source source[PV_P2M_KINDS];
 static struct pv_p2m_range range[8];
 static unsigned ranges;
 static bool fails;
+static uint64_t list_end; /* the tree has frames below */
 
 const char *__wrap_pv_p2m_name(enum pv_p2m_kind k);
 const struct pv_p2m_source *__wrap_pv_p2m_source(const struct pv_p2m *p, enum pv_p2m_kind k);
 int __wrap_pv_p2m_compare(const struct pv_p2m *p, pv_each_p2m_range *each, void *context,
                           struct pv_p2m_summary *out, const struct pv_progress *progress,
                           struct pv_error *e);
+
+struct pv_p2m_entry __wrap_pv_p2m_get(const struct pv_p2m *p, enum pv_p2m_kind k, pfn_t at);
+
+struct pv_p2m_entry __wrap_pv_p2m_get(const struct pv_p2m *p, enum pv_p2m_kind k, pfn_t at)
+{
+    (void)p;
+    (void)k;
+    return (struct pv_p2m_entry){.state = at.n < list_end ? PV_P2M_FRAME : PV_P2M_MISSING};
+}
 
 const char *__wrap_pv_p2m_name(enum pv_p2m_kind k)
 {
@@ -51,6 +61,7 @@ static int begin(void **state)
     source[PV_P2M_TREE].end = 48;
     ranges = 0;
     fails = false;
+    list_end = 100;
     return 0;
 }
 
@@ -95,7 +106,7 @@ static void each_code(void **state)
         enum pv_p2m_state says;
         bool has_frame;
     } ways[] = {
-        {"list-short", PV_P2M_BEYOND, true},          {"list-missing", PV_P2M_MISSING, true},
+        {"list-missing", PV_P2M_BEYOND, true},        {"list-missing", PV_P2M_MISSING, true},
         {"list-differs", PV_P2M_FRAME, true},         {"list-differs", PV_P2M_IDENTITY, true},
         {"list-differs", PV_P2M_FOREIGN, true},       {"list-stray", PV_P2M_FRAME, false},
         {"list-unreadable", PV_P2M_UNREADABLE, true},
@@ -105,6 +116,19 @@ static void each_code(void **state)
         say(PV_P2M_TREE, ways[i].says, ways[i].has_frame);
         checked(ways[i].code, PV_BROKEN);
     }
+}
+
+/* Nothing comes behind: whether it says so or has empty elements. */
+static void short_lists(void **state)
+{
+    (void)state;
+    list_end = 48;
+    say(PV_P2M_TREE, PV_P2M_BEYOND, true);
+    checked("list-short", PV_BROKEN);
+    range[0].entry[PV_P2M_TREE].state = PV_P2M_MISSING;
+    checked("list-short", PV_BROKEN);
+    list_end = 49;
+    checked("list-missing", PV_BROKEN);
 }
 
 /* Marks where there is no memory are the guest's own business. */
@@ -160,6 +184,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(each_code, begin),
+        cmocka_unit_test_setup(short_lists, begin),
         cmocka_unit_test_setup(what_may_be, begin),
         cmocka_unit_test_setup(what_nobody_publishes, begin),
         cmocka_unit_test_setup(a_stale_list, begin),
