@@ -71,6 +71,7 @@ static int make_frames(struct run *r)
     core_init(&r->core, r->made, NULL, 0, &r->glue);
     r->core.nr_frames = n;
     check_use_glue(r);
+    check_number_all(r);
     core_domain_init(&r->core, &r->domain, 0, n);
     /* Device memory and cache attributes want a right of which most images say nothing. */
     r->domain.has_devices = !r->v->portable;
