@@ -208,33 +208,47 @@ static int check(const struct image *i, const struct options *o, struct pv_check
         pv_p2m_close(lists);
     }
     image_progress_end();
-    return rc != 0 ? error_set(e, EXIT_UNREADABLE, "%s: %s", o->path, why.text) : 0;
+    return rc != 0 ? error_set(e, image_end_code(), "%s: %s", o->path, why.text) : 0;
 }
 
-static int check_file(const struct options *o, struct error *e)
+/* A kernel's own names take a while to be found: they are looked for when there is what to name. */
+static int report(const struct pv_check *c, struct image *i, const struct options *o,
+                  struct error *e)
 {
-    struct image i;
+    if (o->image.json) {
+        print_json(c, o, i->view);
+    } else {
+        if (c->findings != 0 && i->symbols == NULL && image_take_symbols(i, &o->image, e) != 0)
+            return -1;
+        print_text(c, i);
+    }
+    return fflush(stdout) != 0 ? error_errno(e, EXIT_ENVIRONMENT, "cannot write to standard output")
+                               : 0;
+}
+
+/* *code becomes the exit code, if that is not an error's. */
+static int check_image(struct image *i, const struct options *o, int *code, struct error *e)
+{
     struct pv_check c;
     int rc;
 
-    if (image_open(&i, o->path, &o->image, true, e) != 0)
-        return e->code;
-    if (check(&i, o, &c, e) != 0) {
-        image_close(&i);
-        return e->code;
-    }
-    if (o->image.json)
-        print_json(&c, o, i.view);
-    else
-        print_text(&c, &i);
-    rc = c.findings != 0 ? EXIT_FINDINGS : EXIT_CLEAN;
+    if (check(i, o, &c, e) != 0)
+        return -1;
+    *code = c.findings != 0 ? EXIT_FINDINGS : EXIT_CLEAN;
+    rc = report(&c, i, o, e);
     pv_check_free(&c);
+    return rc;
+}
+
+static int check_file(const struct options *o, int *code, struct error *e)
+{
+    struct image i;
+    int rc;
+
+    if (image_open(&i, o->path, &o->image, o->image.nr_symbols != 0, e) != 0)
+        return -1;
+    rc = check_image(&i, o, code, e);
     image_close(&i);
-    if (fflush(stdout) != 0) {
-        error_errno(e, EXIT_ENVIRONMENT, "cannot write to standard output");
-        return EXIT_ENVIRONMENT;
-    }
-    e->code = EXIT_CLEAN;
     return rc;
 }
 
@@ -267,13 +281,12 @@ static int parse(int argc, char **argv, struct options *o, struct error *e)
 int command_check(int argc, char **argv)
 {
     struct options o = {.image.domain = -1};
-    struct error e = {.code = EXIT_CLEAN};
-    int rc;
+    struct error e;
+    int code = EXIT_CLEAN;
 
     if (parse(argc, argv, &o, &e) != 0)
         return command_failed(argv[0], &e);
     if (o.help)
         return command_help(help_check);
-    rc = check_file(&o, &e);
-    return e.code != EXIT_CLEAN ? command_failed(argv[0], &e) : rc;
+    return check_file(&o, &code, &e) != 0 ? command_failed(argv[0], &e) : code;
 }

@@ -153,7 +153,7 @@ static void take_guest_symbols(struct image *i)
         snprintf(i->no_symbols, sizeof(i->no_symbols), "%s", why.text);
 }
 
-static int take_symbols(struct image *i, const struct image_options *o, struct error *e)
+int image_take_symbols(struct image *i, const struct image_options *o, struct error *e)
 {
     struct pv_error why;
 
@@ -182,7 +182,7 @@ int image_open(struct image *i, const char *path, const struct image_options *o,
         return error_set(e, image_end_code(), "%s", why.text);
     if (i->view->lost[0] != '\0')
         fprintf(stderr, "pvmm: %s: %s\n", path, i->view->lost);
-    if (want_symbols && take_symbols(i, o, e) != 0) {
+    if (want_symbols && image_take_symbols(i, o, e) != 0) {
         image_close(i);
         return -1;
     }

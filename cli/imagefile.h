@@ -47,6 +47,8 @@ struct image {
  * What of the image is lost is said on stderr. */
 int image_open(struct image *i, const char *path, const struct image_options *o, bool want_symbols,
                struct error *e);
+/* The names, later: where they are wanted only if there is something to name. */
+int image_take_symbols(struct image *i, const struct image_options *o, struct error *e);
 void image_close(struct image *i);
 
 /* The same progress, for what else takes long. */

@@ -37,10 +37,10 @@ static const char *tables_why(const struct run *r, char *to, size_t size)
     else if (r->more_roots)
         snprintf(
             to, size,
-            "%llu tables, %llu entries, from %llu roots of vCPUs and %llu found by what they hold",
+            "%llu tables, %llu entries, from %llu loaded roots and %llu found by what they hold",
             ULL r->out->tables, ULL r->out->entries, ULL r->roots, ULL r->more_roots);
     else
-        snprintf(to, size, "%llu tables, %llu entries, from %llu roots of vCPUs and %llu pins",
+        snprintf(to, size, "%llu tables, %llu entries, from %llu loaded roots and %llu pins",
                  ULL r->out->tables, ULL r->out->entries, ULL r->roots, ULL r->pins);
     return to;
 }

@@ -20,6 +20,7 @@ static int check_memory(struct run *r)
 static void end(struct run *r)
 {
     check_drop_copies(r);
+    free(r->number);
     free(r->made);
     free(r->count);
     free(r->vcpu);

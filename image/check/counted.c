@@ -71,6 +71,7 @@ static int make_frames(struct run *r)
     core_init(&r->core, r->made, NULL, 0, &r->glue);
     r->core.nr_frames = n;
     check_use_glue(r);
+    check_number_all(r);
     core_domain_init(&r->core, &r->domain, 0, n);
     /* Device memory and cache attributes want a right of which most images say nothing. */
     r->domain.has_devices = !r->v->portable;
@@ -110,7 +111,7 @@ static const char *told_words(const struct pv_told *told)
 }
 
 /* Types of the image that are not those of use. A type without a use may be left over from an
- * earlier one: no rule is broken by that. */
+ * earlier one: no rule is broken by that. Two levels at once are check_tables()'s. */
 static void compare_told(struct run *r, mfn_t m)
 {
     struct pv_told told;
@@ -121,10 +122,12 @@ static void compare_told(struct run *r, mfn_t m)
     }
     if (!walked)
         r->told_idle += told.level != 0;
-    else if (told.level != walked && is_loaded(r, m))
+    else if (told.level == walked || r->count[m.n].conflict)
+        return;
+    else if (is_loaded(r, m))
         check_add(r, ROOT_TOLD, m, NO_ENTRY, "%s is loaded as a root, and the image calls it %s",
                   check_name(r, m).text, told_words(&told));
-    else if (told.level != walked)
+    else
         check_add(r, TOLD_TYPE, m, NO_ENTRY,
                   "%s is in use as an L%u table, and the image calls it %s", check_name(r, m).text,
                   walked, told_words(&told));

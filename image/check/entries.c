@@ -91,13 +91,16 @@ static void refused(struct run *r, const struct core_finding *f)
 
 /* ---- against the frame table */
 
-#define USE_PINNED (1ull << 43) /* struct frame (core.h) */
+static bool is_pin_without_use(const struct run *r, mfn_t m)
+{
+    return core_frame_pinned(&r->core, m) &&
+           (core_frame_uses(&r->core, m) == 0 || core_frame_type(&r->core, m) > TYPE_L4);
+}
 
 static void bad_state(struct run *r, const struct core_finding *f)
 {
     const char *type = core_type_name(core_use_type(f->recorded));
-    if ((f->recorded & USE_PINNED) &&
-        (core_use_count(f->recorded) == 0 || core_use_type(f->recorded) > TYPE_L4))
+    if (is_pin_without_use(r, f->frame))
         check_add(r, PIN_UNHELD, f->frame, NO_ENTRY, "%s, type %s, is pinned at %u uses",
                   check_name(r, f->frame).text, type, core_use_count(f->recorded));
     else
@@ -108,8 +111,8 @@ static void bad_state(struct run *r, const struct core_finding *f)
 
 static void bad_count(struct run *r, enum code code, const struct core_finding *f, const char *what)
 {
-    /* Who needs it as two things at once is told of by check_tables(). */
-    if (code != REFERENCES_DIFFER && r->count[f->frame.n].conflict)
+    /* Who needs it as two things at once is told of by check_tables(), the pin as a state. */
+    if (code == USES_DIFFER && (r->count[f->frame.n].conflict || is_pin_without_use(r, f->frame)))
         return;
     check_add(r, code, f->frame, NO_ENTRY, "%s has %llu %s, and its holders make up %llu",
               check_name(r, f->frame).text, (unsigned long long)f->recorded, what,

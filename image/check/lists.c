@@ -11,6 +11,21 @@ static bool is_frame(const struct pv_p2m_entry *entry)
     return entry->state == PV_P2M_FRAME;
 }
 
+/* Where the list ends: behind the last pfn for which it has a frame, whatever it says from there
+ * on.
+ */
+static pfn_t end_of(struct run *r, enum pv_p2m_kind k)
+{
+    if (!r->list_end[k].known) {
+        pfn_t p = r->v->end_pfn;
+        while (p.n > 0 && pv_p2m_get(r->p, k, pfn(p.n - 1)).state != PV_P2M_FRAME)
+            p.n--;
+        r->list_end[k].known = true;
+        r->list_end[k].pfn = p;
+    }
+    return r->list_end[k].pfn;
+}
+
 static void gap(struct run *r, const struct pv_p2m_range *range, enum pv_p2m_kind k)
 {
     const struct pv_p2m_entry *is = &range->entry[range->from], *listed = &range->entry[k];
@@ -27,16 +42,19 @@ static void gap(struct run *r, const struct pv_p2m_range *range, enum pv_p2m_kin
                 (unsigned long long)listed->mfn.n, first, last);
         return;
     }
-    switch (listed->state) {
-    case PV_P2M_BEYOND:
+    bool nothing = listed->state == PV_P2M_BEYOND || listed->state == PV_P2M_MISSING;
+    if (nothing && range->first.n >= end_of(r, k).n) {
         check_add_pfns(r, LIST_SHORT, range->first, count, frame, at,
                        "%s ends at pfn %llx; the guest has frames at pfns %llx to %llx", name,
-                       (unsigned long long)pv_p2m_source(r->p, k)->end, first, last);
-        break;
+                       (unsigned long long)end_of(r, k).n, first, last);
+        return;
+    }
+    switch (listed->state) {
     case PV_P2M_UNREADABLE:
         check_add_pfns(r, LIST_UNREADABLE, range->first, count, frame, at,
                        "%s cannot be read for pfns %llx to %llx", name, first, last);
         break;
+    case PV_P2M_BEYOND:
     case PV_P2M_MISSING:
         check_add_pfns(r, LIST_MISSING, range->first, count, frame, at,
                        "%s has no frame for pfns %llx to %llx; pfn %llx has mfn %llx", name, first,
@@ -91,6 +109,23 @@ static int tell(struct run *r, uint64_t n)
                           : pv_tell(&r->options->progress, "checking p2m", n, r->v->nr_pages, r->e);
 }
 
+static void shared_frame(struct run *r, pfn_t p, mfn_t m)
+{
+    pfn_t named = r->v->backend->pfn_of(r->v, m);
+    if (named.n != p.n)
+        check_add_pfns(r, FRAME_TWO_PFNS, p, 1, m, (maddr_t){~0ull},
+                       "pfn %llx and pfn %llx both have mfn %llx", (unsigned long long)named.n,
+                       (unsigned long long)p.n, (unsigned long long)m.n);
+}
+
+/* Of several pfns with one frame an entry leads to one alone: nobody holds the others. Most frames
+ * have a holder, and need no look. `n` is the frame's number if the view numbers frames by pfn. */
+static bool is_held(const struct run *r, mfn_t m, uint64_t n)
+{
+    return r->counted && n < r->core.nr_frames && mfn_eq(check_real(r, mfn(n)), m) &&
+           r->count[n].holds > 1;
+}
+
 static int look_for_shared_frames(struct run *r)
 {
     const struct pv_backend *b = r->v->backend;
@@ -98,11 +133,8 @@ static int look_for_shared_frames(struct run *r)
     for (pfn_t p = b->next_pfn(r->v, pfn(0)); p.n != NO_PFN.n;
          p = b->next_pfn(r->v, pfn(p.n + 1))) {
         mfn_t m = b->mfn_of(r->v, p);
-        pfn_t named = mfn_eq(m, NO_MFN) ? p : b->pfn_of(r->v, m);
-        if (named.n != p.n)
-            check_add_pfns(r, FRAME_TWO_PFNS, p, 1, m, (maddr_t){~0ull},
-                           "pfn %llx and pfn %llx both have mfn %llx", (unsigned long long)named.n,
-                           (unsigned long long)p.n, (unsigned long long)m.n);
+        if (!mfn_eq(m, NO_MFN) && !is_held(r, m, n))
+            shared_frame(r, p, m);
         if (tell(r, ++n))
             return -1;
     }
@@ -130,7 +162,7 @@ static int look_for_shared_pfns(struct run *r)
 
 int check_lists(struct run *r)
 {
-    if (!r->v->portable && look_for_shared_frames(r))
+    if (!r->v->portable && !r->v->has_m2p && look_for_shared_frames(r))
         return -1;
     if (r->v->has_m2p && look_for_shared_pfns(r))
         return -1;

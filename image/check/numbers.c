@@ -23,8 +23,26 @@ mfn_t check_number(const struct run *r, mfn_t m)
         return m;
     if (!r->counted)
         return m.n < r->core.nr_frames ? m : NO_MFN;
+    if (r->number)
+        return m.n < r->v->nr_frames && r->number[m.n] ? mfn(r->number[m.n] - 1) : NO_MFN;
     uint64_t index = r->v->backend->index_of(r->v, m);
     return index < r->core.nr_frames ? mfn(index) : NO_MFN;
+}
+
+/* Entry by entry a number is asked for: where the guest has a good part of the machine's frames, a
+ * table has it at once. Of a frame at several pfns the lowest counts, as in the view. */
+void check_number_all(struct run *r)
+{
+    uint64_t frames = r->v->nr_frames, pages = r->core.nr_frames;
+    if (pages == 0 || pages >= UINT32_MAX || frames / 4 > pages)
+        return;
+    uint32_t *number = calloc(frames, sizeof(*number));
+    for (uint64_t i = pages; number && i-- > 0;) {
+        mfn_t m = check_real(r, mfn(i));
+        if (m.n < frames)
+            number[m.n] = (uint32_t)i + 1;
+    }
+    r->number = number;
 }
 
 /* What has no address in memory to be read at is copied, within bounds. */
@@ -60,7 +78,7 @@ int check_may_go_on(struct run *r)
 /* Once it is to end there are no tables any more: so the core comes to an end. */
 static bool goes_on(struct run *r)
 {
-    if (r->ending == GOES_ON && ++r->looked % TELL_EVERY == 0 &&
+    if (r->ending == GOES_ON && r->looked++ % TELL_EVERY == 0 &&
         pv_tell(&r->options->progress, "checking the tables", r->looked, 0, r->e))
         r->ending = STOPPED;
     return r->ending == GOES_ON;

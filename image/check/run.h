@@ -72,6 +72,7 @@ struct run {
     struct core_vcpu *vcpu;
     struct core_count *count;
     struct frame *made; /* the frame table that was made up */
+    uint32_t *number;   /* by the view's frame, where that is not much; else NULL */
     uint64_t **copy;    /* by number: of tables whose words cannot be mapped */
     size_t room, copies;
     struct entry_place *place; /* beside out->finding */
@@ -85,6 +86,10 @@ struct run {
     uint64_t descriptors;  /* pages */
     uint64_t held_for_hypervisor;
     bool lists, list_stale;
+    struct {
+        bool known;
+        pfn_t pfn;
+    } list_end[PV_P2M_KINDS];
 };
 
 /* ---- findings.c */
@@ -109,6 +114,7 @@ struct frame_name check_name_real(const struct run *r, mfn_t m);
 /* ---- numbers.c: the core's numbers and the view's */
 mfn_t check_real(const struct run *r, mfn_t m);
 mfn_t check_number(const struct run *r, mfn_t m); /* NO_MFN: not the guest's */
+void check_number_all(struct run *r);
 void check_use_glue(struct run *r);
 void check_drop_copies(struct run *r);
 /* -1: the work is to end, and *r->e says why. */

@@ -1,0 +1,802 @@
+/* SPDX-License-Identifier: MIT */
+/* The checker: guests that are whole, and guests broken in each way that has a code, as a dump-core
+ * (where nobody has counted before) and as a machine's memory (with its frame table). */
+#include "made.h"
+
+#include <elf.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "dumpcore.h"
+
+#define FLAGS     (PTE_PRESENT | PTE_ACCESSED | PTE_USER)
+#define SPARE     100u /* a slot of the L1 table that maps nothing */
+#define VALIDATED (1ull << 42)
+#define PINNED    (1ull << 43)
+#define BUSY      (1ull << 45)
+
+/* ---- guests */
+
+static struct made *whole(void)
+{
+    struct made *m = made_new(8, 0);
+    made_context(m)->gdt_ents = made_context(m)->ldt_ents = 0;
+    return m;
+}
+
+/* The table of that level on the way to the first page. */
+static mfn_t table_of(struct made *m, unsigned level)
+{
+    mfn_t table = m->root;
+    for (unsigned at = 4; at > level; at--)
+        table = pte_frame(made_words(m, table)[KERNEL_VA >> (12 + 9 * (at - 1)) & 511]);
+    return table;
+}
+
+static uint64_t *entry_of(struct made *m, unsigned level, unsigned slot)
+{
+    return &made_words(m, table_of(m, level))[slot];
+}
+
+static struct frame *frame_of(struct made *m, mfn_t frame)
+{
+    return &m->core.frames[frame.n];
+}
+
+/* A page that is mapped nowhere, as the GDT of the vCPU. */
+static mfn_t give_gdt(struct made *m)
+{
+    mfn_t page = made_page(m);
+    made_context(m)->gdt_ents = 16;
+    made_context(m)->gdt_frames[0] = page.n;
+    return page;
+}
+
+static struct pv_view *as_dump(struct made *m)
+{
+    struct pv_view *machine = made_open(m), *v = NULL;
+    struct pv_open_options o = {.domain = -1};
+    struct pv_error e;
+    int fd = scratch_file();
+    if (pv_dumpcore_write(machine, fd, NULL, &e) || pv_open(&v, scratch_path(fd), &o, &e))
+        fail_msg("%s", e.text);
+    close(fd);
+    pv_close(machine);
+    return v;
+}
+
+/* ---- what is found */
+
+static uint64_t found(const struct pv_check *c, const char *code)
+{
+    for (unsigned i = 0; i < PV_CODES; i++)
+        if (strcmp(pv_codes[i].code, code) == 0)
+            return c->of_code[i];
+    fail_msg("no code %s", code);
+    return 0;
+}
+
+static void check(const struct pv_view *v, struct pv_check *c)
+{
+    struct pv_error e;
+    if (pv_check(v, NULL, NULL, c, &e))
+        fail_msg("%s", e.text);
+}
+
+/* That code, and no other; NULL: none. */
+static void assert_only(const struct pv_check *c, const char *code)
+{
+    for (size_t i = 0; i < c->kept; i++)
+        if (!code || strcmp(c->finding[i].code, code))
+            fail_msg("%s: %s", c->finding[i].code, c->finding[i].text);
+    assert_int_equal(c->findings > 0, code != NULL);
+    if (!code)
+        return;
+    assert_int_equal(found(c, code), c->findings);
+    const struct pv_finding *f = &c->finding[0];
+    assert_true(f->rule >= 1 && f->rule <= PV_RULES);
+    assert_int_equal(c->rule[f->rule].answer, PV_BROKEN);
+    assert_true(strlen(f->text) > 10);
+    for (unsigned n = 1; n <= PV_RULES; n++)
+        assert_true(n == f->rule || c->rule[n].answer != PV_BROKEN);
+}
+
+static void answers(const struct pv_check *c, const char *expected)
+{
+    for (unsigned n = 1; n <= PV_RULES; n++) {
+        if (expected[n - 1] != "+!?"[c->rule[n].answer])
+            fail_msg("R%u is %u: %s", n, c->rule[n].answer, c->rule[n].why);
+        assert_true(c->rule[n].why[0] != 0);
+    }
+}
+
+/* ---- whole guests */
+
+static void whole_as_dump(void **state)
+{
+    (void)state;
+    struct made *m = whole();
+    give_gdt(m);
+    made_publish_tree(m);
+    struct pv_view *v = as_dump(m);
+    struct pv_check c;
+    check(v, &c);
+    assert_only(&c, NULL);
+    answers(&c, "+++??+?+??");
+    assert_int_equal(c.tables, 4);
+    assert_int_equal(c.entries, PAGES + 3);
+    pv_check_free(&c);
+    pv_close(v);
+    made_free(m);
+}
+
+static void whole_as_machine(void **state)
+{
+    (void)state;
+    struct made *m = whole();
+    struct pv_view *v = made_open(m);
+    struct pv_check c;
+    check(v, &c);
+    assert_only(&c, NULL);
+    answers(&c, "++++++?+?+");
+    assert_int_equal(c.tables, 4);
+    pv_check_free(&c);
+    pv_close(v);
+    made_free(m);
+}
+
+/* A frame held for the hypervisor's own writes, which no context tells of; and only one. */
+static void held_vcpu_info(void **state)
+{
+    (void)state;
+    struct made *m = whole();
+    assert_int_equal(core_hold_writable(&m->core, &m->vcpu, made_mfn(m, pfn(7))), 0);
+    struct pv_view *v = made_open(m);
+    struct pv_check c;
+    check(v, &c);
+    assert_only(&c, NULL);
+    pv_check_free(&c);
+    frame_of(m, made_mfn(m, pfn(8)))->use++;
+    frame_of(m, made_mfn(m, pfn(8)))->hold++;
+    struct pv_error e;
+    assert_int_equal(pv_machine_refresh(v, &m->is, &e), 0);
+    check(v, &c);
+    assert_int_equal(found(&c, "uses-differ"), 1);
+    assert_int_equal(found(&c, "references-differ"), 1);
+    pv_check_free(&c);
+    pv_close(v);
+    made_free(m);
+}
+
+/* An L1 entry may map what is not the guest's (shared_info, a grant table) where nobody can tell
+ * whose it is. */
+static void mapping_of_shared_info(void **state)
+{
+    (void)state;
+    struct made *m = whole();
+    *entry_of(m, 1, SPARE) = pte_make(mfn(m->is.shared_mfn), FLAGS | PTE_RW | PTE_GLOBAL);
+    struct pv_view *v = as_dump(m);
+    struct pv_check c;
+    check(v, &c);
+    assert_only(&c, NULL);
+    assert_int_equal(c.rule[8].answer, PV_UNDECIDABLE);
+    assert_non_null(strstr(c.rule[8].why, "1 L1 entries"));
+    pv_check_free(&c);
+    pv_close(v);
+    made_free(m);
+}
+
+/* ---- broken ones, where nobody has counted */
+
+static void table_of_nobody(struct made *m)
+{
+    *entry_of(m, 3, 511) = pte_make(mfn(0x7777777), FLAGS | PTE_RW);
+}
+
+static void map_table(struct made *m)
+{
+    *entry_of(m, 1, SPARE) = pte_make(m->root, FLAGS | PTE_RW | PTE_GLOBAL);
+}
+
+static void two_levels(struct made *m)
+{
+    *entry_of(m, 3, 511) = pte_make(table_of(m, 1), FLAGS | PTE_RW);
+}
+
+static void table_is_gdt(struct made *m)
+{
+    made_context(m)->gdt_ents = 1;
+    made_context(m)->gdt_frames[0] = table_of(m, 1).n;
+}
+
+static void map_gdt(struct made *m)
+{
+    made_context(m)->gdt_ents = 1;
+    made_context(m)->gdt_frames[0] = made_mfn(m, pfn(5)).n;
+}
+
+static void gdt_of_nobody(struct made *m)
+{
+    made_context(m)->gdt_ents = 513;
+    made_context(m)->gdt_frames[0] = made_page(m).n;
+    made_context(m)->gdt_frames[1] = 0x123456789abc;
+}
+
+static void superpage(struct made *m)
+{
+    *entry_of(m, 2, 1) = pte_make(made_mfn(m, pfn(0)), FLAGS | PTE_RW | PTE_PSE);
+}
+
+static void linear(struct made *m)
+{
+    *entry_of(m, 4, 300) = pte_make(m->root, FLAGS);
+}
+
+static void global_above(struct made *m)
+{
+    *entry_of(m, 2, 0) |= PTE_GLOBAL;
+}
+
+static void without_user(struct made *m)
+{
+    *entry_of(m, 1, 3) &= ~PTE_USER;
+}
+
+static void dpl_0(struct made *m)
+{
+    made_words(m, give_gdt(m))[3] = 0x00cf92000000ffff;
+}
+
+static void root_elsewhere(struct made *m)
+{
+    made_context(m)->ctrlreg[3] = xen_pfn_to_cr3(0x7777);
+}
+
+static void reserved(struct made *m)
+{
+    *entry_of(m, 4, 260) = pte_make(made_mfn(m, pfn(0)), PTE_PRESENT | PTE_USER);
+}
+
+struct way {
+    const char *code;
+    void (*breaks)(struct made *m);
+    unsigned level, slot; /* of the entry to blame; 0: none */
+    uint64_t va;          /* what it maps; 0: not asked */
+};
+
+static void broken_dump(const struct way *w)
+{
+    struct made *m = whole();
+    w->breaks(m);
+    struct pv_view *v = as_dump(m);
+    struct pv_check c;
+    check(v, &c);
+    assert_only(&c, w->code);
+    assert_int_equal(c.findings, 1);
+    const struct pv_finding *f = &c.finding[0];
+    if (w->level) {
+        assert_int_equal(f->at.a, mfn_address(table_of(m, w->level), w->slot * 8).a);
+        assert_int_equal(f->entry, *entry_of(m, w->level, w->slot));
+        assert_true(f->has_va);
+    }
+    if (w->va)
+        assert_int_equal(f->va.a, w->va);
+    if (f->frame.n != NO_MFN.n)
+        assert_int_equal(f->pfn.n, v->backend->pfn_of(v, f->frame).n);
+    pv_check_free(&c);
+    pv_close(v);
+    made_free(m);
+}
+
+static void each_way_in_a_dump(void **state)
+{
+    (void)state;
+    const struct way ways[] = {
+        {"frame-of-nobody", table_of_nobody, 3, 511, 0xffffffffc0000000},
+        {"frame-of-nobody", gdt_of_nobody, 0, 0, 0},
+        {"table-writable", map_table, 1, SPARE, KERNEL_VA + SPARE * 4096},
+        {"table-two-levels", two_levels, 3, 511, 0xffffffffc0000000},
+        {"table-as-descriptors", table_is_gdt, 2, 0, KERNEL_VA},
+        {"descriptors-writable", map_gdt, 1, 5, KERNEL_VA + 5 * 4096},
+        {"superpage", superpage, 2, 1, KERNEL_VA + (2 << 20)},
+        {"table-linear", linear, 4, 300, 0xffff960000000000},
+        {"entry-flags", global_above, 2, 0, KERNEL_VA},
+        {"entry-unadjusted", without_user, 1, 3, KERNEL_VA + 3 * 4096},
+        {"descriptor-refused", dpl_0, 0, 0, 0},
+        {"root-not-guest", root_elsewhere, 0, 0, 0},
+        {"reserved-slot", reserved, 4, 260, 0xffff820000000000},
+    };
+    for (size_t i = 0; i < sizeof(ways) / sizeof(*ways); i++)
+        broken_dump(&ways[i]);
+}
+
+/* The file's own table of pfns, written over. */
+static void two_pfns(void **state)
+{
+    (void)state;
+    struct made *m = whole();
+    struct pv_view *machine = made_open(m), *v = NULL;
+    struct pv_open_options o = {.domain = -1};
+    struct pv_error e;
+    int fd = scratch_file();
+    assert_int_equal(pv_dumpcore_write(machine, fd, NULL, &e), 0);
+    Elf64_Ehdr h;
+    assert_int_equal(pread(fd, &h, sizeof(h), 0), sizeof(h));
+    for (unsigned i = 0; i < h.e_shnum; i++) {
+        Elf64_Shdr s;
+        struct dump_p2m p[8];
+        assert_int_equal(pread(fd, &s, sizeof(s), (off_t)(h.e_shoff + i * sizeof(s))), sizeof(s));
+        if (s.sh_entsize != sizeof(*p) || s.sh_size < sizeof(p))
+            continue;
+        assert_int_equal(pread(fd, p, sizeof(p), (off_t)s.sh_offset), sizeof(p));
+        p[7].gmfn = p[6].gmfn;
+        assert_int_equal(pwrite(fd, p, sizeof(p), (off_t)s.sh_offset), sizeof(p));
+    }
+    assert_int_equal(pv_open(&v, scratch_path(fd), &o, &e), 0);
+    struct pv_check c;
+    check(v, &c);
+    assert_only(&c, "frame-two-pfns");
+    pv_check_free(&c);
+    pv_close(v);
+    pv_close(machine);
+    close(fd);
+    made_free(m);
+}
+
+/* ---- against a frame table */
+
+static void one_reference_more(struct made *m)
+{
+    frame_of(m, made_mfn(m, pfn(9)))->hold++;
+}
+
+static void one_use_more(struct made *m)
+{
+    frame_of(m, made_mfn(m, pfn(9)))->use++;
+}
+
+static void other_type(struct made *m)
+{
+    frame_of(m, table_of(m, 1))->use ^= (uint64_t)(TYPE_L1 ^ TYPE_DESC) << 60;
+}
+
+static void half_validated(struct made *m)
+{
+    struct frame *f = frame_of(m, table_of(m, 1));
+    f->use = (f->use & ~VALIDATED) | 512ull << 32;
+}
+
+static void root_half_validated(struct made *m)
+{
+    struct frame *f = frame_of(m, m->root);
+    f->use = (f->use & ~(VALIDATED | PINNED)) | 512ull << 32;
+    f->use--;
+    f->hold--;
+}
+
+static void pin_of_nothing(struct made *m)
+{
+    struct frame *f = frame_of(m, made_page(m));
+    f->use = (uint64_t)TYPE_L1 << 60 | PINNED | VALIDATED;
+    f->hold++;
+}
+
+static void busy(struct made *m)
+{
+    frame_of(m, table_of(m, 1))->use |= BUSY;
+}
+
+static void pfn_of_nobody(struct made *m)
+{
+    core_frame_is_ram(&m->core, mfn(1));
+    m->core.m2p[1] = 99;
+}
+
+static void same_pfn(struct made *m)
+{
+    m->core.m2p[made_mfn(m, pfn(9)).n] = 8;
+}
+
+static void foreign(struct made *m)
+{
+    struct core_domain *other = calloc(1, sizeof(*other));
+    core_domain_init(&m->core, other, 9, 10);
+    core_frame_is_ram(&m->core, mfn(1));
+    assert_int_equal(core_assign(&m->core, other, mfn(1)), 0);
+    m->core.domains = other->next;
+    free(other);
+    frame_of(m, mfn(1))->hold++;
+    *entry_of(m, 1, SPARE) = pte_make(mfn(1), FLAGS | PTE_GLOBAL);
+}
+
+static void device(struct made *m)
+{
+    *entry_of(m, 1, SPARE) = pte_make(mfn(2), FLAGS | PTE_GLOBAL);
+}
+
+static void map_counted_table(struct made *m)
+{
+    map_table(m);
+    frame_of(m, m->root)->hold++;
+}
+
+static void each_way_in_a_machine(void **state)
+{
+    (void)state;
+    const struct way ways[] = {
+        {"references-differ", one_reference_more, 0, 0, 0},
+        {"uses-differ", one_use_more, 0, 0, 0},
+        {"type-differs", other_type, 0, 0, 0},
+        {"table-unvalidated", half_validated, 0, 0, 0},
+        {"table-unvalidated", root_half_validated, 0, 0, 0},
+        {"pin-unheld", pin_of_nothing, 0, 0, 0},
+        {"state", busy, 0, 0, 0},
+        {"m2p-of-nobody", pfn_of_nobody, 0, 0, 0},
+        {"pfn-two-frames", same_pfn, 0, 0, 0},
+        {"frame-foreign", foreign, 0, 0, 0},
+        {"frame-of-nobody", device, 0, 0, 0},
+        {"table-writable", map_counted_table, 0, 0, 0},
+        {"reserved-slot", reserved, 0, 0, 0},
+        {"superpage", superpage, 0, 0, 0},
+    };
+    for (size_t i = 0; i < sizeof(ways) / sizeof(*ways); i++) {
+        struct made *m = whole();
+        ways[i].breaks(m);
+        struct pv_view *v = made_open(m);
+        struct pv_check c;
+        check(v, &c);
+        assert_only(&c, ways[i].code);
+        pv_check_free(&c);
+        pv_close(v);
+        made_free(m);
+    }
+}
+
+/* ---- an image that tells types */
+
+static mfn_t told_frame;
+static struct pv_told told_as;
+static struct made *told_made;
+
+static bool tells(const struct pv_view *v, mfn_t m, struct pv_told *out)
+{
+    *out = (struct pv_told){0};
+    (void)v;
+    for (unsigned level = 1; level <= 4; level++)
+        if (mfn_eq(m, table_of(told_made, level)))
+            *out = (struct pv_told){.level = level, .pinned = level == 4};
+    if (mfn_eq(m, told_frame))
+        *out = told_as;
+    return true;
+}
+
+static void checked_as_told(struct made *m, mfn_t frame, struct pv_told as, const char *code,
+                            const char *expected)
+{
+    struct pv_view *v = as_dump(m);
+    struct pv_backend backend = *v->backend;
+    const struct pv_backend *own = v->backend;
+    struct pv_check c;
+    backend.told = tells;
+    v->backend = &backend;
+    told_made = m;
+    told_frame = frame;
+    told_as = as;
+    check(v, &c);
+    assert_only(&c, code);
+    if (expected)
+        answers(&c, expected);
+    pv_check_free(&c);
+    v->backend = own;
+    pv_close(v);
+}
+
+static void types_of_the_image(void **state)
+{
+    (void)state;
+    struct made *m = whole();
+    mfn_t idle = made_page(m);
+    checked_as_told(m, NO_MFN, (struct pv_told){0}, NULL,
+                    "+++++"
+                    "+?+??");
+    checked_as_told(m, table_of(m, 1), (struct pv_told){0}, "told-type", NULL);
+    checked_as_told(m, table_of(m, 2), (struct pv_told){.level = 3}, "told-type", NULL);
+    checked_as_told(m, m->root, (struct pv_told){.level = 0}, "root-told", NULL);
+    checked_as_told(m, table_of(m, 2), (struct pv_told){.level = 1, .pinned = true},
+                    "table-two-levels", NULL);
+    /* A type that nothing uses, and a pin of its own. */
+    checked_as_told(m, idle, (struct pv_told){.level = 2}, NULL, NULL);
+    checked_as_told(m, idle, (struct pv_told){.level = 1, .pinned = true}, NULL, NULL);
+    /* What is pinned is looked at, though no root leads to it. */
+    made_words(m, idle)[7] = pte_make(m->root, FLAGS | PTE_RW | PTE_GLOBAL);
+    checked_as_told(m, idle, (struct pv_told){.level = 1, .pinned = true}, "table-writable", NULL);
+    made_free(m);
+}
+
+/* A stream has pfns in its tables: one that the guest has not is nobody's. */
+static void portable(void **state)
+{
+    (void)state;
+    struct made *m = whole();
+    struct pv_check c;
+    *entry_of(m, 1, SPARE) = pte_make(mfn(0x7777777), FLAGS);
+    struct pv_view *v = as_dump(m);
+    v->portable = true;
+    check(v, &c);
+    assert_only(&c, "frame-of-nobody");
+    assert_int_equal(c.finding[0].va.a, KERNEL_VA + SPARE * 4096);
+    pv_check_free(&c);
+    pv_close(v);
+    made_free(m);
+}
+
+/* ---- roots that no vCPU has loaded */
+
+static mfn_t process(struct made *m, uint64_t va)
+{
+    mfn_t root = made_page(m);
+    memcpy(&made_words(m, root)[272], &made_words(m, m->root)[272], 240 * 8);
+    made_map(m, root, va, made_mfn(m, pfn(11)), FLAGS | PTE_RW | PTE_GLOBAL);
+    return root;
+}
+
+static void roots_by_content(void **state)
+{
+    (void)state;
+    struct made *m = whole();
+    mfn_t root = process(m, 0x400000), user = made_page(m), left = process(m, 0x800000);
+    made_words(m, user)[0] = made_words(m, root)[0];
+    *entry_of(m, 1, SPARE) = pte_make(root, FLAGS | PTE_GLOBAL);
+    *entry_of(m, 1, SPARE + 1) = pte_make(user, FLAGS | PTE_GLOBAL);
+    *entry_of(m, 1, SPARE + 2) = pte_make(left, FLAGS | PTE_GLOBAL | PTE_RW);
+    struct pv_view *v = as_dump(m);
+    struct pv_check c;
+    check(v, &c);
+    assert_only(&c, NULL);
+    assert_int_equal(c.tables, 4 + 4 + 1); /* not those of the one that was left */
+    pv_check_free(&c);
+    pv_close(v);
+    /* What is wrong in them is found. */
+    made_map(m, root, 0x401000, root, FLAGS | PTE_RW | PTE_GLOBAL);
+    v = as_dump(m);
+    check(v, &c);
+    assert_only(&c, "table-writable"); /* by a table of its own */
+    assert_int_equal(c.finding[0].va.a, 0x401000);
+    pv_check_free(&c);
+    pv_close(v);
+    made_map(m, root, 0x401000, user, FLAGS | PTE_GLOBAL);
+    made_map(m, root, 0x402000, m->root, FLAGS | PTE_RW | PTE_GLOBAL);
+    v = as_dump(m);
+    check(v, &c);
+    assert_only(&c, "table-writable");
+    assert_int_equal(c.finding[0].va.a, 0x402000);
+    pv_check_free(&c);
+    pv_close(v);
+    made_free(m);
+}
+
+/* ---- hostile ones */
+
+static void all_slots_name_the_root(void **state)
+{
+    (void)state;
+    struct made *m = whole();
+    for (unsigned slot = 0; slot < 512; slot++)
+        if (slot < 256 || slot > 271)
+            *entry_of(m, 4, slot) = pte_make(m->root, FLAGS);
+    struct pv_view *v = as_dump(m);
+    struct pv_check c;
+    struct pv_error e;
+    check(v, &c);
+    assert_only(&c, "table-linear");
+    assert_int_equal(c.findings, 496);
+    assert_int_equal(c.kept, 16);
+    pv_check_free(&c);
+    const struct pv_check_options all = {.keep = SIZE_MAX};
+    assert_int_equal(pv_check(v, NULL, &all, &c, &e), 0);
+    assert_int_equal(c.kept, 496);
+    pv_check_free(&c);
+    pv_close(v);
+    made_free(m);
+}
+
+static void tables_that_are_missing(void **state)
+{
+    (void)state;
+    struct made *m = whole();
+    struct pv_view *v = as_dump(m);
+    struct pv_backend backend = *v->backend;
+    const struct pv_backend *own = v->backend;
+    struct pv_check c;
+    /* Without words there are copies. */
+    backend.words = NULL;
+    v->backend = &backend;
+    check(v, &c);
+    assert_only(&c, NULL);
+    assert_int_equal(c.tables, 4);
+    assert_int_equal(c.missing, 0);
+    pv_check_free(&c);
+    v->backend = own;
+    pv_close(v);
+    made_free(m);
+}
+
+static bool never(const struct pv_view *v, mfn_t m, unsigned offset, void *to, unsigned n)
+{
+    (void)v;
+    (void)m;
+    (void)offset;
+    (void)to;
+    (void)n;
+    return false;
+}
+
+static void nothing_is_there(void **state)
+{
+    (void)state;
+    struct made *m = whole();
+    struct pv_view *v = as_dump(m);
+    struct pv_backend backend = *v->backend;
+    const struct pv_backend *own = v->backend;
+    struct pv_check c;
+    backend.words = NULL;
+    backend.read = never;
+    v->backend = &backend;
+    check(v, &c);
+    assert_only(&c, NULL);
+    answers(&c, "??????????");
+    assert_int_equal(c.missing, 1);
+    v->width = 4;
+    pv_check_free(&c);
+    check(v, &c);
+    answers(&c, "??????????");
+    pv_check_free(&c);
+    v->backend = own;
+    pv_close(v);
+    made_free(m);
+}
+
+static bool enough(void *context, const char *doing, uint64_t done, uint64_t total)
+{
+    (void)context;
+    (void)doing;
+    (void)done;
+    (void)total;
+    return false;
+}
+
+static void it_can_be_stopped(void **state)
+{
+    (void)state;
+    struct made *m = whole();
+    struct pv_view *v[2] = {as_dump(m), made_open(m)};
+    const struct pv_check_options o = {.progress = {.tell = enough}};
+    for (unsigned i = 0; i < 2; i++) {
+        struct pv_check c;
+        struct pv_error e = {""};
+        assert_int_equal(pv_check(v[i], NULL, &o, &c, &e), -1);
+        assert_non_null(strstr(e.text, "not checked to its end"));
+        assert_int_equal(c.kept, 0);
+        pv_close(v[i]);
+    }
+    made_free(m);
+}
+
+/* ---- mutations: of tables, of the frame table, of the context; nothing but an end is asked */
+
+static uint64_t seed = 0x1234567;
+
+static uint64_t roll(uint64_t below)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return seed % below;
+}
+
+static uint64_t odd_word(struct made *m)
+{
+    const uint64_t frame = m->core.nr_frames - 1 - roll(m->given + 4);
+    const uint64_t words[] = {0,
+                              ~0ull,
+                              roll(~0ull),
+                              frame,
+                              frame << 12 | 0x67,
+                              1ull << roll(64),
+                              frame << 12 | 0xe7,
+                              frame << 12 | 0x65};
+    return words[roll(sizeof(words) / sizeof(*words))];
+}
+
+static void mutate(struct made *m)
+{
+    const uint64_t frame = m->core.nr_frames - 1 - roll(m->given);
+    switch (roll(6)) {
+    case 0:
+        frame_of(m, mfn(frame))->use = odd_word(m);
+        break;
+    case 1:
+        frame_of(m, mfn(frame))->use ^= 1ull << roll(64);
+        break;
+    case 2:
+        frame_of(m, mfn(frame))->hold ^= 1ull << roll(50);
+        break;
+    case 3:
+        memcpy(&m->is.context[8 * roll(PV_CONTEXT_BYTES / 8)], &(uint64_t){odd_word(m)}, 8);
+        break;
+    default:
+        *entry_of(m, 1 + (unsigned)roll(4), (unsigned)roll(512)) = odd_word(m);
+        break;
+    }
+}
+
+static void mutations(void **state)
+{
+    (void)state;
+    uint64_t findings = 0, stopped = 0;
+    for (unsigned round = 0; round < 400; round++) {
+        struct made *m = whole();
+        give_gdt(m);
+        struct pv_view *v = NULL;
+        struct pv_error e;
+        for (uint64_t n = 1 + roll(12); n > 0; n--) {
+            mfn_t root = m->root;
+            bool whole_way = mfn_eq(table_of(m, 4), root);
+            for (unsigned level = 3; level >= 1 && whole_way; level--)
+                whole_way = table_of(m, level).n < m->core.nr_frames;
+            if (!whole_way)
+                break;
+            mutate(m);
+        }
+        if (pv_machine_open(&v, m->fd, &m->is, &e)) {
+            stopped++;
+            made_free(m);
+            continue;
+        }
+        struct pv_check c;
+        if (pv_check(v, NULL, NULL, &c, &e) == 0) {
+            findings += c.findings;
+            pv_check_free(&c);
+        }
+        struct pv_view *dump = NULL;
+        struct pv_open_options o = {.domain = -1};
+        int fd = scratch_file();
+        if (pv_dumpcore_write(v, fd, NULL, &e) == 0 &&
+            pv_open(&dump, scratch_path(fd), &o, &e) == 0) {
+            if (pv_check(dump, NULL, NULL, &c, &e) == 0) {
+                findings += c.findings;
+                pv_check_free(&c);
+            }
+            pv_close(dump);
+        }
+        close(fd);
+        pv_close(v);
+        made_free(m);
+    }
+    printf("400 mutated guests: %llu findings, %llu did not open\n", (unsigned long long)findings,
+           (unsigned long long)stopped);
+    assert_true(findings > 400);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(whole_as_dump),
+        cmocka_unit_test(whole_as_machine),
+        cmocka_unit_test(held_vcpu_info),
+        cmocka_unit_test(mapping_of_shared_info),
+        cmocka_unit_test(each_way_in_a_dump),
+        cmocka_unit_test(two_pfns),
+        cmocka_unit_test(each_way_in_a_machine),
+        cmocka_unit_test(types_of_the_image),
+        cmocka_unit_test(portable),
+        cmocka_unit_test(roots_by_content),
+        cmocka_unit_test(all_slots_name_the_root),
+        cmocka_unit_test(tables_that_are_missing),
+        cmocka_unit_test(nothing_is_there),
+        cmocka_unit_test(it_can_be_stopped),
+        cmocka_unit_test(mutations),
+    };
+    return cmocka_run_group_tests_name("check", tests, NULL, NULL);
+}
