@@ -13,8 +13,10 @@ XEN_SLOTS = range(256, 272)  # of an L4
 def everything(image):
     if not image.oracle and not image.label:
         return partial(image)
+    if not image.inspect():
+        return None  # why is told already
     for compare in (packed, inspect_numbers, inspect_vcpus, inspect_published, sources_agree, p2m_table,
-                    p2m_types, p2m_reverse, registers, code_at_rip, stack, banner, walk_levels, uts_name,
+                    p2m_types, p2m_reverse, registers, code_at_rip, stack, banner, walk_levels, uts_name, magic,
                     tables_by_mfndump, maps_by_mfndump, anonymous_marker, tmpfs_marker, contract):
         compare(image)
     return None
@@ -153,7 +155,12 @@ def p2m_types(image):
 
 
 def p2m_reverse(image):
-    frames = image.frames()
+    """Of a stream, machine frames are those that the guest's own list has from before."""
+    if image.is_save:
+        frames = {p: number(line["sources"].get("linear", {}).get("was", "0x0")) for p, line in image.p2m().items()}
+        frames = {p: m for p, m in frames.items() if m}
+    else:
+        frames = image.frames()
     for pfn in sorted(frames)[::max(1, len(frames) // 5)]:
         code, out, _ = image.run("p2m", "--reverse", hex(frames[pfn]), "--json")
         if code != 0 or f'"pfn":"{hex(pfn)}"'.encode() not in out:
@@ -296,6 +303,16 @@ def uts_name(image):
             _, j = image.ask("read", f"init_uts_ns+{65 * i}", "--as", "string", *options)
             seen.append("".join(p.get("text", "") for p in (j or {"pieces": []})["pieces"]))
         image.report.same(f"init_uts_ns by {how}", seen, expected)
+
+
+def magic(image):
+    """Of a kernel without names: where start_info lies, and what it begins with."""
+    o = image.oracle
+    if "magic_at" not in o:
+        return
+    _, seen = image.ask("read", o["magic_at"], "--as", "string")
+    image.report.same("start_info begins", "".join(p.get("text", "") for p in seen["pieces"]), o["magic"])
+    image.report.same("frame of pfn 0", hex(image.frames()[0]), o["first_mfn"])
 
 
 # ---- markers

@@ -62,7 +62,7 @@ def find_images(top, directory):
     for folder, below, names in os.walk(top):
         below[:] = sorted(n for n in below if not n.startswith("truth"))
         maps += [os.path.join(folder, n) for n in names if n.startswith("System.map-")]
-        mine = sorted(n for n in names if is_image(n) and not (n + ".zst" in names and False))
+        mine = sorted(n for n in names if is_image(n))
         mine = [n for n in mine if not (n.endswith(".zst") and plain(n) in names)]
         truth = truth_of(folder, names, directory) if mine else None
         if truth:
@@ -74,7 +74,9 @@ def check_image(pvmm, path, truth, maps, directory, report):
     """All that can be compared of one file."""
     there = unpacked(path, directory)
     packed = path if there != path else None
+    about = report.name
     for image in Image.all_of(pvmm, there, truth, report):
+        report.name = about + (f", domain {image.domain}" if image.domain else "")
         image.packed = packed
         image.choose_map(maps)
         compare.everything(image)
