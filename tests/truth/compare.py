@@ -179,6 +179,9 @@ def registers(image):
     theirs = image.xenctx()
     if not theirs:
         return
+    if not ours and image.domain:
+        image.report.leave_out("registers: a machine's memory does not tell this domain's vCPUs")
+        return
     image.report.same("vCPUs by xenctx", len(ours), len(theirs))
     for i, (vcpu, seen) in enumerate(zip(ours, theirs)):
         image.report.same(f"rip and rsp of vCPU {i} by xenctx", (number(vcpu["rip"]), number(vcpu["rsp"])),
@@ -193,6 +196,11 @@ def read_hex(image, where, length, *options):
     return bytes.fromhex("".join(p.get("hex", "") for p in (seen or {"pieces": []})["pieces"])), seen
 
 
+def root_options(image, vcpu):
+    """Where no vCPU is known the kernel's root will do, for what lies in the kernel."""
+    return ["--vcpu", vcpu] if image.inspect().get("vcpus") else []
+
+
 def code_at_rip(image):
     for i, vcpu in enumerate(image.xenctx()):
         line = re.search(r"^Code .*\n(.*<..>.*)$", vcpu["text"], re.M)
@@ -200,7 +208,7 @@ def code_at_rip(image):
             words = line.group(1).split()
             before = next(n for n, w in enumerate(words) if w.startswith("<"))
             code = bytes(number(w.strip("<>")) for w in words)
-            seen, _ = read_hex(image, hex(vcpu["rip"] - before), len(code), "--vcpu", i)
+            seen, _ = read_hex(image, hex(vcpu["rip"] - before), len(code), *root_options(image, i))
             image.report.same(f"code at rip of vCPU {i} by xenctx", seen.hex(), code.hex())
 
 
@@ -209,7 +217,7 @@ def stack(image):
         block = re.search(r"^Stack:\n((?: [0-9a-f ]+\n)+)", vcpu["text"], re.M)
         if block:
             words = [number(w) for w in block.group(1).split()]
-            seen, _ = read_hex(image, hex(vcpu["rsp"]), 8 * len(words), "--vcpu", i)
+            seen, _ = read_hex(image, hex(vcpu["rsp"]), 8 * len(words), *root_options(image, i))
             image.report.same(f"stack of vCPU {i} by xenctx", seen, struct.pack(f"<{len(words)}Q", *words))
 
 

@@ -69,7 +69,7 @@ class Image:
     def __init__(self, pvmm, path, truth, report, label=None, domain=None):
         self.pvmm, self.path, self.truth, self.report, self.domain = pvmm, path, truth, report, domain
         self.file = os.path.basename(path)
-        self.is_save, self.is_core = path.endswith(".save"), path.endswith(".core")
+        self.is_save, self.is_core = path.endswith((".save", ".migstream")), path.endswith(".core")
         self.label = label or self.find_label()
         self.map = self.packed = None
         self.oracle = self.json_of("oracle/" + self.file + ".json") or KNOWN.get(self.file, {})
@@ -180,7 +180,9 @@ class Image:
         return {number(p): (number(m), number(t)) for p, m, t in lines if number(m) >> 40 == 0}
 
     def xenctx(self):
-        """Of each vCPU, what xenctx says."""
+        """Of each vCPU, what xenctx says. It was asked when a core was made: a stream may be of another moment."""
+        if self.is_save and self.oracle.get("vs_core", {}).get("different", 1):
+            return []
         parts = re.split(r"^vcpu\d+:$", self.text("xenctx.txt"), flags=re.M)[1:]
         return [{name: number(value) for name, value in
                  re.findall(r"\b(rip|rsp|cr3|cr2): ([0-9a-f]{16})", part)} | {"text": part} for part in parts]

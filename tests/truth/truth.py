@@ -4,8 +4,9 @@
 
 Usage: truth.py PVMM [DIRECTORY]   (or the directory in PVMM_ARTIFACTS; without one: SKIP)
 
-In the directory or below it lie images, NAME.core (xl dump-core), NAME.save (xl save) or "ram" (a
-machine's memory), also as .zst; and beside them `truth` or truth.tar(.zst) with
+In the directory or below it lie images: NAME.core (xl dump-core), NAME.save (xl save), NAME.migstream
+(what xl migrate sends) or "ram" (a machine's memory), also as .zst. Beside them is `truth` or
+truth.tar(.zst) with
   truth-NAME/   xenctx.txt, mfndump-p2m.txt, mfndump-ptes-cr3.txt, mfndump-lookup-cr3.txt as Xen's tools
                 print them, console-so-far.txt with the markers that the guest tells (LABMARK, LABVAL);
                 of "ram" one for each domain
@@ -54,7 +55,7 @@ def plain(name):
 
 
 def is_image(name):
-    return plain(name).endswith((".core", ".save")) or plain(name) == "ram"
+    return plain(name).endswith((".core", ".save", ".migstream")) or plain(name) == "ram"
 
 
 def find_images(top, directory):
