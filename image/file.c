@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -75,18 +76,10 @@ static bool fits(const struct pv_file *f, uint64_t at, uint64_t n)
     return at <= f->bytes && n <= f->bytes - at;
 }
 
-int pv_file_read(const struct pv_file *f, uint64_t at, void *to, size_t n, const char *what,
-                 struct pv_error *e)
-{
-    if (!fits(f, at, n))
-        return pv_fail(e, "cut short: %s would lie at %llx, the file has %llu bytes", what,
-                       (unsigned long long)at, (unsigned long long)f->bytes);
-    return pv_read_at(f->fd, at, to, n, what, e);
-}
-
 /* Two threads may both map it: one of the maps is dropped. */
-static const uint8_t *map_of(struct pv_file *f)
+static const uint8_t *map_of(const struct pv_file *of)
 {
+    struct pv_file *f = (struct pv_file *)(uintptr_t)of; /* what is in it does not change */
     uintptr_t known = atomic_load(&f->map);
     if (known)
         return (const uint8_t *)known;
@@ -97,6 +90,21 @@ static const uint8_t *map_of(struct pv_file *f)
         return map;
     munmap(map, f->bytes);
     return (const uint8_t *)known;
+}
+
+int pv_file_read(const struct pv_file *f, uint64_t at, void *to, size_t n, const char *what,
+                 struct pv_error *e)
+{
+    if (!fits(f, at, n))
+        return pv_fail(e, "cut short: %s would lie at %llx, the file has %llu bytes", what,
+                       (unsigned long long)at, (unsigned long long)f->bytes);
+    /* An entry of a table, say, which may lie at any place of a stream: a walk has many of them. */
+    const uint8_t *map = n <= sizeof(uint64_t) ? map_of(f) : NULL;
+    if (map) {
+        memcpy(to, map + at, n);
+        return 0;
+    }
+    return pv_read_at(f->fd, at, to, n, what, e);
 }
 
 const void *pv_file_map(struct pv_file *f, uint64_t at, uint64_t n)

@@ -13,8 +13,10 @@ XEN_SLOTS = range(256, 272)  # of an L4
 def everything(image):
     if not image.oracle and not image.label:
         return partial(image)
+    if not image.inspect():
+        return None  # why is told already
     for compare in (packed, inspect_numbers, inspect_vcpus, inspect_published, sources_agree, p2m_table,
-                    p2m_types, p2m_reverse, registers, code_at_rip, stack, banner, walk_levels, uts_name,
+                    p2m_types, p2m_reverse, registers, code_at_rip, stack, banner, walk_levels, uts_name, magic,
                     tables_by_mfndump, maps_by_mfndump, anonymous_marker, tmpfs_marker, contract):
         compare(image)
     return None
@@ -106,7 +108,11 @@ def sources_agree(image):
         return
     ours = image.inspect()
     there = {s["name"]: s for s in ours["p2m_sources"] if s["there"]}
-    for name in ("linear", "mfn_list_list", "symbols"):
+    published = image.oracle.get("shared_info.arch", {})
+    for name, field in (("linear", "p2m_cr3"), ("mfn_list_list", "p2m_fll_mfn"), ("symbols", "")):
+        if field and number(published.get(field, "0x0")) == 0:
+            image.report.same(f"no list by {name}", name in there, False)
+            continue
         image.report.same(f"frames in the list by {name}", there.get(name, {}).get("frames"), theirs["agree"])
     image.report.same("pfns at which sources disagree", ours["p2m_compared"]["disagreed"], theirs["disagree"])
 
@@ -153,7 +159,12 @@ def p2m_types(image):
 
 
 def p2m_reverse(image):
-    frames = image.frames()
+    """Of a stream, machine frames are those that the guest's own list has from before."""
+    if image.is_save:
+        frames = {p: number(line["sources"].get("linear", {}).get("was", "0x0")) for p, line in image.p2m().items()}
+        frames = {p: m for p, m in frames.items() if m}
+    else:
+        frames = image.frames()
     for pfn in sorted(frames)[::max(1, len(frames) // 5)]:
         code, out, _ = image.run("p2m", "--reverse", hex(frames[pfn]), "--json")
         if code != 0 or f'"pfn":"{hex(pfn)}"'.encode() not in out:
@@ -167,6 +178,9 @@ def registers(image):
     ours = image.inspect().get("vcpus", [])
     theirs = image.xenctx()
     if not theirs:
+        return
+    if not ours and image.domain:
+        image.report.leave_out("registers: a machine's memory does not tell this domain's vCPUs")
         return
     image.report.same("vCPUs by xenctx", len(ours), len(theirs))
     for i, (vcpu, seen) in enumerate(zip(ours, theirs)):
@@ -182,6 +196,11 @@ def read_hex(image, where, length, *options):
     return bytes.fromhex("".join(p.get("hex", "") for p in (seen or {"pieces": []})["pieces"])), seen
 
 
+def root_options(image, vcpu):
+    """Where no vCPU is known the kernel's root will do, for what lies in the kernel."""
+    return ["--vcpu", vcpu] if image.inspect().get("vcpus") else []
+
+
 def code_at_rip(image):
     for i, vcpu in enumerate(image.xenctx()):
         line = re.search(r"^Code .*\n(.*<..>.*)$", vcpu["text"], re.M)
@@ -189,7 +208,7 @@ def code_at_rip(image):
             words = line.group(1).split()
             before = next(n for n, w in enumerate(words) if w.startswith("<"))
             code = bytes(number(w.strip("<>")) for w in words)
-            seen, _ = read_hex(image, hex(vcpu["rip"] - before), len(code), "--vcpu", i)
+            seen, _ = read_hex(image, hex(vcpu["rip"] - before), len(code), *root_options(image, i))
             image.report.same(f"code at rip of vCPU {i} by xenctx", seen.hex(), code.hex())
 
 
@@ -198,7 +217,7 @@ def stack(image):
         block = re.search(r"^Stack:\n((?: [0-9a-f ]+\n)+)", vcpu["text"], re.M)
         if block:
             words = [number(w) for w in block.group(1).split()]
-            seen, _ = read_hex(image, hex(vcpu["rsp"]), 8 * len(words), "--vcpu", i)
+            seen, _ = read_hex(image, hex(vcpu["rsp"]), 8 * len(words), *root_options(image, i))
             image.report.same(f"stack of vCPU {i} by xenctx", seen, struct.pack(f"<{len(words)}Q", *words))
 
 
@@ -296,6 +315,16 @@ def uts_name(image):
             _, j = image.ask("read", f"init_uts_ns+{65 * i}", "--as", "string", *options)
             seen.append("".join(p.get("text", "") for p in (j or {"pieces": []})["pieces"]))
         image.report.same(f"init_uts_ns by {how}", seen, expected)
+
+
+def magic(image):
+    """Of a kernel without names: where start_info lies, and what it begins with."""
+    o = image.oracle
+    if "magic_at" not in o:
+        return
+    _, seen = image.ask("read", o["magic_at"], "--as", "string")
+    image.report.same("start_info begins", "".join(p.get("text", "") for p in seen["pieces"]), o["magic"])
+    image.report.same("frame of pfn 0", hex(image.frames()[0]), o["first_mfn"])
 
 
 # ---- markers

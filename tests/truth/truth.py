@@ -4,8 +4,9 @@
 
 Usage: truth.py PVMM [DIRECTORY]   (or the directory in PVMM_ARTIFACTS; without one: SKIP)
 
-In the directory or below it lie images, NAME.core (xl dump-core), NAME.save (xl save) or "ram" (a
-machine's memory), also as .zst; and beside them `truth` or truth.tar(.zst) with
+In the directory or below it lie images: NAME.core (xl dump-core), NAME.save (xl save), NAME.migstream
+(what xl migrate sends) or "ram" (a machine's memory), also as .zst. Beside them is `truth` or
+truth.tar(.zst) with
   truth-NAME/   xenctx.txt, mfndump-p2m.txt, mfndump-ptes-cr3.txt, mfndump-lookup-cr3.txt as Xen's tools
                 print them, console-so-far.txt with the markers that the guest tells (LABMARK, LABVAL);
                 of "ram" one for each domain
@@ -54,7 +55,7 @@ def plain(name):
 
 
 def is_image(name):
-    return plain(name).endswith((".core", ".save")) or plain(name) == "ram"
+    return plain(name).endswith((".core", ".save", ".migstream")) or plain(name) == "ram"
 
 
 def find_images(top, directory):
@@ -62,7 +63,7 @@ def find_images(top, directory):
     for folder, below, names in os.walk(top):
         below[:] = sorted(n for n in below if not n.startswith("truth"))
         maps += [os.path.join(folder, n) for n in names if n.startswith("System.map-")]
-        mine = sorted(n for n in names if is_image(n) and not (n + ".zst" in names and False))
+        mine = sorted(n for n in names if is_image(n))
         mine = [n for n in mine if not (n.endswith(".zst") and plain(n) in names)]
         truth = truth_of(folder, names, directory) if mine else None
         if truth:
@@ -74,7 +75,9 @@ def check_image(pvmm, path, truth, maps, directory, report):
     """All that can be compared of one file."""
     there = unpacked(path, directory)
     packed = path if there != path else None
+    about = report.name
     for image in Image.all_of(pvmm, there, truth, report):
+        report.name = about + (f", domain {image.domain}" if image.domain else "")
         image.packed = packed
         image.choose_map(maps)
         compare.everything(image)
