@@ -18,13 +18,14 @@ endif
 PACKAGES := qemu-system-x86 meson ninja-build gcc libc6-dev clang libclang-rt-14-dev pkg-config \
             python3 libxen-dev libcmocka-dev libelf-dev liblzma-dev zlib1g-dev libzstd-dev \
             liblz4-dev libbz2-dev libjson-c-dev busybox-static cpio gzip bzip2 lz4 zstd xz-utils \
-            binutils gcovr gcc-12 make grub-common grub-pc-bin xorriso mtools libzydis-dev libbpf-dev
+            binutils gcovr gcc-12 make grub-common grub-pc-bin xorriso mtools libzydis-dev libbpf-dev \
+            libkdumpfile-dev
 
 PVMM   := $(BUILD)/pvmm
 KERNEL := $(BUILD)/kernel/vmlinuz
 INITRD := $(BUILD)/initramfs.cpio.gz
 
-.PHONY: all deps kernel kernel-cloud xen grub headers gnumach run test cases bench bench-where mutate fuzz \
+.PHONY: all deps kernel kernel-cloud xen grub headers gnumach run test cases bench bench-images bench-where mutate fuzz \
         clean help
 
 all: $(BUILD)/build.ninja
@@ -91,6 +92,12 @@ bench:
 	@$(MAKE) --no-print-directory kernel
 	@$(MAKE) --no-print-directory xen
 	@python3 -B bench/bench.py --build $(BUILD) --timeout $(BENCH_TIMEOUT)
+	@$(MAKE) --no-print-directory bench-images
+
+# Takes 5 GB of disk in $(BUILD)/bench, the first time.
+bench-images: $(BUILD)/build.ninja
+	ninja -C $(BUILD) bench/makeimage bench/imagebench
+	@python3 -B bench/images.py --build $(BUILD)
 
 bench-where:
 	@$(MAKE) --no-print-directory deps
@@ -117,6 +124,8 @@ help:
 	@echo "make test     run every test"
 	@echo "make cases    kernels that break the memory contract: who names the cause? (cases/README.md)"
 	@echo "make bench    measure memory work: bare, on real Xen, under pvmm (docs/performance.md)"
+	@echo "make bench-images"
+	@echo "              the part of it about large images alone: open, translate, check"
 	@echo "make bench-where ROW=NAME"
 	@echo "              where the instructions of a row of it go"
 	@echo "make mutate   damaged images: MUTATIONS of each, none may end, hang or grow (docs/reliability.md)"
