@@ -9,7 +9,7 @@ import sys
 import time
 
 TRANSLATIONS = 1_000_000
-THEIR_SECONDS = 30  # libkdumpfile is stopped after so long
+THEIR_SECONDS = 20  # libkdumpfile is stopped after so long
 
 
 class ImagesError(Exception):
