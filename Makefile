@@ -25,7 +25,7 @@ PVMM   := $(BUILD)/pvmm
 KERNEL := $(BUILD)/kernel/vmlinuz
 INITRD := $(BUILD)/initramfs.cpio.gz
 
-.PHONY: all deps kernel kernel-cloud xen grub headers gnumach run test cases bench bench-where mutate fuzz \
+.PHONY: all deps kernel kernel-cloud xen grub headers gnumach run test cases bench bench-images bench-where mutate fuzz \
         clean help
 
 all: $(BUILD)/build.ninja
@@ -92,6 +92,12 @@ bench:
 	@$(MAKE) --no-print-directory kernel
 	@$(MAKE) --no-print-directory xen
 	@python3 -B bench/bench.py --build $(BUILD) --timeout $(BENCH_TIMEOUT)
+	@$(MAKE) --no-print-directory bench-images
+
+# Takes 5 GB of disk in $(BUILD)/bench, the first time.
+bench-images: $(BUILD)/build.ninja
+	ninja -C $(BUILD) bench/makeimage bench/imagebench
+	@python3 -B bench/images.py --build $(BUILD)
 
 bench-where:
 	@$(MAKE) --no-print-directory deps
@@ -118,6 +124,8 @@ help:
 	@echo "make test     run every test"
 	@echo "make cases    kernels that break the memory contract: who names the cause? (cases/README.md)"
 	@echo "make bench    measure memory work: bare, on real Xen, under pvmm (docs/performance.md)"
+	@echo "make bench-images"
+	@echo "              the part of it about large images alone: open, translate, check"
 	@echo "make bench-where ROW=NAME"
 	@echo "              where the instructions of a row of it go"
 	@echo "make mutate   damaged images: MUTATIONS of each, none may end, hang or grow (docs/reliability.md)"

@@ -104,6 +104,8 @@ static void ask_pfns(const struct pv_view *v)
     for (pfn_t p = v->backend->next_pfn(v, pfn(0)); p.n != NO_PFN.n && asked < FRAMES_ASKED;
          asked++) {
         must(p.n < v->end_pfn.n && !mfn_eq(v->backend->mfn_of(v, p), NO_MFN), "a pfn's frame");
+        if (p.n + step < p.n)
+            break;
         pfn_t next = v->backend->next_pfn(v, pfn(p.n + step));
         must(next.n > p.n, "the next pfn");
         p = next;
