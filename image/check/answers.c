@@ -47,7 +47,9 @@ static const char *tables_why(const struct run *r, char *to, size_t size)
 
 static void answer_counts(struct run *r, const char *tables)
 {
-    if (!r->counted && r->v->width == 8)
+    if (r->no_context)
+        answer(r, 1, false, "%s; what the vCPU holds is not in the image", tables);
+    else if (!r->counted && r->v->width == 8)
         answer(r, 1, tables_decide(r), "%s: every count is as the frame table has it%s", tables,
                r->held_for_hypervisor ? ", but for a frame held as vcpu_info" : "");
     else

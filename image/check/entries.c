@@ -112,6 +112,8 @@ static void bad_state(struct run *r, const struct core_finding *f)
 static void bad_count(struct run *r, enum code code, const struct core_finding *f, const char *what)
 {
     /* Who needs it as two things at once is told of by check_tables(), the pin as a state. */
+    if (r->no_context)
+        return;
     if (code == USES_DIFFER && (r->count[f->frame.n].conflict || is_pin_without_use(r, f->frame)))
         return;
     check_add(r, code, f->frame, NO_ENTRY, "%s has %llu %s, and its holders make up %llu",
@@ -129,7 +131,7 @@ void check_entry_finding(struct run *r, const struct core_finding *f)
         refused(r, f);
         break;
     case FINDING_TYPE:
-        if (!r->count[f->frame.n].conflict)
+        if (!r->count[f->frame.n].conflict && !r->no_context)
             check_add(r, TYPE_DIFFERS, f->frame, NO_ENTRY,
                       "%s has the type %s, and its holders need %s", check_name(r, f->frame).text,
                       core_type_name((enum frame_type)f->recorded),

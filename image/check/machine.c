@@ -57,8 +57,12 @@ int check_machine(struct run *r, const struct core *of_machine)
     if (check_take_vcpus(r))
         return -1;
     for (unsigned i = 0; i < r->v->nr_vcpus; i++)
+        r->no_context |= !r->v->vcpu[i].valid;
+    for (unsigned i = 0; i < r->v->nr_vcpus; i++)
         if (r->v->vcpu[i].valid && !mfn_eq(r->vcpu[i].kernel_root, NO_MFN))
             take_ldt(r, i);
+    for (uint64_t i = 0; i < r->core.nr_frames; i++)
+        r->pins += core_frame_pinned(&r->core, mfn(i));
     core_recount(&r->core, r->count, &a);
     take_held(r);
     core_compare(&r->core, r->count, &a);

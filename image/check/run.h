@@ -85,6 +85,7 @@ struct run {
     uint64_t told_idle;    /* tables by the image's types that nothing known leads to */
     uint64_t descriptors;  /* pages */
     uint64_t held_for_hypervisor;
+    bool no_context; /* of a vCPU: what it holds is not known, and counts do not add up */
     bool lists, list_stale;
     struct {
         bool known;

@@ -146,6 +146,22 @@ static void whole_as_machine(void **state)
     made_free(m);
 }
 
+/* While it runs nobody writes down what the vCPU holds: then counts are not compared. */
+static void machine_without_context(void **state)
+{
+    (void)state;
+    struct made *m = whole();
+    m->is.context_valid = 0;
+    struct pv_view *v = made_open(m);
+    struct pv_check c;
+    check(v, &c);
+    assert_only(&c, NULL);
+    answers(&c, "?+++++?+?+");
+    pv_check_free(&c);
+    pv_close(v);
+    made_free(m);
+}
+
 /* A frame held for the hypervisor's own writes, which no context tells of; and only one. */
 static void held_vcpu_info(void **state)
 {
@@ -784,6 +800,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whole_as_dump),
         cmocka_unit_test(whole_as_machine),
+        cmocka_unit_test(machine_without_context),
         cmocka_unit_test(held_vcpu_info),
         cmocka_unit_test(mapping_of_shared_info),
         cmocka_unit_test(each_way_in_a_dump),
