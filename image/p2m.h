@@ -96,6 +96,7 @@ struct pv_p2m_summary {
     uint64_t disagreed; /* of these: somebody has another frame, or none where others have one */
     uint64_t recovered;
     uint64_t has[PV_P2M_KINDS]; /* pfns at which it has a frame */
+    pfn_t end[PV_P2M_KINDS];    /* behind the last of these pfns */
     uint64_t ranges;            /* of disagreement */
 };
 /* Goes through all pfns; tells the ranges that are not of one mind. `each` may be NULL. */

@@ -11,21 +11,6 @@ static bool is_frame(const struct pv_p2m_entry *entry)
     return entry->state == PV_P2M_FRAME;
 }
 
-/* Where the list ends: behind the last pfn for which it has a frame, whatever it says from there
- * on.
- */
-static pfn_t end_of(struct run *r, enum pv_p2m_kind k)
-{
-    if (!r->list_end[k].known) {
-        pfn_t p = r->v->end_pfn;
-        while (p.n > 0 && pv_p2m_get(r->p, k, pfn(p.n - 1)).state != PV_P2M_FRAME)
-            p.n--;
-        r->list_end[k].known = true;
-        r->list_end[k].pfn = p;
-    }
-    return r->list_end[k].pfn;
-}
-
 static void gap(struct run *r, const struct pv_p2m_range *range, enum pv_p2m_kind k)
 {
     const struct pv_p2m_entry *is = &range->entry[range->from], *listed = &range->entry[k];
@@ -43,10 +28,10 @@ static void gap(struct run *r, const struct pv_p2m_range *range, enum pv_p2m_kin
         return;
     }
     bool nothing = listed->state == PV_P2M_BEYOND || listed->state == PV_P2M_MISSING;
-    if (nothing && range->first.n >= end_of(r, k).n) {
+    if (nothing && range->first.n >= r->lists_are.end[k].n) {
         check_add_pfns(r, LIST_SHORT, range->first, count, frame, at,
                        "%s ends at pfn %llx; the guest has frames at pfns %llx to %llx", name,
-                       (unsigned long long)end_of(r, k).n, first, last);
+                       (unsigned long long)r->lists_are.end[k].n, first, last);
         return;
     }
     switch (listed->state) {
@@ -82,9 +67,9 @@ static bool each_range(void *context, const struct pv_p2m_range *range)
     return r->ending == GOES_ON;
 }
 
+/* Once to know where each ends, and, if they are not of one mind, once more to say how. */
 static int compare_lists(struct run *r)
 {
-    struct pv_p2m_summary sum;
     if (!r->p)
         return 0;
     for (unsigned k = 0; k < PV_P2M_KINDS; k++) {
@@ -95,10 +80,14 @@ static int compare_lists(struct run *r)
     }
     if (!r->lists)
         return 0;
-    return pv_p2m_compare(r->p, each_range, r, &sum, &r->options->progress, r->e) ||
-                   check_may_go_on(r)
-               ? -1
-               : 0;
+    const struct pv_progress *progress = &r->options->progress;
+    if (pv_p2m_compare(r->p, NULL, NULL, &r->lists_are, progress, r->e))
+        return -1;
+    if (r->lists_are.ranges == 0)
+        return 0;
+    struct pv_p2m_summary again;
+    return pv_p2m_compare(r->p, each_range, r, &again, progress, r->e) || check_may_go_on(r) ? -1
+                                                                                             : 0;
 }
 
 /* ---- the table itself */

@@ -87,10 +87,7 @@ struct run {
     uint64_t held_for_hypervisor;
     bool no_context; /* of a vCPU: what it holds is not known, and counts do not add up */
     bool lists, list_stale;
-    struct {
-        bool known;
-        pfn_t pfn;
-    } list_end[PV_P2M_KINDS];
+    struct pv_p2m_summary lists_are;
 };
 
 /* ---- findings.c */

@@ -97,8 +97,10 @@ static void count(struct comparison *c, const struct pv_p2m_range *r, uint64_t n
 {
     struct pv_p2m_summary *out = c->out;
     for (enum pv_p2m_kind k = 0; k < PV_P2M_KINDS; k++)
-        if (r->has & 1u << k)
+        if (r->has & 1u << k) {
             out->has[k] += n;
+            out->end[k] = pfn(r->first.n + n);
+        }
     if (r->has == 0)
         return;
     out->pfns += n;

@@ -19,13 +19,13 @@ static void fill_own(struct p2m_cursor *c, uint64_t at)
     c->first = at;
     c->at.a = ~0ull;
     c->step = 0;
-    if (next.n == NO_PFN.n || next.n >= at + CHUNK) {
+    if (next.n == NO_PFN.n || next.n - at >= CHUNK) {
         c->state = PV_P2M_MISSING;
-        c->last = next.n == NO_PFN.n ? NO_PFN.n : next.n - 1;
+        c->last = next.n - 1;
         return;
     }
     c->state = PV_P2M_FRAME;
-    c->last = at + CHUNK - 1;
+    c->last = NO_PFN.n - at > CHUNK ? at + CHUNK - 1 : NO_PFN.n - 1;
     for (unsigned i = 0; i < CHUNK; i++)
         c->word[i] = P2M_MISSING;
     for (; next.n <= c->last; next = b->next_pfn(v, pfn(next.n + 1)))
