@@ -26,7 +26,10 @@
 #define PROCESSES      64u
 #define PROCESS_TABLES 16u /* L1s of each: 2 MiB of memory apiece */
 #define FIRST_MFN      0x100000ull
-#define KERNEL_FLAGS   (PTE_PRESENT | PTE_ACCESSED)
+/* As validation leaves entries (R3). */
+#define TABLE_FLAGS  (PTE_PRESENT | PTE_ACCESSED | PTE_USER | PTE_RW)
+#define KERNEL_FLAGS (PTE_PRESENT | PTE_ACCESSED | PTE_USER | PTE_KERNEL)
+#define USER_FLAGS   (PTE_PRESENT | PTE_ACCESSED | PTE_USER | PTE_GLOBAL | PTE_RW)
 
 /* Tables are the lowest pfns, and in memory here; what follows them is noise. */
 struct guest {
@@ -60,13 +63,13 @@ static uint64_t take_table(struct guest *g)
     return g->used++;
 }
 
-static uint64_t *entry_of(struct guest *g, uint64_t root, uint64_t va, uint64_t flags)
+static uint64_t *entry_of(struct guest *g, uint64_t root, uint64_t va)
 {
     uint64_t table = root;
     for (unsigned level = 4; level > 1; level--) {
         uint64_t *e = &g->table[table][va >> (12 + 9 * (level - 1)) & 511];
         if (!*e)
-            *e = frame_of(g, take_table(g)) << 12 | flags;
+            *e = frame_of(g, take_table(g)) << 12 | TABLE_FLAGS;
         table = page_of(g, pte_frame(*e).n);
     }
     return &g->table[table][va >> 12 & 511];
@@ -74,27 +77,27 @@ static uint64_t *entry_of(struct guest *g, uint64_t root, uint64_t va, uint64_t 
 
 static void make_kernel(struct guest *g)
 {
-    uint64_t rw = KERNEL_FLAGS | PTE_RW;
     g->root = take_table(g);
     g->list = g->used;
     g->used += g->lists;
     for (uint64_t p = 0; p < g->pages; p++) {
         g->table[g->list + p / SLOTS][p % SLOTS] = frame_of(g, p);
         bool writable = p >= g->tables || (p >= g->list && p < g->list + g->lists);
-        *entry_of(g, g->root, DIRECT_VA + p * 4096, rw) =
+        *entry_of(g, g->root, DIRECT_VA + p * 4096) =
             frame_of(g, p) << 12 | KERNEL_FLAGS | (writable ? PTE_RW : 0);
     }
     for (uint64_t i = 0; i < g->lists; i++)
-        *entry_of(g, g->root, LIST_VA + i * 4096, rw) = frame_of(g, g->list + i) << 12 | rw;
+        *entry_of(g, g->root, LIST_VA + i * 4096) =
+            frame_of(g, g->list + i) << 12 | KERNEL_FLAGS | PTE_RW;
 }
 
 static void make_process(struct guest *g, uint64_t number)
 {
-    uint64_t flags = KERNEL_FLAGS | PTE_RW | PTE_USER, root = take_table(g);
+    uint64_t root = take_table(g);
     memcpy(&g->table[root][SLOTS / 2], &g->table[g->root][SLOTS / 2], sizeof(*g->table) / 2);
     for (uint64_t i = 0; i < PROCESS_TABLES * SLOTS; i++) {
         uint64_t p = g->tables + (number * PROCESS_TABLES * SLOTS + i) % (g->pages - g->tables);
-        *entry_of(g, root, 0x400000 + i * 4096, flags) = frame_of(g, p) << 12 | flags;
+        *entry_of(g, root, 0x400000 + i * 4096) = frame_of(g, p) << 12 | USER_FLAGS;
     }
 }
 

@@ -3,9 +3,10 @@
 #include "internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define NOTHING   (~0ull)
-#define PER_HINT  16u /* frames, on average, between two hints */
+#define PER_HINT  2u /* frames, on average, between two hints */
 #define ROOM_ONCE 1024u
 
 /* Arrays of their own, so that growing one moves pages instead of holding old and new at once. */
@@ -34,17 +35,28 @@ bool pv_frames_add(struct pv_frames *f, pfn_t p, mfn_t m)
 
 /* ---- the order of pfns and of mfns */
 
+#define DIGIT  11u
+#define DIGITS (1u << DIGIT)
+
 /* One pass of a sort by digits, of indices by the keys that they stand for. */
 static void sort_by_digit(const uint32_t *key, size_t n, const uint32_t *from, uint32_t *to,
                           unsigned shift)
 {
-    size_t at[257] = {0};
+    size_t at[DIGITS + 1] = {0};
     for (size_t i = 0; i < n; i++)
-        at[(key[i] >> shift & 255) + 1]++;
-    for (unsigned d = 1; d < 256; d++)
+        at[(key[i] >> shift & (DIGITS - 1)) + 1]++;
+    for (unsigned d = 1; d < DIGITS; d++)
         at[d] += at[d - 1];
     for (size_t i = 0; i < n; i++)
-        to[at[key[from[i]] >> shift & 255]++] = from[i];
+        to[at[key[from[i]] >> shift & (DIGITS - 1)]++] = from[i];
+}
+
+static uint32_t largest(const uint32_t *key, size_t n)
+{
+    uint32_t most = 0;
+    for (size_t i = 0; i < n; i++)
+        most = key[i] > most ? key[i] : most;
+    return most;
 }
 
 /* The indices 0..n - 1 in the order of their keys; malloc'd. NULL: out of memory. */
@@ -58,7 +70,8 @@ static uint32_t *sorted_indices(const uint32_t *key, size_t n)
     }
     for (size_t i = 0; i < n; i++)
         a[i] = (uint32_t)i;
-    for (unsigned shift = 0; shift < 32; shift += 8) {
+    const uint32_t most = largest(key, n);
+    for (unsigned shift = 0; shift < 32 && most >> shift; shift += DIGIT) {
         sort_by_digit(key, n, a, b, shift);
         uint32_t *sorted = b;
         b = a;
@@ -101,12 +114,11 @@ static bool make_hints(struct pv_frames *f)
     f->hint = reallocarray(NULL, hints, sizeof(*f->hint));
     if (!f->hint)
         return false;
-    size_t place = 0;
-    for (size_t h = 0; h < hints; h++) {
-        while (place < f->n && mfn_at(f, place) >> f->shift < h)
-            place++;
-        f->hint[h] = (uint32_t)place;
-    }
+    memset(f->hint, 0, hints * sizeof(*f->hint));
+    for (size_t i = 0; i < f->n; i++)
+        f->hint[(f->mfn[i] >> f->shift) + 1]++;
+    for (size_t h = 1; h < hints; h++)
+        f->hint[h] += f->hint[h - 1];
     return true;
 }
 

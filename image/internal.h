@@ -65,7 +65,7 @@ const struct pv_pair *pv_pairs_find(const struct pv_pairs *p, uint64_t key);
 const struct pv_pair *pv_pairs_from(const struct pv_pairs *p, uint64_t key);
 void pv_pairs_free(struct pv_pairs *p);
 
-/* ---- frames.c: the frames of an image by pfn and by mfn, in 12 bytes each. A frame's index is its
+/* ---- frames.c: the frames of an image by pfn and by mfn, in 14 bytes each. A frame's index is its
  * place in the ascending order of pfns. */
 #define PV_FRAME_LIMIT (1ull << 32) /* pfns and mfns are below: 16 TiB */
 
