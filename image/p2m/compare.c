@@ -73,7 +73,7 @@ static uint64_t judge(struct comparison *c, uint64_t at, struct pv_p2m_range *r)
         r->entry[k] = p2m_entry(&c->cursor[k], at);
         r->has |= r->entry[k].state == PV_P2M_FRAME ? 1u << k : 0;
     }
-    r->from = p2m_believe(p, r->entry);
+    r->from = p2m_believe(p, r->entry, at);
     for (enum pv_p2m_kind k = 0; r->has && k < PV_P2M_KINDS; k++)
         if (p->source[k].there && differs(p, k, &r->entry[k], &r->entry[r->from], at)) {
             r->differs |= 1u << k;

@@ -227,7 +227,16 @@ struct pv_p2m_entry pv_p2m_get(const struct pv_p2m *p, enum pv_p2m_kind k, pfn_t
 }
 
 /* A frame of the image's own before one that is not in it; a source of old frames never. */
-enum pv_p2m_kind p2m_believe(const struct pv_p2m *p, const struct pv_p2m_entry *entry)
+/* Does the image itself, or m2p, have that frame at another pfn? Then who says so is of before. */
+static bool is_elsewhere(const struct pv_p2m *p, enum pv_p2m_kind k, mfn_t m, uint64_t at)
+{
+    if (k <= PV_P2M_M2P || p->v->portable)
+        return false;
+    const pfn_t known = p->v->backend->pfn_of(p->v, m);
+    return known.n != NO_PFN.n && known.n != at && p->v->backend->owned(p->v, m);
+}
+
+enum pv_p2m_kind p2m_believe(const struct pv_p2m *p, const struct pv_p2m_entry *entry, uint64_t at)
 {
     enum pv_p2m_kind first = PV_P2M_KINDS, frame = PV_P2M_KINDS;
     for (enum pv_p2m_kind k = 0; k < PV_P2M_KINDS; k++) {
@@ -235,7 +244,7 @@ enum pv_p2m_kind p2m_believe(const struct pv_p2m *p, const struct pv_p2m_entry *
             continue;
         if (first == PV_P2M_KINDS)
             first = k;
-        if (entry[k].state != PV_P2M_FRAME)
+        if (entry[k].state != PV_P2M_FRAME || is_elsewhere(p, k, entry[k].mfn, at))
             continue;
         if (!p2m_is_list(k) || p->v->backend->owned(p->v, entry[k].mfn))
             return k;
@@ -250,7 +259,7 @@ struct pv_p2m_entry pv_p2m_best(const struct pv_p2m *p, pfn_t at, enum pv_p2m_ki
     struct pv_p2m_entry entry[PV_P2M_KINDS];
     for (enum pv_p2m_kind k = 0; k < PV_P2M_KINDS; k++)
         entry[k] = pv_p2m_get(p, k, at);
-    *from = p2m_believe(p, entry);
+    *from = p2m_believe(p, entry, at.n);
     return entry[*from];
 }
 

@@ -44,7 +44,7 @@ void p2m_seek(struct p2m_cursor *c, uint64_t at);
 struct pv_p2m_entry p2m_entry(const struct p2m_cursor *c, uint64_t at);
 
 /* Of what the sources say of one pfn, what is to be believed, and whether two say the same. */
-enum pv_p2m_kind p2m_believe(const struct pv_p2m *p, const struct pv_p2m_entry *entry);
+enum pv_p2m_kind p2m_believe(const struct pv_p2m *p, const struct pv_p2m_entry *entry, uint64_t at);
 bool p2m_is_list(enum pv_p2m_kind k);
 
 /* ---- finding them: each fills p->source[k], and what it needs */

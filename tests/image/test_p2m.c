@@ -473,9 +473,30 @@ static void elements_of_32_bits_are_read(void **state)
     pv_p2m_close(a.p);
 }
 
+/* What m2p has at one pfn was not recovered at another, whatever a list says of before. */
+static void a_frame_that_moved_is_not_found_where_it_was(void **state)
+{
+    (void)state;
+    struct made *m = made_new(8, 0);
+    struct asked a;
+    enum pv_p2m_kind from;
+    made_publish_tree(m);
+    const uint64_t hole = m->next_table.n + 3;
+    made_words(m, m->list_leaf)[hole] = made_mfn(m, pfn(7)).n;
+    made_shared(m)->arch.max_pfn = hole + 1;
+    ask(&a, m, NULL);
+    assert_int_equal(pv_p2m_best(a.p, pfn(hole), &from).state, PV_P2M_BEYOND);
+    assert_int_equal(from, PV_P2M_M2P);
+    assert_range(&a, 0, hole, hole, BIT(TREE), false);
+    assert_int_equal(a.sum.recovered, 0);
+    done(&a);
+    made_free(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_frame_that_moved_is_not_found_where_it_was),
         cmocka_unit_test(elements_of_32_bits_are_read),
         cmocka_unit_test(m2p_and_lists_agree),
         cmocka_unit_test(nothing_published_is_no_gap),
