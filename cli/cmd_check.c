@@ -226,6 +226,21 @@ static int report(const struct pv_check *c, struct image *i, const struct option
                                : 0;
 }
 
+/* Of what lies in a file no rule can be answered: that is not a clean guest. */
+static bool is_decided(const struct pv_check *c)
+{
+    for (unsigned n = 1; n <= PV_RULES; n++)
+        if (c->rule[n].answer != PV_UNDECIDABLE)
+            return true;
+    return false;
+}
+
+static int undecided(const struct pv_view *v, const struct options *o, struct error *e)
+{
+    return error_set(e, EXIT_UNREADABLE, "%s: no rule can be decided of what is there%s%s", o->path,
+                     v->lost[0] ? ": " : "", v->lost);
+}
+
 /* *code becomes the exit code, if that is not an error's. */
 static int check_image(struct image *i, const struct options *o, int *code, struct error *e)
 {
@@ -236,6 +251,8 @@ static int check_image(struct image *i, const struct options *o, int *code, stru
         return -1;
     *code = c.findings != 0 ? EXIT_FINDINGS : EXIT_CLEAN;
     rc = report(&c, i, o, e);
+    if (rc == 0 && !is_decided(&c))
+        rc = undecided(i->view, o, e);
     pv_check_free(&c);
     return rc;
 }

@@ -301,4 +301,5 @@ const char help_check[] =
     "      --all           all findings of a code, not only the first 16\n" IMAGE_OPTIONS "\n"
     "Exit codes:\n"
     "    0  nothing is broken\n"
-    "    1  findings\n" IMAGE_CODES;
+    "    1  findings\n"
+    "    2  no rule can be decided of what is there, or\n" IMAGE_CODES;

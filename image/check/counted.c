@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 
+#define WORDS 512u
 /* Of struct frame's words (core.h). */
 #define USE_VALIDATED    (1ull << 42)
 #define USE_PINNED       (1ull << 43)
@@ -110,8 +111,43 @@ static const char *told_words(const struct pv_told *told)
     return told->level <= 4 ? words[told->level] : "of a type that is none";
 }
 
-/* Types of the image that are not those of use. A type without a use may be left over from an
- * earlier one: no rule is broken by that. Two levels at once are check_tables()'s. */
+/* An entry's frame that is not the guest's; with `any`, an entry at all. */
+static bool find_entry(struct run *r, mfn_t table, unsigned level, bool any, struct entry_place *at)
+{
+    const uint64_t *words = r->glue.words(&r->glue, table);
+    for (unsigned slot = 0; words && slot < WORDS; slot++) {
+        if (!pte_present(words[slot]))
+            continue;
+        *at = (struct entry_place){table, level, slot, words[slot]};
+        if (any || mfn_eq(check_number(r, pte_frame(words[slot])), NO_MFN))
+            return true;
+    }
+    return false;
+}
+
+/* A type without a use may be left over from an earlier one: no rule is broken by that. But then
+ * nothing maps the frame writable, and what is left in it does not lead to other tables. */
+static void idle_type(struct run *r, mfn_t m, const struct pv_told *told)
+{
+    struct entry_place at = NO_ENTRY;
+    if (told->level == 0)
+        return;
+    r->told_idle++;
+    if (r->count[m.n].type == TYPE_WRITABLE)
+        check_add(r, TOLD_TYPE, m, NO_ENTRY, "%s is mapped writable, and the image calls it %s",
+                  check_name(r, m).text, told_words(told));
+    else if (find_entry(r, m, told->level, false, &at))
+        check_add(r, TOLD_TYPE, m, at,
+                  "the image calls %s %s, and its entry %u, %llx, names no frame of the guest's",
+                  check_name(r, m).text, told_words(told), at.slot, (unsigned long long)at.entry);
+    else if (told->level > TYPE_L1 && find_entry(r, m, told->level, true, &at))
+        check_add(r, TOLD_TYPE, m, at,
+                  "the image calls %s %s, and it names tables, but nothing holds it: a pin, or the "
+                  "type of a table above it, is lost",
+                  check_name(r, m).text, told_words(told));
+}
+
+/* Types of the image that are not those of use. Two levels at once are check_tables()'s. */
 static void compare_told(struct run *r, mfn_t m)
 {
     struct pv_told told;
@@ -121,7 +157,7 @@ static void compare_told(struct run *r, mfn_t m)
         return;
     }
     if (!walked)
-        r->told_idle += told.level != 0;
+        idle_type(r, m, &told);
     else if (told.level == walked || r->count[m.n].conflict)
         return;
     else if (is_loaded(r, m))
@@ -144,7 +180,7 @@ static void note_types(struct run *r)
 /* Once more, with the roots that the first time made known. */
 static int recount_with_more(struct run *r)
 {
-    r->more_roots = r->v->backend->told ? 0 : check_find_roots(r);
+    r->more_roots = check_find_roots(r);
     if (r->more_roots == 0)
         return check_may_go_on(r);
     check_forget(r);

@@ -3,8 +3,8 @@
  * Roots that no vCPU has loaded, in an image that tells of no pins. An L4 in use is mapped, as the
  * kernel maps all memory, but nowhere writable (R2); and it shares the kernel's half with those
  * that are known, or, the user root of a process, the user's half with that process's other one. So
- * few frames have to be looked into: those that are mapped and not writable. A root that was left
- * is writable again, and not taken.
+ * most that have to be looked into are those that are mapped and not writable. A root that was left
+ * is writable again, as are its tables; if its tables are not, it is in use, and R2 is broken.
  */
 #include "run.h"
 
@@ -24,12 +24,16 @@ static bool same_entry(uint64_t a, uint64_t b)
     return !((a ^ b) & ~(PTE_ACCESSED | PTE_DIRTY));
 }
 
+/* But for one entry, which may be broken; that there are others is is_empty()'s and this one's. */
 static bool has_half(const uint64_t *root, const uint64_t *known)
 {
-    for (unsigned slot = WORDS; slot-- > FIRST_KEPT;)
+    unsigned same = 0, other = 0;
+    for (unsigned slot = WORDS; slot-- > FIRST_KEPT && other <= 1;)
         if (!same_entry(root[slot], known[slot]))
-            return false;
-    return true;
+            other++;
+        else
+            same += pte_present(root[slot]);
+    return other == 0 || (other == 1 && same > 1);
 }
 
 static bool has_known_half(const struct halves *h, const uint64_t *root)
@@ -57,7 +61,7 @@ static void add_half(struct run *r, struct halves *h, mfn_t m)
 
 static bool may_be_root(const struct core_count *n)
 {
-    return n->type == TYPE_NONE && n->uses == 0 && n->holds > 1;
+    return ((n->type == TYPE_NONE && n->uses == 0) || n->type == TYPE_WRITABLE) && n->holds > 1;
 }
 
 /* The table that the lowest entry of the user's half names: no two processes share it. */
@@ -79,11 +83,37 @@ static bool has_user_half(const uint64_t *root, const uint64_t *known)
     return true;
 }
 
+/* One that is mapped writable is no root that was left if the tables of its user's half are still
+ * tables: these are not writable. */
+static bool names_tables(const struct run *r, const uint64_t *root)
+{
+    bool any = false;
+    for (unsigned slot = 0; slot < GLUE_L4_RESERVED_FIRST; slot++) {
+        if (!pte_present(root[slot]))
+            continue;
+        mfn_t m = check_number(r, pte_frame(root[slot]));
+        if (mfn_eq(m, NO_MFN) || r->count[m.n].type == TYPE_WRITABLE || r->count[m.n].holds <= 1)
+            return false;
+        any = true;
+    }
+    return any;
+}
+
+/* That the image has a type for is taken as it says: what is sought is what it does not tell of. */
+static bool is_told_table(const struct run *r, mfn_t real)
+{
+    struct pv_told told = {0};
+    return r->v->backend->told && r->v->backend->told(r->v, real, &told) && told.level;
+}
+
 static const uint64_t *candidate(const struct run *r, uint64_t i)
 {
-    if (!may_be_root(&r->count[i]) || core_frame_pinned(&r->core, mfn(i)))
+    const struct core_count *n = &r->count[i];
+    if (!may_be_root(n) || core_frame_pinned(&r->core, mfn(i)) || !r->v->backend->words)
         return NULL;
-    return r->v->backend->words ? r->v->backend->words(r->v, check_real(r, mfn(i))) : NULL;
+    mfn_t real = check_real(r, mfn(i));
+    const uint64_t *root = is_told_table(r, real) ? NULL : r->v->backend->words(r->v, real);
+    return root && (n->type != TYPE_WRITABLE || names_tables(r, root)) ? root : NULL;
 }
 
 static void add_user_half(struct run *r, struct pv_pairs *users, mfn_t m)

@@ -86,11 +86,13 @@ static void untold_conflict(struct run *r, mfn_t m)
 static void look_at_reserved(struct run *r, struct entry_place at)
 {
     mfn_t real = pte_frame(at.entry);
-    if (!(at.entry & PTE_USER) || !r->v->backend->owned(r->v, real))
+    bool user = at.entry & PTE_USER;
+    if (!r->v->backend->owned(r->v, real) || (!user && mfn_eq(check_number(r, real), at.table)))
         return;
     check_add(r, RESERVED_SLOT, check_number(r, real), at,
-              "slot %u of the L4 table %s is the hypervisor's, and gives user mode %s", at.slot,
-              check_name(r, at.table).text, check_name_real(r, real).text);
+              "slot %u of the L4 table %s is the hypervisor's, and %s %s", at.slot,
+              check_name(r, at.table).text, user ? "gives user mode" : "names the guest's",
+              check_name_real(r, real).text);
 }
 
 /* ---- all of them */

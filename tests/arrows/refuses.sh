@@ -19,7 +19,7 @@ guest/error.c "core.h"
 guest/error.c "tap.h"
 guest/error.c <string.h>
 image/view.c "vcpu.h"
-image/view.c "run.h"
+image/view.c "options.h"
 image/view.c <pvguest/types.h>
 kernel/tap.c "port.h"
 kernel/tap.c "internal.h"

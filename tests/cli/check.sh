@@ -48,6 +48,18 @@ python3 -c 'import json, sys; o = json.load(sys.stdin); sys.exit(len(o["rules"])
     < "$dir/out" || flunk "the JSON is not as it should be"
 run 0 --json "$dir/whole"
 
+# A libxc stream that ends behind X86_PV_INFO: nothing of it can be decided, and that is not clean.
+{
+    printf '\377\377\377\377\377\377\377\377XENF\000\000\000\003\000\000\000\000\000\000\000\000'
+    printf '\001\000\000\000\014\000\000\000\004\000\000\000\021\000\000\000'
+    printf '\002\000\000\000\010\000\000\000\010\004\000\000\000\000\000\000'
+} > "$dir/cut"
+run 2 "$dir/cut"
+says "^R3 .*not decidable"
+grep -q "no rule can be decided" "$dir/err" || flunk "the error does not say why: $(cat "$dir/err")"
+run 2 --json "$dir/cut"
+says '"answer": *"undecidable"'
+
 run 2 "$dir/none"
 echo nothing > "$dir/text"
 run 2 "$dir/text"

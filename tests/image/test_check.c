@@ -274,6 +274,12 @@ static void reserved(struct made *m)
     *entry_of(m, 4, 260) = pte_make(made_mfn(m, pfn(0)), PTE_PRESENT | PTE_USER);
 }
 
+/* Without USER: no way for user mode, but no frame that belongs there. */
+static void reserved_for_the_kernel(struct made *m)
+{
+    *entry_of(m, 4, 262) = pte_make(made_mfn(m, pfn(0)), PTE_PRESENT | PTE_RW);
+}
+
 struct way {
     const char *code;
     void (*breaks)(struct made *m);
@@ -322,6 +328,7 @@ static void each_way_in_a_dump(void **state)
         {"descriptor-refused", dpl_0, 0, 0, 0},
         {"root-not-guest", root_elsewhere, 0, 0, 0},
         {"reserved-slot", reserved, 4, 260, 0xffff820000000000},
+        {"reserved-slot", reserved_for_the_kernel, 4, 262, 0xffff830000000000},
     };
     for (size_t i = 0; i < sizeof(ways) / sizeof(*ways); i++)
         broken_dump(&ways[i]);
@@ -527,6 +534,15 @@ static void types_of_the_image(void **state)
     /* What is pinned is looked at, though no root leads to it. */
     made_words(m, idle)[7] = pte_make(m->root, FLAGS | PTE_RW | PTE_GLOBAL);
     checked_as_told(m, idle, (struct pv_told){.level = 1, .pinned = true}, "table-writable", NULL);
+    /* Without a pin it is left over, unless it names what is not there, or tables, or is written.
+     */
+    checked_as_told(m, idle, (struct pv_told){.level = 1}, NULL, NULL);
+    checked_as_told(m, idle, (struct pv_told){.level = 2}, "told-type", NULL);
+    made_words(m, idle)[7] = pte_make(mfn(0x7777), FLAGS | PTE_GLOBAL);
+    checked_as_told(m, idle, (struct pv_told){.level = 1}, "told-type", NULL);
+    made_words(m, idle)[7] = 0;
+    *entry_of(m, 1, SPARE) = pte_make(idle, FLAGS | PTE_RW | PTE_GLOBAL);
+    checked_as_told(m, idle, (struct pv_told){.level = 1}, "told-type", NULL);
     made_free(m);
 }
 
@@ -587,6 +603,44 @@ static void roots_by_content(void **state)
     check(v, &c);
     assert_only(&c, "table-writable");
     assert_int_equal(c.finding[0].va.a, 0x402000);
+    pv_check_free(&c);
+    pv_close(v);
+    made_free(m);
+}
+
+/* A root that is in use by its tables, and mapped writable. */
+static void writable_root_by_content(void **state)
+{
+    (void)state;
+    struct made *m = whole();
+    mfn_t root = process(m, 0x400000);
+    *entry_of(m, 1, SPARE) = pte_make(root, FLAGS | PTE_GLOBAL | PTE_RW);
+    *entry_of(m, 1, SPARE + 1) = pte_make(pte_frame(made_words(m, root)[0]), FLAGS | PTE_GLOBAL);
+    struct pv_view *v = as_dump(m);
+    struct pv_check c;
+    check(v, &c);
+    assert_only(&c, "table-writable");
+    assert_int_equal(c.finding[0].frame.n, root.n);
+    pv_check_free(&c);
+    pv_close(v);
+    made_free(m);
+}
+
+/* A root is known by its upper half though one entry of it is broken. */
+static void root_with_a_broken_half(void **state)
+{
+    (void)state;
+    struct made *m = whole();
+    for (unsigned slot = 300; slot < 303; slot++)
+        *entry_of(m, 4, slot) = *entry_of(m, 4, KERNEL_VA >> 39 & 511);
+    mfn_t root = process(m, 0x400000);
+    made_words(m, root)[301] |= PTE_PSE;
+    *entry_of(m, 1, SPARE) = pte_make(root, FLAGS | PTE_GLOBAL);
+    struct pv_view *v = as_dump(m);
+    struct pv_check c;
+    check(v, &c);
+    assert_only(&c, "superpage");
+    assert_int_equal(c.finding[0].va.a, 0xffff968000000000);
     pv_check_free(&c);
     pv_close(v);
     made_free(m);
@@ -809,6 +863,8 @@ int main(void)
         cmocka_unit_test(types_of_the_image),
         cmocka_unit_test(portable),
         cmocka_unit_test(roots_by_content),
+        cmocka_unit_test(writable_root_by_content),
+        cmocka_unit_test(root_with_a_broken_half),
         cmocka_unit_test(all_slots_name_the_root),
         cmocka_unit_test(tables_that_are_missing),
         cmocka_unit_test(nothing_is_there),
