@@ -96,7 +96,7 @@ int main(int argc, char **argv)
     write_small_dump("dump-core-64", EM_X86_64, 5168);
     write_small_dump("dump-core-32", EM_386, 2800);
     for (unsigned i = 0; i < nr_kinds; i++)
-        if (!kinds[i].open)
+        if (!kinds[i].open && !kinds[i].large)
             write_file(kinds[i].name, kinds[i].make());
     write_memory("tree", false);
     write_memory("linear", true);

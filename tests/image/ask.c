@@ -13,7 +13,8 @@
 #define FRAMES_ASKED 2000u /* of a large guest's, from end to end */
 #define FRAMES_SHOWN 64u
 #define ROOTS_ASKED  16u
-#define WRITTEN      512u /* guests of so many pages are written as a dump-core, too */
+#define WRITTEN      512u  /* guests of so many pages are written as a dump-core, too */
+#define MANY         1000u /* mappings of a frame, ranges: enough of them */
 
 static const uint64_t odd_vas[] = {0,
                                    4095,
@@ -143,7 +144,7 @@ static void ask_walks(const struct pv_view *v)
 static bool count_mapping(void *context, const struct pv_mapping *m)
 {
     (void)m;
-    return ++*(unsigned *)context < 10000;
+    return ++*(unsigned *)context < MANY;
 }
 
 static void ask_maps(const struct pv_view *v)
@@ -176,7 +177,7 @@ static void ask_publication(const struct pv_view *v)
 static bool take_range(void *context, const struct pv_p2m_range *r)
 {
     must(r->first.n <= r->last.n, "a range's end");
-    return ++*(unsigned *)context < 10000;
+    return ++*(unsigned *)context < MANY;
 }
 
 static void ask_sources(const struct pv_view *v, const struct pv_p2m *p)
@@ -265,7 +266,7 @@ void ask_at_turn(const struct pv_view *v, uint64_t turn)
         void (*ask)(const struct pv_view *);
     } list[] = {
         {1, ask_frames},      {1, ask_pfns},        {1, ask_walks},      {1, ask_maps},
-        {1, ask_publication}, {1, ask_plain_lists}, {8, ask_for_a_dump}, {16, ask_names_and_lists},
+        {1, ask_publication}, {1, ask_plain_lists}, {8, ask_for_a_dump}, {64, ask_names_and_lists},
     };
     for (unsigned i = 0; i < sizeof(list) / sizeof(*list); i++)
         if (turn % list[i].every == 0)

@@ -34,33 +34,58 @@ static void add(struct span **list, unsigned *n, uint64_t at, uint64_t bytes)
     more[(*n)++] = (struct span){at, bytes};
 }
 
-/* One bit a page of the file: set where a page of the guest's begins or goes on. */
-static uint8_t *pages_of(const struct pv_view *v, uint64_t bytes)
+/* What is not all zeroes of the bytes from..to, by pages. */
+static void add_index(struct targets *t, uint64_t from, uint64_t to)
 {
-    uint8_t *is_page = calloc(1, (size_t)(bytes / PAGE + 2));
-    struct pv_place place;
-    if (!is_page)
-        abort();
-    for (mfn_t m = v->backend->next_owned(v, mfn(0)); !mfn_eq(m, NO_MFN);
-         m = v->backend->next_owned(v, mfn(m.n + 1)))
-        if (pv_place_of(v, m, &place) && place.offset % PAGE == 0 && place.offset < bytes)
-            is_page[place.offset / PAGE] = 1;
-    return is_page;
+    static const uint8_t zeroes[PAGE];
+    uint64_t begun = from;
+    for (uint64_t at = from, end; at < to; at = end) {
+        end = (at / PAGE + 1) * PAGE;
+        end = end < to ? end : to;
+        if (memcmp(t->map + at, zeroes, end - at) != 0)
+            continue;
+        if (at > begun)
+            add(&t->index, &t->indices, begun, at - begun);
+        begun = end;
+    }
+    if (to > begun)
+        add(&t->index, &t->indices, begun, to - begun);
 }
 
+static int ascending(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x > y ? 1 : x < y ? -1 : 0;
+}
+
+/* Where pages of the guest's begin in the file, in order; to be freed. */
+static uint64_t *pages_of(const struct pv_view *v, uint64_t bytes, uint64_t *n)
+{
+    uint64_t *at = calloc(v->nr_pages + 1, sizeof(*at));
+    struct pv_place place;
+    if (!at)
+        abort();
+    *n = 0;
+    for (mfn_t m = v->backend->next_owned(v, mfn(0)); !mfn_eq(m, NO_MFN) && *n < v->nr_pages;
+         m = v->backend->next_owned(v, mfn(m.n + 1)))
+        if (pv_place_of(v, m, &place) && place.offset <= bytes && bytes - place.offset >= PAGE)
+            at[(*n)++] = place.offset;
+    qsort(at, *n, sizeof(*at), ascending);
+    return at;
+}
+
+/* What lies between the pages. */
 static void find_indices(struct targets *t, const struct pv_view *v)
 {
-    uint8_t *is_page = pages_of(v, t->bytes);
-    uint64_t begun = 0, n = (t->bytes + PAGE - 1) / PAGE;
-    for (uint64_t i = 0; i <= n; i++) {
-        if (i < n && !is_page[i])
-            continue;
-        uint64_t end = i < n ? i * PAGE : t->bytes;
-        if (end > begun)
-            add(&t->index, &t->indices, begun, end - begun);
-        begun = (i + 1) * PAGE;
+    uint64_t n, *page = pages_of(v, t->bytes, &n), begun = 0;
+    for (uint64_t i = 0; i < n; i++) {
+        if (page[i] > begun)
+            add_index(t, begun, page[i]);
+        begun = page[i] + PAGE;
     }
-    free(is_page);
+    if (t->bytes > begun)
+        add_index(t, begun, t->bytes);
+    free(page);
 }
 
 static void find_tables(struct targets *t, const struct pv_view *v, mfn_t m, unsigned level)

@@ -11,6 +11,8 @@ struct kind {
     int (*make)(void);
     /* NULL: pv_open() opens it. */
     int (*open)(struct pv_view **out, const char *path, struct pv_error *e);
+    bool packed; /* places in it are none of the file's */
+    bool large;  /* no seed for a fuzzer */
 };
 extern const struct kind kinds[];
 extern const unsigned nr_kinds;
