@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* R7: m2p, or the image's own table, against the lists that the guest keeps. */
 #include "run.h"
+#include "startinfo.h"
 
 /* What tools go by; the others are the kernel's own business, or the builder's. */
 #define PUBLISHED  (1u << PV_P2M_LINEAR | 1u << PV_P2M_TREE | 1u << PV_P2M_STREAM)
@@ -67,11 +68,36 @@ static bool each_range(void *context, const struct pv_p2m_range *range)
     return r->ending == GOES_ON;
 }
 
+/* A list that is published, and of which nothing could be used. A stream's is of before the
+ * suspend: its frames are gone. */
+static void unusable(struct run *r, enum pv_p2m_kind k, const struct pv_arch_info *a,
+                     bool published)
+{
+    const struct pv_p2m_source *s = pv_p2m_source(r->p, k);
+    if (!published || s->there || r->v->portable)
+        return;
+    check_add_pfns(r, a->max_pfn ? LIST_UNREADABLE : LIST_SHORT, pfn(0), r->v->end_pfn.n, NO_MFN,
+                   (maddr_t){~0ull}, "%s is published, and nothing of it can be used: %s",
+                   pv_p2m_name(k), a->max_pfn ? s->how : "max_pfn is 0");
+}
+
+/* A p2m_cr3 that is stale is of before a suspend: the list is found from another root. */
+static void look_at_publication(struct run *r)
+{
+    struct pv_arch_info a;
+    struct pv_error none;
+    if (pv_arch_info_read(&a, r->v, &none))
+        return;
+    unusable(r, PV_P2M_LINEAR, &a, a.p2m_cr3 != 0);
+    unusable(r, PV_P2M_TREE, &a, a.list_list != 0 && a.list_list != ~0ull);
+}
+
 /* Once to know where each ends, and, if they are not of one mind, once more to say how. */
 static int compare_lists(struct run *r)
 {
     if (!r->p)
         return 0;
+    look_at_publication(r);
     for (unsigned k = 0; k < PV_P2M_KINDS; k++) {
         const struct pv_p2m_source *s = pv_p2m_source(r->p, (enum pv_p2m_kind)k);
         bool published = s->there && (PUBLISHED & 1u << k);

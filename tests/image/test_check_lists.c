@@ -78,7 +78,7 @@ static void checked(const char *code, enum pv_answer answer)
     if (pv_check(v, (const struct pv_p2m *)source, NULL, &c, &e))
         fail_msg("%s", e.text);
     assert_int_equal(c.rule[7].answer, answer);
-    assert_int_equal(c.findings, code != NULL);
+    assert_int_equal(c.rule[7].findings, code != NULL);
     if (code) {
         assert_string_equal(c.finding[0].code, code);
         assert_int_equal(c.finding[0].rule, 7);
@@ -172,6 +172,53 @@ static void it_ends_early(void **state)
     made_free(m);
 }
 
+/* ---- what is published, and is no list */
+
+static void published_as(void (*publish)(struct made *m), bool there, const char *code)
+{
+    struct made *m = made_new(8, 0);
+    made_publish_tree(m);
+    made_shared(m)->arch.max_pfn = 11;
+    publish(m);
+    struct pv_view *v = made_open(m);
+    struct pv_check c;
+    struct pv_error e;
+    source[PV_P2M_TREE].there = source[PV_P2M_LINEAR].there = there;
+    assert_int_equal(pv_check(v, (const struct pv_p2m *)source, NULL, &c, &e), 0);
+    assert_int_equal(c.rule[7].findings, code != NULL);
+    if (code) {
+        assert_string_equal(c.finding[c.kept - 1].code, code); /* the lists are the last */
+        assert_int_equal(c.rule[7].answer, PV_BROKEN);
+    }
+    pv_check_free(&c);
+    pv_close(v);
+    made_free(m);
+}
+
+static void as_it_is(struct made *m)
+{
+    (void)m;
+}
+
+static void without_max_pfn(struct made *m)
+{
+    made_shared(m)->arch.max_pfn = 0;
+}
+
+static void with_a_stale_root(struct made *m)
+{
+    made_shared(m)->arch.p2m_cr3 = xen_pfn_to_cr3(0x7777);
+}
+
+static void no_list_where_one_is_published(void **state)
+{
+    (void)state;
+    published_as(as_it_is, true, NULL);
+    published_as(as_it_is, false, "list-unreadable");
+    published_as(without_max_pfn, false, "list-short");
+    published_as(with_a_stale_root, true, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +229,7 @@ int main(void)
         cmocka_unit_test_setup(a_stale_list, begin),
         cmocka_unit_test_setup(no_list, begin),
         cmocka_unit_test_setup(it_ends_early, begin),
+        cmocka_unit_test_setup(no_list_where_one_is_published, begin),
     };
     return cmocka_run_group_tests_name("check-lists", tests, NULL, NULL);
 }
