@@ -13,6 +13,8 @@
 #define WORDS      512u
 #define FIRST_KEPT (GLUE_L4_RESERVED_LAST + 1)
 #define HALVES     4u /* kernels have two */
+/* In larger guests (1 GiB) writable roots are not sought: a look into every page takes too long. */
+#define SOUGHT_PAGES (1ull << 18)
 
 struct halves {
     const uint64_t *known[HALVES];
@@ -106,14 +108,32 @@ static bool is_told_table(const struct run *r, mfn_t real)
     return r->v->backend->told && r->v->backend->told(r->v, real, &told) && told.level;
 }
 
-static const uint64_t *candidate(const struct run *r, uint64_t i)
+/* Most memory is writable: of such a page the last entries are read first, and not by the mapping
+ * of the file, which would fill with all of it. */
+static bool may_be_writable_root(const struct run *r, const struct halves *h, mfn_t real)
+{
+    uint64_t last[2];
+    if (r->core.nr_frames > SOUGHT_PAGES ||
+        !r->v->backend->read(r->v, real, PAGE_BYTES - sizeof(last), last, sizeof(last)) ||
+        !pte_present(last[1]))
+        return false;
+    for (unsigned i = 0; i < h->n; i++)
+        if (same_entry(last[1], h->known[i][WORDS - 1]))
+            return true;
+    return false;
+}
+
+static const uint64_t *candidate(const struct run *r, const struct halves *h, uint64_t i)
 {
     const struct core_count *n = &r->count[i];
     if (!may_be_root(n) || core_frame_pinned(&r->core, mfn(i)) || !r->v->backend->words)
         return NULL;
     mfn_t real = check_real(r, mfn(i));
-    const uint64_t *root = is_told_table(r, real) ? NULL : r->v->backend->words(r->v, real);
-    return root && (n->type != TYPE_WRITABLE || names_tables(r, root)) ? root : NULL;
+    bool writable = n->type == TYPE_WRITABLE;
+    if (is_told_table(r, real) || (writable && !may_be_writable_root(r, h, real)))
+        return NULL;
+    const uint64_t *root = r->v->backend->words(r->v, real);
+    return root && (!writable || names_tables(r, root)) ? root : NULL;
 }
 
 static void add_user_half(struct run *r, struct pv_pairs *users, mfn_t m)
@@ -124,18 +144,17 @@ static void add_user_half(struct run *r, struct pv_pairs *users, mfn_t m)
         r->ending = NO_MEMORY;
 }
 
-static uint64_t find_by_kernel_half(struct run *r, struct pv_pairs *users)
+static uint64_t find_by_kernel_half(struct run *r, struct halves *h, struct pv_pairs *users)
 {
-    struct halves h = {.n = 0};
     uint64_t found = 0;
     for (unsigned i = 0; i < r->v->nr_vcpus; i++) {
-        add_half(r, &h, r->vcpu[i].kernel_root);
-        add_half(r, &h, r->vcpu[i].user_root);
+        add_half(r, h, r->vcpu[i].kernel_root);
+        add_half(r, h, r->vcpu[i].user_root);
         add_user_half(r, users, r->vcpu[i].kernel_root);
     }
-    for (uint64_t i = 0; h.n && i < r->core.nr_frames; i++) {
-        const uint64_t *root = candidate(r, i);
-        if (!root || !has_known_half(&h, root))
+    for (uint64_t i = 0; h->n && i < r->core.nr_frames; i++) {
+        const uint64_t *root = candidate(r, h, i);
+        if (!root || !has_known_half(h, root))
             continue;
         check_pin(r, mfn(i), TYPE_L4);
         add_user_half(r, users, mfn(i));
@@ -144,11 +163,12 @@ static uint64_t find_by_kernel_half(struct run *r, struct pv_pairs *users)
     return found;
 }
 
-static uint64_t find_by_user_half(struct run *r, const struct pv_pairs *users)
+static uint64_t find_by_user_half(struct run *r, const struct halves *h,
+                                  const struct pv_pairs *users)
 {
     uint64_t found = 0, key;
     for (uint64_t i = 0; users->n && i < r->core.nr_frames; i++) {
-        const uint64_t *root = candidate(r, i);
+        const uint64_t *root = candidate(r, h, i);
         const struct pv_pair *same =
             root && user_key(root, &key) ? pv_pairs_find(users, key) : NULL;
         const uint64_t *known = same ? r->glue.words(&r->glue, mfn(same->value)) : NULL;
@@ -163,9 +183,10 @@ static uint64_t find_by_user_half(struct run *r, const struct pv_pairs *users)
 uint64_t check_find_roots(struct run *r)
 {
     struct pv_pairs users = {0};
-    uint64_t found = find_by_kernel_half(r, &users);
+    struct halves halves = {.n = 0};
+    uint64_t found = find_by_kernel_half(r, &halves, &users);
     if (pv_pairs_sort(&users))
-        found += find_by_user_half(r, &users);
+        found += find_by_user_half(r, &halves, &users);
     else
         r->ending = NO_MEMORY;
     pv_pairs_free(&users);
