@@ -72,8 +72,8 @@ static void a_page_that_stands_for_nothing_is_skipped(void **state)
     assert_says(&a, PV_P2M_SYMBOLS, 0);
     const uint64_t last = (511ull << 21) / 8 + 5;
     assert_int_equal(source(&a, PV_P2M_SYMBOLS)->end, last + 1);
-    assert_int_equal(a.ranges, 1); /* of a pfn that nobody else knows */
-    assert_range(&a, 0, last, last, BIT(M2P), false);
+    assert_int_equal(a.ranges, 1); /* of a frame that m2p has elsewhere */
+    assert_range(&a, 0, last, last, BIT(SYMBOLS), false);
     done(&a);
     made_free(m);
 }
