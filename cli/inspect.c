@@ -121,7 +121,8 @@ static void show_vcpus(const struct inspection *s)
 {
     title("vCPUs");
     if (s->v->nr_vcpus == 0)
-        printf("  none\n");
+        printf("  none         %s\n", s->v->portable ? "the stream ends before them"
+                                                     : "this kind of image does not tell them");
     for (unsigned i = 0; i < s->v->nr_vcpus; i++) {
         const struct pv_vcpu *c = &s->v->vcpu[i];
         char number[16], kernel[64], user[64], name[200];
