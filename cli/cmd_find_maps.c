@@ -42,19 +42,10 @@ static int parse(int argc, char **argv, struct wanted *w)
     static const struct option options[] = {
         IMAGE_LONG_OPTIONS, LOOKUP_ROOT_OPTION, {NULL, 0, NULL, 0}};
     struct error e;
-    int opt;
+    int rc = lookup_parse(&w->o, argc, argv, options, help_find_maps);
 
-    optind = 1;
-    opterr = 0;
-    while ((opt = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-        if (opt == 'h')
-            return command_help(help_find_maps);
-        int taken = lookup_option(&w->o, opt, &e);
-        if (taken == 0)
-            command_bad_option(opt, argv, &e);
-        if (taken != 1)
-            return command_failed(argv[0], &e);
-    }
+    if (rc >= 0)
+        return rc;
     return take_words(argc, argv, w, &e) == 0 ? -1 : command_failed(argv[0], &e);
 }
 

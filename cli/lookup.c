@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <getopt.h>
 
+#include "commands.h"
 #include "exitcodes.h"
 #include "pte.h"
 
@@ -29,6 +29,26 @@ int lookup_option(struct lookup_options *o, int opt, struct error *e)
         return 1;
     }
     return image_option(&o->image, opt, e);
+}
+
+int lookup_parse(struct lookup_options *o, int argc, char **argv, const struct option *options,
+                 const char *help)
+{
+    struct error e;
+    int opt;
+
+    optind = 1;
+    opterr = 0;
+    while ((opt = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+        if (opt == 'h')
+            return command_help(help);
+        int taken = lookup_option(o, opt, &e);
+        if (taken == 0)
+            command_bad_option(opt, argv, &e);
+        if (taken != 1)
+            return command_failed(argv[0], &e);
+    }
+    return -1;
 }
 
 int lookup_options_check(const struct lookup_options *o, struct error *e)

@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <getopt.h>
+
 #include <json-c/json.h>
 
 #include "imagefile.h"
@@ -36,6 +38,10 @@ struct lookup_options {
 /* One of these, or of image_options. 1: it was; 0: it is the command's own; -1: it was, and is
  * wrong. */
 int lookup_option(struct lookup_options *o, int opt, struct error *e);
+/* Takes all options of a command that has none of its own. -1: go on; else the exit code, with the
+ * help or the error printed. */
+int lookup_parse(struct lookup_options *o, int argc, char **argv, const struct option *options,
+                 const char *help);
 /* Options that exclude each other, once all are there. */
 int lookup_options_check(const struct lookup_options *o, struct error *e);
 

@@ -12,35 +12,21 @@
 #define MAGIC      "xen-3.0-x86"
 #define LOOK_UNTIL (1u << 18) /* pages that are looked at for one that begins so: 1 GiB */
 
-static void take_64(struct pv_start_info *out, const start_info_t *s)
-{
-    out->nr_pages = s->nr_pages;
-    out->shared_info.a = s->shared_info;
-    out->flags = s->flags;
-    out->store_frame = s->store_mfn;
-    out->store_port = s->store_evtchn;
-    out->console_frame = s->console.domU.mfn;
-    out->console_port = s->console.domU.evtchn;
-    out->pt_base.a = s->pt_base;
-    out->nr_pt_frames = s->nr_pt_frames;
-    out->mfn_list.a = s->mfn_list;
-    memcpy(out->cmd_line, s->cmd_line, PV_CMD_LINE);
-}
-
-static void take_32(struct pv_start_info *out, const start_info_x86_32_t *s)
-{
-    out->nr_pages = s->nr_pages;
-    out->shared_info.a = s->shared_info;
-    out->flags = s->flags;
-    out->store_frame = s->store_mfn;
-    out->store_port = s->store_evtchn;
-    out->console_frame = s->console.domU.mfn;
-    out->console_port = s->console.domU.evtchn;
-    out->pt_base.a = s->pt_base;
-    out->nr_pt_frames = s->nr_pt_frames;
-    out->mfn_list.a = s->mfn_list;
-    memcpy(out->cmd_line, s->cmd_line, PV_CMD_LINE);
-}
+/* The two layouts have the same fields, of other widths. */
+#define TAKE(out, s)                                                                               \
+    do {                                                                                           \
+        (out)->nr_pages = (s)->nr_pages;                                                           \
+        (out)->shared_info.a = (s)->shared_info;                                                   \
+        (out)->flags = (s)->flags;                                                                 \
+        (out)->store_frame = (s)->store_mfn;                                                       \
+        (out)->store_port = (s)->store_evtchn;                                                     \
+        (out)->console_frame = (s)->console.domU.mfn;                                              \
+        (out)->console_port = (s)->console.domU.evtchn;                                            \
+        (out)->pt_base.a = (s)->pt_base;                                                           \
+        (out)->nr_pt_frames = (s)->nr_pt_frames;                                                   \
+        (out)->mfn_list.a = (s)->mfn_list;                                                         \
+        memcpy((out)->cmd_line, (s)->cmd_line, PV_CMD_LINE);                                       \
+    } while (0)
 
 static bool begins_so(const struct pv_view *v, mfn_t m)
 {
@@ -63,9 +49,9 @@ static bool take(struct pv_start_info *out, const struct pv_view *v, mfn_t m, co
     snprintf(out->how, sizeof(out->how), "%s", how);
     memcpy(out->magic, &s, sizeof(s.is_64.magic));
     if (v->width == 4)
-        take_32(out, &s.is_32);
+        TAKE(out, &s.is_32);
     else
-        take_64(out, &s.is_64);
+        TAKE(out, &s.is_64);
     return out->nr_pages != 0 && out->nr_pages < PV_FRAME_LIMIT &&
            out->shared_info.a % PAGE_BYTES == 0;
 }
