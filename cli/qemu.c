@@ -28,6 +28,7 @@ struct command {
 /* Descriptors that QEMU's ends of the channels are. */
 struct ends {
     int com1, com2, errors, report;
+    int qmp; /* -1: none */
 };
 
 static void add(struct command *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -103,6 +104,23 @@ static void add_machine(struct command *c, const struct machine *m)
     }
 }
 
+/* Under record/replay the clock counts instructions, and time that nobody uses passes as it does.
+ */
+static void add_play(struct command *c, const struct machine *m, int qmp)
+{
+    if (m->play == PLAY_NOT)
+        return;
+    add(c, "-icount");
+    add(c, "shift=auto,rr=%s,rrfile=/proc/self/fd/%d", m->play == PLAY_RECORD ? "record" : "replay",
+        m->events_fd);
+    add(c, "-chardev");
+    add(c, "socket,id=qmp,fd=%d", qmp);
+    add(c, "-mon");
+    add(c, "chardev=qmp,mode=control");
+    if (m->stopped)
+        add(c, "-S");
+}
+
 static void add_serial(struct command *c, const char *id, int fd)
 {
     add(c, "-chardev");
@@ -139,6 +157,7 @@ static int build_command(struct command *c, const struct machine *m, const struc
 {
     *c = (struct command){.failed = false};
     add_machine(c, m);
+    add_play(c, m, ends->qmp);
     add_serial(c, "com1", ends->com1);
     add_serial(c, "com2", ends->com2);
     if (m->iso_fd >= 0)
@@ -179,8 +198,10 @@ static void become_qemu(const struct command *c, const struct machine *m, const 
     keep_open(m->kernel_fd);
     keep_open(m->initrd_fd);
     keep_open(m->e820_fd);
+    keep_open(m->events_fd);
     keep_open(ends->com1);
     keep_open(ends->com2);
+    keep_open(ends->qmp);
     execvp(c->argv[0], c->argv);
     why = errno;
     if (write(ends->report, &why, sizeof(why)) < 0)
@@ -231,10 +252,25 @@ static int spawn(struct qemu *q, const struct machine *m, const struct ends *end
     return await_exec(q, report, m->qemu, e);
 }
 
+static void close_end(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
 static void close_pair(const int pair[2])
 {
     close(pair[0]);
     close(pair[1]);
+}
+
+/* Of a monitor, if there is to be one. */
+static int monitor_pair(int qmp[2], enum play play, struct error *e)
+{
+    qmp[0] = qmp[1] = -1;
+    if (play == PLAY_NOT || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, qmp) == 0)
+        return 0;
+    return error_errno(e, EXIT_ENVIRONMENT, "cannot make a channel to QEMU's monitor");
 }
 
 static int channels(int com1[2], int com2[2], int errors[2], int report[2], struct error *e)
@@ -262,14 +298,23 @@ static void nonblocking(int fd)
 
 int qemu_start(struct qemu *q, const struct machine *m, struct error *e)
 {
-    int com1[2], com2[2], errors[2], report[2], rc;
+    int com1[2], com2[2], errors[2], report[2], qmp[2], rc;
     struct ends ends;
 
-    if (channels(com1, com2, errors, report, e) != 0)
+    if (monitor_pair(qmp, m->play, e) != 0)
         return -1;
-    ends = (struct ends){com1[1], com2[1], errors[1], report[1]};
-    *q = (struct qemu){
-        .pid = -1, .pidfd = -1, .com1 = com1[0], .com2 = com2[0], .errors = errors[0]};
+    if (channels(com1, com2, errors, report, e) != 0) {
+        close_end(qmp[0]);
+        close_end(qmp[1]);
+        return -1;
+    }
+    ends = (struct ends){com1[1], com2[1], errors[1], report[1], qmp[1]};
+    *q = (struct qemu){.pid = -1,
+                       .pidfd = -1,
+                       .com1 = com1[0],
+                       .com2 = com2[0],
+                       .errors = errors[0],
+                       .qmp = qmp[0]};
     nonblocking(q->com1);
     nonblocking(q->com2);
     nonblocking(q->errors);
@@ -277,11 +322,13 @@ int qemu_start(struct qemu *q, const struct machine *m, struct error *e)
     close(ends.com1);
     close(ends.com2);
     close(ends.errors);
+    close_end(ends.qmp);
     close(report[0]);
     if (rc != 0) {
         close(q->com1);
         close(q->com2);
         close(q->errors);
+        close_end(q->qmp);
     }
     return rc;
 }

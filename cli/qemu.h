@@ -13,6 +13,9 @@
 
 #include "error.h"
 
+/* QEMU's record/replay: every input of the machine is kept with the instruction it came at. */
+enum play { PLAY_NOT, PLAY_RECORD, PLAY_REPLAY };
+
 struct machine {
     const char *qemu;    /* program */
     const char *machine; /* q35 or pc */
@@ -27,6 +30,9 @@ struct machine {
     int kernel_fd;
     int initrd_fd; /* -1: none */
     int e820_fd;   /* -1: none */
+    enum play play;
+    int events_fd; /* of play: where QEMU keeps them; -1: none */
+    bool stopped;  /* the machine is made, and does not run until QMP says so */
     const char *hypervisor_arguments;
     const char *guest_arguments;
 };
@@ -35,6 +41,7 @@ struct qemu {
     pid_t pid;
     int pidfd;      /* readable when the process has ended */
     int com1, com2; /* our ends, non-blocking */
+    int qmp;        /* our end of QEMU's monitor, with play only; else -1 */
     int errors;     /* what QEMU prints, non-blocking */
     char said[256]; /* the last line of that */
     size_t said_length;

@@ -325,6 +325,7 @@ static int attempt(struct plan *p, const char *accel, bool on_trial, struct cons
         .kernel_fd = module_fd(p),
         .initrd_fd = p->initrd_fd,
         .e820_fd = p->e820_fd,
+        .events_fd = -1,
         .hypervisor_arguments = p->hypervisor_arguments,
         .guest_arguments = p->guest_arguments,
     };

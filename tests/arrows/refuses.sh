@@ -7,7 +7,7 @@ check=$1 root=$2
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT INT TERM
 mkdir -p "$dir/tree/tests"
-(cd "$root" && cp -r abi core hypervisor store image cli bench include guest kernel "$dir/tree" &&
+(cd "$root" && cp -r abi core hypervisor store image lint cli bench include guest kernel "$dir/tree" &&
     cp -r tests/guest "$dir/tree/tests")
 
 cat > "$dir/wrong" <<'END'

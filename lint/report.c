@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+int lint_fail(struct lint_error *e, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(e->text, sizeof(e->text), format, args);
+    va_end(args);
+    return -1;
+}
+
+int lint_context(struct lint_error *e, const char *format, ...)
+{
+    char inner[sizeof(e->text)];
+    va_list args;
+    size_t n;
+
+    memcpy(inner, e->text, sizeof(inner));
+    va_start(args, format);
+    vsnprintf(e->text, sizeof(e->text), format, args);
+    va_end(args);
+    n = strlen(e->text);
+    snprintf(e->text + n, sizeof(e->text) - n, ": %s", inner);
+    return -1;
+}
+
+static const struct lint_code *code_named(const char *code)
+{
+    for (size_t i = 0; i < lint_nr_codes; i++)
+        if (strcmp(lint_codes[i].code, code) == 0)
+            return &lint_codes[i];
+    return NULL;
+}
+
+struct lint_finding *lint_add(struct lint_report *r, const char *code, enum lint_weight weight,
+                              const char *format, ...)
+{
+    const struct lint_code *known = code_named(code);
+    struct lint_finding *list, *f;
+    va_list args;
+
+    if (known == NULL)
+        abort(); /* a code that no table has: a mistake of ours */
+    list = reallocarray(r->finding, r->nr_findings + 1, sizeof(*list));
+    if (list == NULL)
+        return NULL;
+    r->finding = list;
+    f = &list[r->nr_findings++];
+    *f = (struct lint_finding){.code = known->code, .question = known->question, .weight = weight};
+    r->weight[weight]++;
+    va_start(args, format);
+    vsnprintf(f->text, sizeof(f->text), format, args);
+    va_end(args);
+    return f;
+}
+
+void lint_free(struct lint_report *r)
+{
+    for (size_t i = 0; i < r->nr_findings; i++) {
+        free(r->finding[i].member);
+        free(r->finding[i].section);
+        free(r->finding[i].symbol);
+    }
+    free(r->finding);
+    r->finding = NULL;
+    r->nr_findings = 0;
+}
