@@ -9,19 +9,23 @@
 
 #include "exitcodes.h"
 #include "explain_print.h"
+#include "symbolfile.h"
 #include "tone.h"
 
 int explainer_open(struct explainer *x, char *const *files, unsigned n, struct error *e)
 {
-    struct pv_error why;
+    const struct symbol_owner of = {.name = x->kernel,
+                                    .kernel_fd = x->kernel_fd,
+                                    .anyway = x->symbols_anyway,
+                                    .verbose = x->verbose};
 
     x->ram_fd = -1;
     x->symbols = pv_symbols_new();
     if (x->symbols == NULL)
         return error_set(e, EXIT_ENVIRONMENT, "out of memory");
     for (unsigned i = 0; i < n; i++)
-        if (pv_symbols_file(x->symbols, files[i], &why) != 0)
-            return error_set(e, EXIT_USAGE, "--symbols %s", why.text);
+        if (symbol_file_take(x->symbols, files[i], &of, e) != 0)
+            return -1;
     return 0;
 }
 

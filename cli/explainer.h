@@ -15,8 +15,10 @@
 
 struct explainer {
     /* set by the caller */
-    const char *kernel; /* for messages */
-    int kernel_fd;      /* the kernel as an ELF file; -1: none */
+    const char *kernel;  /* for messages */
+    int kernel_fd;       /* the kernel as an ELF file; -1: none */
+    bool symbols_anyway; /* files of another kernel's are taken */
+    bool verbose;
     struct pv_symbols *symbols;
 
     /* its own */
@@ -40,7 +42,8 @@ struct explainer {
     struct pv_publication publication;
 };
 
-/* Reads the files that people name; a file that cannot be read is EXIT_USAGE. */
+/* Reads the files that people name; one that cannot be read, or is another kernel's, is EXIT_USAGE.
+ */
 int explainer_open(struct explainer *x, char *const *files, unsigned n, struct error *e);
 
 /* A new machine, whose memory is `ram_fd` (not taken over); what was known of another is forgotten.

@@ -63,7 +63,9 @@ const char help_run[] =
     "                         the domain builder's root is left pinned\n"
     "      --symbols FILE     names of the kernel's addresses: an ELF file (vmlinux) or a\n"
     "                         System.map; more than one may be given. Without, the kernel's own\n"
-    "                         file and Linux's tables in its memory are looked at\n"
+    "                         file and Linux's tables in its memory are looked at. A file of\n"
+    "                         another kernel, by its build id, is refused\n"
+    "      --symbols-anyway   but for a warning, it is taken\n"
     "      --records N        length of the flight recorder, which knows who changed what (K or\n"
     "                         M; default 64K), or \"off\"\n"
     "      --trace FILE       write the whole recorder there as text, at the end\n"
@@ -205,6 +207,8 @@ const char help_destroy[] =
 #define IMAGE_OPTIONS                                                                              \
     "      --symbols FILE  names of addresses: a vmlinux or System.map; more than one may be\n"    \
     "                      given. Without, Linux's own tables in its memory are looked for\n"      \
+    "                      A file of another kernel, by its build id, is refused\n"                \
+    "      --symbols-anyway  but for a warning, it is taken\n"                                     \
     "      --domain N      of a machine with several domains\n"                                    \
     "      --json          the same and more as JSON\n"
 #define ROOT_OPTIONS                                                                               \

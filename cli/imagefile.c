@@ -12,6 +12,7 @@
 
 #include "clock.h"
 #include "exitcodes.h"
+#include "symbolfile.h"
 
 /* ---- options */
 
@@ -32,6 +33,9 @@ int image_option(struct image_options *o, int opt, struct error *e)
         if (o->nr_symbols == IMAGE_SYMBOL_FILES)
             return error_set(e, EXIT_USAGE, "--symbols: at most %u", IMAGE_SYMBOL_FILES);
         o->symbols[o->nr_symbols++] = optarg;
+        return 1;
+    case IMAGE_OPTION_ANYWAY:
+        o->symbols_anyway = true;
         return 1;
     }
     return 0;
@@ -155,14 +159,15 @@ static void take_guest_symbols(struct image *i)
 
 int image_take_symbols(struct image *i, const struct image_options *o, struct error *e)
 {
-    struct pv_error why;
+    const struct symbol_owner of = {
+        .name = i->path, .view = i->view, .kernel_fd = -1, .anyway = o->symbols_anyway};
 
     i->symbols = pv_symbols_new();
     if (i->symbols == NULL)
         return error_set(e, EXIT_ENVIRONMENT, "out of memory");
     for (unsigned n = 0; n < o->nr_symbols; n++)
-        if (pv_symbols_file(i->symbols, o->symbols[n], &why) != 0)
-            return error_set(e, EXIT_USAGE, "%s", why.text);
+        if (symbol_file_take(i->symbols, o->symbols[n], &of, e) != 0)
+            return -1;
     if (o->nr_symbols == 0)
         take_guest_symbols(i);
     return 0;
@@ -175,7 +180,7 @@ int image_open(struct image *i, const char *path, const struct image_options *o,
     struct pv_error why;
     int rc;
 
-    *i = (struct image){0};
+    *i = (struct image){.path = path};
     rc = pv_open(&i->view, path, &how, &why);
     image_progress_end();
     if (rc != 0)

@@ -17,6 +17,7 @@ struct image_options {
     bool json;
     const char *symbols[IMAGE_SYMBOL_FILES];
     unsigned nr_symbols;
+    bool symbols_anyway; /* also those of another kernel */
 };
 
 /* For getopt_long(): the common entries of a command's table, in front of its own. Values above
@@ -24,10 +25,12 @@ struct image_options {
 #define IMAGE_OPTION_DOMAIN  256
 #define IMAGE_OPTION_JSON    257
 #define IMAGE_OPTION_SYMBOLS 258
+#define IMAGE_OPTION_ANYWAY  259
 #define IMAGE_LONG_OPTIONS                                                                         \
     {"domain", required_argument, NULL, IMAGE_OPTION_DOMAIN},                                      \
         {"json", no_argument, NULL, IMAGE_OPTION_JSON},                                            \
         {"symbols", required_argument, NULL, IMAGE_OPTION_SYMBOLS},                                \
+        {"symbols-anyway", no_argument, NULL, IMAGE_OPTION_ANYWAY},                                \
     {                                                                                              \
         "help", no_argument, NULL, 'h'                                                             \
     }
@@ -36,6 +39,7 @@ struct image_options {
 int image_option(struct image_options *o, int opt, struct error *e);
 
 struct image {
+    const char *path; /* for messages */
     struct pv_view *view;
     struct pv_symbols *symbols; /* of the files given, else of the kallsyms in memory; none is no
                                    error: then nothing has a name */

@@ -42,6 +42,7 @@ enum long_option {
     OPT_NO_STORE,
     OPT_RECORDS,
     OPT_SYMBOLS,
+    OPT_SYMBOLS_ANYWAY,
     OPT_CORE,
     OPT_NO_CORE,
     OPT_TRACE,
@@ -76,6 +77,7 @@ static const struct option long_options[] = {
     {"no-store", no_argument, NULL, OPT_NO_STORE},
     {"records", required_argument, NULL, OPT_RECORDS},
     {"symbols", required_argument, NULL, OPT_SYMBOLS},
+    {"symbols-anyway", no_argument, NULL, OPT_SYMBOLS_ANYWAY},
     {"core", required_argument, NULL, OPT_CORE},
     {"no-core", no_argument, NULL, OPT_NO_CORE},
     {"trace", required_argument, NULL, OPT_TRACE},
@@ -234,6 +236,9 @@ static int parse_explain(struct options *o, int opt, char *arg, struct error *e)
         return parse_records(o, arg, e);
     case OPT_SYMBOLS:
         return parse_symbols(o, arg, e);
+    case OPT_SYMBOLS_ANYWAY:
+        o->symbols_anyway = true;
+        return 0;
     case OPT_CORE:
         o->core = arg;
         return 0;
@@ -274,6 +279,7 @@ static int parse_long(struct options *o, int opt, char *arg, struct error *e)
     case OPT_STRICT:
     case OPT_RECORDS:
     case OPT_SYMBOLS:
+    case OPT_SYMBOLS_ANYWAY:
     case OPT_CORE:
     case OPT_NO_CORE:
     case OPT_TRACE:

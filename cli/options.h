@@ -29,6 +29,7 @@ struct options {
     const char *memory_file;   /* keeps the machine's memory; NULL: none does */
     char *symbols[SYMBOL_FILES];
     unsigned nr_symbols;
+    bool symbols_anyway; /* also those of another kernel */
     const char *qemu;
     const char *cpu;
     const char *machine;

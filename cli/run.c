@@ -150,6 +150,8 @@ static int prepare_explainer(struct plan *p, struct error *e)
 {
     p->explainer.kernel = p->o->kernel;
     p->explainer.kernel_fd = p->kernel.elf_fd;
+    p->explainer.symbols_anyway = p->o->symbols_anyway;
+    p->explainer.verbose = p->o->verbose;
     if (refuse_for_xen(p, e) != 0 ||
         explainer_open(&p->explainer, p->o->symbols, p->o->nr_symbols, e) != 0)
         return -1;

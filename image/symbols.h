@@ -39,6 +39,29 @@ int pv_symbols_guest(struct pv_symbols *s, const struct pv_view *v, mfn_t root, 
 bool pv_symbol_at(const struct pv_symbols *s, uint64_t va, struct pv_symbol *out);
 bool pv_symbol_find(const struct pv_symbols *s, const char *name, uint64_t *va);
 
+/* ---- whose symbols a file has */
+
+#define PV_BUILD_ID_BYTES 64u
+#define PV_BUILD_ID_CHARS (2 * PV_BUILD_ID_BYTES + 1)
+
+/* What the linker wrote into a program, to tell it from any other (the note NT_GNU_BUILD_ID). */
+struct pv_build_id {
+    uint8_t byte[PV_BUILD_ID_BYTES];
+    unsigned bytes; /* 0: none */
+    uint64_t va;    /* of the note, in the memory of who runs it; 0: not there, or not known */
+};
+
+/* Of an ELF file; any other has none. -1: its notes are damaged; *e does not name the file. */
+int pv_build_id_fd(struct pv_build_id *id, int fd, struct pv_error *e);
+/* Of the kernel that runs in a guest, seen from `root`: what lies at `va`, where a file has its own
+ * (0: it has not); if that is no build id, by what Linux's kallsyms say. -1: that cannot be told;
+ * why is in *e. */
+int pv_build_id_guest(struct pv_build_id *id, const struct pv_view *v, mfn_t root, uint64_t va,
+                      struct pv_error *e);
+bool pv_build_id_same(const struct pv_build_id *a, const struct pv_build_id *b);
+/* In hexadecimal digits, as other tools show it; "": none. Returns `text`. */
+const char *pv_build_id_text(const struct pv_build_id *id, char text[PV_BUILD_ID_CHARS]);
+
 /* ---- the stack */
 
 #define PV_FRAMES 24

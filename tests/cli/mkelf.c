@@ -24,6 +24,7 @@ struct image {
     uint64_t notes, has_entry, note_size, entry_size;
     uint64_t legacy, legacy_size; /* a section __xen_guest; its size, 0: the truth */
     uint64_t entry, virt_base, paddr_offset, p2m;
+    uint64_t build_id; /* each byte of it; 0: none */
 };
 
 struct word {
@@ -59,6 +60,7 @@ static const struct word words[] = {
     WORD(virt_base, 0xffffffff80000000),
     WORD(paddr_offset, 0),
     WORD(p2m, 0x8000000000),
+    WORD(build_id, 0),
 };
 
 #define WORDS (sizeof(words) / sizeof(words[0]))
@@ -92,6 +94,18 @@ static size_t put_note(uint8_t *at, uint32_t type, uint64_t value, uint64_t size
     return sizeof(n) + 4 + 8;
 }
 
+static size_t put_build_id(uint8_t *at, uint8_t byte)
+{
+    const Elf64_Nhdr n = {4, 20, NT_GNU_BUILD_ID};
+
+    if (byte == 0)
+        return 0;
+    memcpy(at, &n, sizeof(n));
+    memcpy(at + sizeof(n), ELF_NOTE_GNU, 4);
+    memset(at + sizeof(n) + 4, byte, 20);
+    return sizeof(n) + 4 + 20;
+}
+
 static size_t put_notes(uint8_t *at, const struct image *m)
 {
     size_t n = 0;
@@ -104,6 +118,7 @@ static size_t put_notes(uint8_t *at, const struct image *m)
     n += put_note(at + n, XEN_ELFNOTE_PADDR_OFFSET, m->paddr_offset, 8);
     n += put_note(at + n, XEN_ELFNOTE_INIT_P2M, m->p2m, 8);
     n += put_note(at + n, XEN_ELFNOTE_PHYS32_ENTRY, 0x1000000, 8);
+    n += put_build_id(at + n, (uint8_t)m->build_id);
     return n;
 }
 

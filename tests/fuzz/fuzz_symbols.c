@@ -14,6 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     static int fd = -1;
     struct pv_symbols *s = pv_symbols_new();
     struct pv_symbol symbol;
+    struct pv_build_id id;
     struct pv_error e;
     uint64_t va;
     size_t count;
@@ -27,6 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         pv_symbol_at(s, ~0ull, &symbol);
         pv_symbol_find(s, "linux_banner", &va);
     }
+    pv_build_id_fd(&id, fd, &e);
     pv_symbols_free(s);
     return 0;
 }
