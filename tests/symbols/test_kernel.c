@@ -35,8 +35,9 @@ static void map_image(Elf *elf, const uint8_t *file, uint64_t bytes)
     }
 }
 
-static void map_kernel(void)
+static void map_kernel(struct pv_build_id *id)
 {
+    struct pv_error why;
     struct kernel k;
     struct error e;
     const void *file;
@@ -51,6 +52,7 @@ static void map_kernel(void)
     assert_non_null(elf);
     map_image(elf, file, k.elf_size);
     elf_end(elf);
+    assert_int_equal(pv_build_id_fd(id, k.elf_fd, &why), 0);
     munmap((void *)(uintptr_t)file, k.elf_size);
     close(k.elf_fd);
     close(k.original_fd);
@@ -78,12 +80,13 @@ static void is_code(const struct pv_symbols *s, const char *name, bool code)
 static void known_names_are_where_they_are_known_to_be(void **state)
 {
     struct pv_symbols *s = pv_symbols_new();
+    struct pv_build_id id;
     struct pv_error e;
     char banner[14];
     size_t count;
 
     (void)state;
-    map_kernel();
+    map_kernel(&id);
     if (pv_symbols_guest(s, NULL, mfn(1), &count, &e) != 0)
         fail_msg("%s", e.text);
     /* The image's own list of modules is empty, and its types say how it would be read. */
@@ -99,10 +102,30 @@ static void known_names_are_where_they_are_known_to_be(void **state)
     fake_clear();
 }
 
+/* By kallsyms, and at the place where the file has it. */
+static void its_build_id_is_in_its_memory(void **state)
+{
+    struct pv_build_id of_file, of_guest;
+    struct pv_error e;
+
+    (void)state;
+    map_kernel(&of_file);
+    assert_int_equal(of_file.bytes, 20);
+    if (pv_build_id_guest(&of_guest, NULL, mfn(1), 0, &e) != 0)
+        fail_msg("%s", e.text);
+    assert_true(pv_build_id_same(&of_file, &of_guest));
+    assert_int_equal(of_file.va, of_guest.va);
+    memset(&of_guest, 0, sizeof(of_guest));
+    assert_int_equal(pv_build_id_guest(&of_guest, NULL, mfn(1), of_file.va, &e), 0);
+    assert_true(pv_build_id_same(&of_file, &of_guest));
+    fake_clear();
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known_names_are_where_they_are_known_to_be),
+        cmocka_unit_test(its_build_id_is_in_its_memory),
     };
 
     if (argc != 2) {
