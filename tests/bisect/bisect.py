@@ -32,8 +32,8 @@ def expect(holds, what, text):
 
 def script(timeout, options="", build="make -s -j2 || exit 125; ", kernel="build/vmlinux"):
     """What tests one revision. The kernel's own tests are not what is asked: two of them will do."""
-    words = f"pvmm run --accel tcg {options}{' ' if options else ''}--timeout {timeout} --expect {DONE} -m 64M --no-core"
-    return f"{build}{words} -a 'test=names.*' {kernel}"
+    words = f"--timeout {timeout} --expect {DONE} -m 64M --no-core -a 'test=names.*' {kernel}"
+    return f"{build}pvmm run --accel tcg {options}{' ' if options else ''}{words}"
 
 
 class Bisections:

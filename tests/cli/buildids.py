@@ -74,7 +74,8 @@ def of_a_run(t, mkelf):
     os.environ["PVMM_HYPERVISOR"] = t.path("hypervisor")
     with open(t.path("kernel"), "rb") as f:
         packed = t.write("kernel.gz", gzip.compress(f.read()))
-    kernel, same, other = t.path("kernel"), t.write("same", symbols(note(KERNEL))), t.write("other", symbols(note(OTHER)))
+    kernel = t.path("kernel")
+    same, other = t.write("same", symbols(note(KERNEL))), t.write("other", symbols(note(OTHER)))
     without, empty = t.write("without", symbols(b"")), t.write("shorter", symbols(note(KERNEL[:19])))
     damaged = t.write("damaged", symbols(note(KERNEL)[:-1]))
     system_map = t.write("System.map", b"ffffffff80000000 T start\nffffffff80001000 T end\n")
