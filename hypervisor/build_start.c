@@ -11,17 +11,17 @@
 
 /* ---- start_info */
 
-static void fill_module(start_info_t *s, const struct layout *l, const struct guest_image *g)
+static void fill_module(start_info_t *s, const struct guest_layout *l, const struct guest_image *g)
 {
     if (l->module.count == 0)
         return;
-    s->mod_start = g->unmapped_module ? l->module.first : layout_va(l, l->module.first);
+    s->mod_start = g->unmapped_module ? l->module.first : guest_layout_va(l, l->module.first);
     s->mod_len = l->module.count * PAGE_BYTES;
     if (g->unmapped_module)
         s->flags |= SIF_MOD_START_PFN;
 }
 
-static void fill_start_info(const struct domain *d, const struct layout *l,
+static void fill_start_info(const struct domain *d, const struct guest_layout *l,
                             const struct guest_image *g, const char *command_line)
 {
     start_info_t *s = guest_page(l->start_info);
@@ -32,7 +32,7 @@ static void fill_start_info(const struct domain *d, const struct layout *l,
     s->store_evtchn = d->store_port; /* 0: nobody answers, the guest then does without */
     s->console.domU.mfn = d->console_mfn.n;
     s->console.domU.evtchn = d->console_port;
-    s->pt_base = layout_va(l, l->tables.first);
+    s->pt_base = guest_layout_va(l, l->tables.first);
     s->nr_pt_frames = l->tables.count;
     s->mfn_list = l->p2m_va;
     fill_module(s, l, g);
@@ -71,7 +71,7 @@ static void fill_stub(uint8_t *to, uint8_t n)
     to[4] = n;
 }
 
-static void fill_hypercall_page(const struct layout *l, const struct guest_image *g)
+static void fill_hypercall_page(const struct guest_layout *l, const struct guest_image *g)
 {
     if (!g->has_hypercall_page)
         return;
@@ -83,16 +83,16 @@ static void fill_hypercall_page(const struct layout *l, const struct guest_image
 
 /* ---- the first vCPU */
 
-static void fill_vcpu(struct vcpu *v, const struct layout *l, const struct guest_image *g)
+static void fill_vcpu(struct vcpu *v, const struct guest_layout *l, const struct guest_image *g)
 {
-    uint64_t stack_top = layout_va(l, l->stack + 1);
+    uint64_t stack_top = guest_layout_va(l, l->stack + 1);
     v->regs = (struct regs){
         .rip = g->entry,
         .cs = FLAT_KERNEL_CS,
         .rflags = RFLAGS_START,
         .rsp = stack_top,
         .ss = FLAT_KERNEL_SS,
-        .rsi = layout_va(l, l->start_info),
+        .rsi = guest_layout_va(l, l->start_info),
     };
     v->kernel_ss = FLAT_KERNEL_SS;
     v->kernel_sp = stack_top;
@@ -112,7 +112,7 @@ static uint16_t bind_host(struct domain *d, enum host_port host)
     return (uint16_t)p;
 }
 
-void start_state_make(struct domain *d, const struct layout *l, const struct guest_image *g,
+void start_state_make(struct domain *d, const struct guest_layout *l, const struct guest_image *g,
                       const char *command_line, bool with_store)
 {
     d->start_info = pfn(l->start_info);

@@ -8,6 +8,9 @@
 #include "options.h"
 #include "string.h"
 
+_Static_assert(HYPERVISOR_VIRT_START == HV_SLOTS_START && HYPERVISOR_VIRT_END == HV_SLOTS_END,
+               "the builder keeps guests out of the slots that are ours");
+
 #define SPARE_FRAMES (GRANT_FRAMES_MAX + 16u) /* the grant table, shared_info and the like */
 
 #define UPPER_FLAGS (PTE_PRESENT | PTE_RW | PTE_USER | PTE_ACCESSED | PTE_DIRTY)
@@ -58,16 +61,17 @@ static void populate(struct domain *d, uint64_t total)
     }
 }
 
-static void load_image(const struct layout *l, const struct guest_image *g, const uint8_t *file)
+static void load_image(const struct guest_layout *l, const struct guest_image *g,
+                       const uint8_t *file)
 {
     for (unsigned i = 0; i < g->segments; i++) {
-        const struct elf_segment *s = &g->segment[i];
+        const struct guest_segment *s = &g->segment[i];
         put_bytes(s->va - l->virt_base, file + s->offset, s->file_bytes);
     }
 }
 
 /* The list fills its last page with "no frame", for the guest rounds up too. */
-static void write_p2m(const struct layout *l)
+static void write_p2m(const struct guest_layout *l)
 {
     uint64_t none = NO_MFN.n, end = l->p2m.count * PAGE_BYTES / sizeof(none);
     uint64_t at = l->p2m.first * PAGE_BYTES;
@@ -80,7 +84,7 @@ static void write_p2m(const struct layout *l)
 
 /* Tables not yet used, by level: pages are handed out in the order of the layout. */
 struct pool {
-    struct pages level[5];
+    struct guest_pages level[5];
 };
 
 static uint64_t pool_take(struct pool *p, unsigned level)
@@ -96,7 +100,7 @@ static uint64_t *entry_at(mfn_t table, uint64_t va, unsigned level)
     return (uint64_t *)direct_frame(table) + slot;
 }
 
-static void map_page(const struct layout *l, struct pool *pool, uint64_t va, uint64_t page,
+static void map_page(const struct guest_layout *l, struct pool *pool, uint64_t va, uint64_t page,
                      uint64_t flags)
 {
     mfn_t table = guest_mfn(l->tables.first);
@@ -109,25 +113,25 @@ static void map_page(const struct layout *l, struct pool *pool, uint64_t va, uin
     *entry_at(table, va, 1) = pte_make(guest_mfn(page), flags);
 }
 
-static bool is_in(struct pages p, uint64_t page)
+static bool is_in(struct guest_pages p, uint64_t page)
 {
     return page >= p.first && page - p.first < p.count;
 }
 
 /* Tables are mapped read-only, all else writable (R2). */
-static uint64_t leaf_flags(const struct layout *l, uint64_t page)
+static uint64_t leaf_flags(const struct guest_layout *l, uint64_t page)
 {
     bool table = is_in(l->tables, page) || is_in(l->p2m_tables, page);
     return table ? LEAF_FLAGS : LEAF_FLAGS | PTE_RW;
 }
 
-static void make_tables(const struct layout *l, const struct guest_image *g)
+static void make_tables(const struct guest_layout *l, const struct guest_image *g)
 {
     struct pool pool, p2m_pool;
     memcpy(pool.level, l->level, sizeof(pool.level));
     memcpy(p2m_pool.level, l->p2m_level, sizeof(p2m_pool.level));
     for (uint64_t i = 0; i < l->mapped; i++)
-        map_page(l, &pool, layout_va(l, i), i, leaf_flags(l, i));
+        map_page(l, &pool, guest_layout_va(l, i), i, leaf_flags(l, i));
     for (uint64_t i = 0; g->has_init_p2m && i < l->p2m.count; i++)
         map_page(l, &p2m_pool, l->p2m_va + i * PAGE_BYTES, l->p2m.first + i,
                  leaf_flags(l, l->p2m.first + i));
@@ -160,7 +164,7 @@ static int load_root(struct core *c, struct core_vcpu *v, mfn_t m)
 }
 
 /* The guest finds its first root pinned and loaded (R4, R5). */
-static void adopt_tables(struct vcpu *v, const struct layout *l)
+static void adopt_tables(struct vcpu *v, const struct guest_layout *l)
 {
     mfn_t root = guest_mfn(l->tables.first);
     int rc = to_the_end(&v->mem, pin_root, root);
@@ -259,15 +263,27 @@ static const char *command_line_of(const struct module *m)
     return m->arguments;
 }
 
-static void read_image(struct guest_image *g, const struct module *kernel)
+static void refuse(const struct builder_error *e)
 {
-    struct elf_error e;
-    if (elf_parse(kernel->data, kernel->size, g, &e))
-        return;
-    BAD_GUEST(e.text, e.value[0], e.value[1], e.value[2]);
+    BAD_GUEST(e->text, e->value[0], e->value[1], e->value[2], e->value[3]);
 }
 
-static void log_layout(const struct layout *l, const struct guest_image *g)
+static void read_image(struct guest_image *g, const struct module *kernel)
+{
+    struct builder_error e;
+    if (!guest_image_read(kernel->data, kernel->size, g, &e))
+        refuse(&e);
+}
+
+static void make_layout(struct guest_layout *l, const struct guest_image *g,
+                        const struct module *ramdisk)
+{
+    struct builder_error e;
+    if (!guest_layout_make(l, g, wanted_pages(), ramdisk->size, &e))
+        refuse(&e);
+}
+
+static void log_layout(const struct guest_layout *l, const struct guest_image *g)
 {
     log_line("guest: %s %s, entry %lx, initial mapping %lx-%lx", g->guest_os, g->guest_version,
              g->entry, l->virt_base, l->region_end);
@@ -280,7 +296,7 @@ static void log_layout(const struct layout *l, const struct guest_image *g)
 void domain_build(void)
 {
     static struct guest_image g;
-    struct layout l;
+    struct guest_layout l;
     struct modules m;
     struct domain *d = &the_domain;
     check_options();
@@ -288,7 +304,7 @@ void domain_build(void)
     const char *command_line = command_line_of(m.kernel);
     bool with_store = wanted_store();
     read_image(&g, m.kernel);
-    layout_make(&l, &g, wanted_pages(), m.ramdisk->size);
+    make_layout(&l, &g, m.ramdisk);
     log_layout(&l, &g);
     domain_init(d, l.total);
     take_memory_map(d, m.e820);

@@ -12,7 +12,7 @@ allowed() { # folder name -> 0 if DEPENDS lists it
 }
 
 resolve() { # folder header -> folder that holds it, empty if none of ours
-    for dir in "$1" "$1/glue" core hypervisor hypervisor/glue store image image/glue image/symbols image/formats image/p2m image/check lint cli guest guest/port kernel tests/guest; do
+    for dir in "$1" "$1/glue" core builder hypervisor hypervisor/glue store image image/glue image/symbols image/formats image/p2m image/check lint cli guest guest/port kernel tests/guest; do
         [ -e "$dir/$2" ] || continue
         case $dir in
         */glue | */port | */symbols | */formats | */p2m | */check) echo "${dir%/*}" ;; # a part of the folder above
@@ -42,6 +42,8 @@ check_angled() { # folder file header
     *:pvmm/*) allowed "$1" abi || [ "$1" = abi ] && return ;;
     abi:stdint.h | abi:stddef.h) return ;;
     core:stdint.h | core:stddef.h | core:stdbool.h) return ;;
+    builder:stdint.h | builder:stddef.h | builder:stdbool.h) return ;;
+    builder:xen/*) allowed "$1" xen && return ;;
     hypervisor:stdint.h | hypervisor:stddef.h | hypervisor:stdbool.h | hypervisor:stdarg.h) return ;;
     hypervisor:xen/*) return ;;
     include:pvguest/* | guest:pvguest/* | kernel:pvguest/* | tests/guest:pvguest/*)
@@ -60,7 +62,7 @@ check_angled() { # folder file header
     bad=1
 }
 
-for folder in abi core hypervisor store image lint cli bench include guest kernel tests/guest; do
+for folder in abi core builder hypervisor store image lint cli bench include guest kernel tests/guest; do
     [ -e "$folder/DEPENDS" ] || { echo "$folder/DEPENDS is missing"; bad=1; continue; }
     for file in $(find "$folder" -name '*.[chS]' | sort); do
         for header in $(sed -n 's/^ *# *include *"\([^"]*\)".*/\1/p' "$file"); do

@@ -7,10 +7,21 @@ check=$1 root=$2
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT INT TERM
 mkdir -p "$dir/tree/tests"
-(cd "$root" && cp -r abi core hypervisor store image lint cli bench include guest kernel "$dir/tree" &&
+(cd "$root" && cp -r abi core builder hypervisor store image lint cli bench include guest kernel "$dir/tree" &&
     cp -r tests/guest "$dir/tree/tests")
 
 cat > "$dir/wrong" <<'END'
+builder/guest_image.c "core.h"
+builder/guest_image.c "builder.h"
+builder/guest_layout.c "error.h"
+builder/guest_notes.c <elf.h>
+builder/guest_notes.c <string.h>
+builder/reader.h <pvmm/boot.h>
+core/frame.c "guest_image.h"
+image/view.c "guest_layout.h"
+lint/report.c "vcpu.h"
+lint/report.c "options.h"
+store/tree.c "guest_image.h"
 core/frame.c "vcpu.h"
 core/frame.c <stdio.h>
 core/frame.c "nowhere.h"

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "elf.h"
+#include "guest_image.h"
 #include "image.h"
 
 #define HV_START 0xffff800000000000ull
@@ -26,16 +26,16 @@ static char said[1024];
 /* From a block of exactly its size, so that the sanitizer sees every step beyond it. */
 static bool parse_bytes(const uint8_t *from, uint64_t n)
 {
-    struct elf_error e;
+    struct builder_error e;
     uint8_t *file = malloc(n ? n : 1);
     bool ok;
 
     memcpy(file, from, n);
-    ok = elf_parse(file, n, &g, &e);
+    ok = guest_image_read(file, n, &g, &e);
     free(file);
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    snprintf(said, sizeof(said), e.text, e.value[0], e.value[1], e.value[2]);
+    snprintf(said, sizeof(said), e.text, e.value[0], e.value[1], e.value[2], e.value[3]);
 #pragma GCC diagnostic pop
     return ok;
 }
@@ -170,9 +170,9 @@ static void test_long_words(void **state)
 {
     (void)state;
     image_linux(&m);
-    image_text(&m, XEN_ELFNOTE_GUEST_OS, "0123456789abcdefghijklmnop");
+    image_text(&m, XEN_ELFNOTE_GUEST_VERSION, "0123456789abcdefghijklmnop");
     accepts();
-    assert_string_equal(g.guest_os, "0123456789abcde");
+    assert_string_equal(g.guest_version, "0123456789abcde");
 }
 
 static void test_empty_segments_are_nothing(void **state)
@@ -216,6 +216,28 @@ static void test_entry_of_the_header(void **state)
     assert_int_equal(g.entry, LINUX_BASE + LINUX_PADDR + 0x17ff);
 }
 
+/* For those who ask more than the domain builder does. */
+static void test_what_was_seen(void **state)
+{
+    (void)state;
+    image_linux(&m);
+    image_number(&m, XEN_ELFNOTE_SUPPORTED_FEATURES, 0x801);
+    image_number(&m, XEN_ELFNOTE_PHYS32_ENTRY, 0x1000370);
+    image_number(&m, 0x1000002, 7);
+    accepts();
+    assert_int_equal(g.notes, m.notes);
+    assert_true(g.seen[XEN_ELFNOTE_ENTRY] && g.seen[XEN_ELFNOTE_L1_MFN_VALID]);
+    assert_true(g.seen[XEN_ELFNOTE_PHYS32_ENTRY] && g.seen[XEN_ELFNOTE_SUPPORTED_FEATURES]);
+    assert_false(g.seen[XEN_ELFNOTE_BSD_SYMTAB] || g.seen[XEN_ELFNOTE_INFO]);
+    assert_int_equal(g.supported_features, 0x801);
+    assert_int_equal(g.phys32_entry, 0x1000370);
+    image_legacy(&m, "XEN_VER=xen-3.0,VIRT_BASE=0xffffffff80000000,VIRT_ENTRY=0xffffffff81000040");
+    accepts();
+    assert_int_equal(g.notes, 0);
+    assert_true(g.seen[XEN_ELFNOTE_ENTRY] && g.seen[XEN_ELFNOTE_VIRT_BASE]);
+    assert_false(g.seen[XEN_ELFNOTE_PADDR_OFFSET] || g.seen[XEN_ELFNOTE_HYPERCALL_PAGE]);
+}
+
 /* ---- the last good values */
 
 static void test_borders(void **state)
@@ -225,6 +247,8 @@ static void test_borders(void **state)
     image_number(&m, XEN_ELFNOTE_INIT_P2M, HOLE - 4096);
     accepts();
     image_number(&m, XEN_ELFNOTE_INIT_P2M, HV_END);
+    accepts();
+    image_number(&m, XEN_ELFNOTE_INIT_P2M, ~0xfffull); /* of a guest that small */
     accepts();
     m.segment[0].bytes = 0x1000; /* the hypercall page is all there is */
     accepts();
@@ -276,28 +300,29 @@ static const struct wrong_field wrong_fields[] = {
     FIELD(machine, 3, "ELF machine 3,"),
     FIELD(type, 1, "ELF type 1"),
     FIELD(type, 4, "ELF type 4"),
-    FIELD(phentsize, 55, "entries of 55 bytes, not 56"),
-    FIELD(phentsize, 0, "entries of 0 bytes"),
-    FIELD(phoff, 1ull << 40, "ELF headers at 0x10000000000"),
-    FIELD(phoff, ~0ull, "ELF headers at 0xffffffffffffffff"),
-    FIELD(phnum, 0xffff, "ELF headers at 0x40 + 0x37ffc8"),
+    FIELD(phentsize, 55, "program headers have 55 bytes each, not 56"),
+    FIELD(phentsize, 0, "program headers have 0 bytes"),
+    FIELD(phoff, 1ull << 40, "program headers at 0x10000000000"),
+    FIELD(phoff, ~0ull, "program headers at 0xffffffffffffffff"),
+    FIELD(phnum, 0xffff, "truncated: 65535 program headers at 0x40"),
     FIELD(segments, 0, "no loadable segments"),
     FIELD(notes, 0, "no Xen notes"),
     FIELD(notes_offset, IMAGE_BYTES, "truncated: notes at 0x2000"),
     FIELD(notes_offset, ~0ull, "truncated: notes at 0xffffffffffffffff"),
     FIELD(notes_bytes, ~0ull, "+ 0xffffffffffffffff"),
-    FIELD(notes_bytes, 40, "notes are damaged"),
+    FIELD(notes_bytes, 40, "notes are damaged: the one at"),
     FIELD(note[0].bytes, ~0u, "notes are damaged"),
-    FIELD(segment[0].file_bytes, 0x1801, "0x1801 bytes in the file but 0x1800 in memory"),
-    FIELD(segment[0].offset, IMAGE_BYTES, "segment at 0x2000 + 0x20, file ends"),
-    FIELD(segment[0].offset, ~0ull, "segment at 0xffffffffffffffff"),
-    FIELD(segment[0].file_bytes, 0x1700, "truncated: segment at"),
-    FIELD(segment[0].paddr, 0x80000000, "wraps, is not canonical"),
-    FIELD(segment[0].paddr, ~0ull, "wraps, is not canonical"),
-    FIELD(segment[0].paddr, 0x7ffff000, "wraps, is not canonical"),
-    FIELD(segment[0].bytes, 0xffffffff90000000, "wraps, is not canonical"),
-    FIELD(segment[0].bytes, ~0ull, "wraps, is not canonical"),
-    FIELD(segment[0].bytes, 1ull << 63, "wraps, is not canonical"),
+    FIELD(segment[0].file_bytes, 0x1801,
+          "segment 0 at 0x1000000 has 0x1801 bytes in the file but 0x1800 in memory"),
+    FIELD(segment[0].offset, IMAGE_BYTES, "truncated: segment 0 at 0x2000 + 0x20, file ends"),
+    FIELD(segment[0].offset, ~0ull, "segment 0 at 0xffffffffffffffff"),
+    FIELD(segment[0].file_bytes, 0x1700, "truncated: segment 0 at"),
+    FIELD(segment[0].paddr, 0x80000000, "segment 0 at 0x0 + 0x1800 wraps"),
+    FIELD(segment[0].paddr, ~0ull, "segment 0 at 0xffffffff7fffffff + 0x1800 wraps"),
+    FIELD(segment[0].paddr, 0x7ffff000, "wraps around"),
+    FIELD(segment[0].bytes, 0xffffffff90000000, "wraps around"),
+    FIELD(segment[0].bytes, ~0ull, "wraps around"),
+    FIELD(segment[0].bytes, 1ull << 63, "wraps around"),
 };
 
 static void test_wrong_fields(void **state)
@@ -318,10 +343,10 @@ static void test_section_headers(void **state)
     image_linux(&m);
     m.notes_in_section = true;
     m.shentsize = 63;
-    refuses("entries of 63 bytes, not 64");
+    refuses("section headers have 63 bytes each, not 64");
     m.shentsize = 64;
     m.shoff = 1ull << 33;
-    refuses("ELF headers at 0x200000000");
+    refuses("section headers at 0x200000000");
     m.shoff = 0;
     m.notes_offset = 1ull << 33;
     refuses("notes at 0x200000000");
@@ -352,27 +377,34 @@ struct wrong_note {
 static const struct wrong_note wrong_notes[] = {
     {XEN_ELFNOTE_VIRT_BASE, 0xffffffff80000800, "VIRT_BASE 0xffffffff80000800 is not page-aligned"},
     {XEN_ELFNOTE_VIRT_BASE, HOLE, "VIRT_BASE 0x800000000000 is not canonical"},
-    {XEN_ELFNOTE_VIRT_BASE, HV_START, "VIRT_BASE 0xffff800000000000 is not canonical or lies"},
-    {XEN_ELFNOTE_VIRT_BASE, HV_END - 4096, "VIRT_BASE 0xffff87fffffff000 is not canonical or lies"},
-    {XEN_ELFNOTE_VIRT_BASE, HOLE - LINUX_PADDR, "wraps, is not canonical"},
-    {XEN_ELFNOTE_VIRT_BASE, HOLE - LINUX_PADDR - 0x1000, "wraps, is not canonical"},
-    {XEN_ELFNOTE_VIRT_BASE, 0, "entry 0xffffffff81000010 lies outside"},
-    {XEN_ELFNOTE_VIRT_BASE, ~0xfffull, "wraps, is not canonical"},
+    {XEN_ELFNOTE_VIRT_BASE, HV_START,
+     "VIRT_BASE 0xffff800000000000 lies in the hypervisor's slots"},
+    {XEN_ELFNOTE_VIRT_BASE, HV_END - 4096,
+     "VIRT_BASE 0xffff87fffffff000 lies in the hypervisor's slots"},
+    {XEN_ELFNOTE_VIRT_BASE, HOLE - LINUX_PADDR,
+     "segment 0 at 0x800000000000 + 0x1800 is not canonical"},
+    {XEN_ELFNOTE_VIRT_BASE, HOLE - LINUX_PADDR - 0x1000, "is not canonical"},
+    {XEN_ELFNOTE_VIRT_BASE, 0, "entry 0xffffffff81000010 is in no loaded segment"},
+    {XEN_ELFNOTE_VIRT_BASE, ~0xfffull, "wraps around"},
     {XEN_ELFNOTE_PADDR_OFFSET, LINUX_PADDR + 1, "lies below PADDR_OFFSET 0x1000001"},
-    {XEN_ELFNOTE_ENTRY, LINUX_BASE + LINUX_PADDR - 1, "entry 0xffffffff80ffffff lies outside"},
-    {XEN_ELFNOTE_ENTRY, LINUX_BASE + LINUX_PADDR + 0x1800, "entry 0xffffffff81001800 lies outside"},
-    {XEN_ELFNOTE_ENTRY, HV_START, "entry 0xffff800000000000 lies outside"},
-    {XEN_ELFNOTE_ENTRY, 0, "entry 0x0 lies outside"},
+    {XEN_ELFNOTE_ENTRY, LINUX_BASE + LINUX_PADDR - 1,
+     "entry 0xffffffff80ffffff is in no loaded segment"},
+    {XEN_ELFNOTE_ENTRY, LINUX_BASE + LINUX_PADDR + 0x1800,
+     "entry 0xffffffff81001800 is in no loaded segment (its image is mapped at "
+     "0xffffffff81000000-0xffffffff810017ff)"},
+    {XEN_ELFNOTE_ENTRY, HV_START, "entry 0xffff800000000000 lies in the hypervisor's slots"},
+    {XEN_ELFNOTE_ENTRY, 0, "entry 0x0 is in no loaded segment"},
+    {XEN_ELFNOTE_ENTRY, HOLE, "entry 0x800000000000 is not canonical"},
     {XEN_ELFNOTE_HYPERCALL_PAGE, LINUX_BASE + LINUX_PADDR + 8, "hypercall page 0xffffffff81000008"},
     {XEN_ELFNOTE_HYPERCALL_PAGE, LINUX_BASE, "hypercall page 0xffffffff80000000"},
     {XEN_ELFNOTE_HYPERCALL_PAGE, LINUX_BASE + LINUX_PADDR + 0x1000, "hypercall page"},
     {XEN_ELFNOTE_HYPERCALL_PAGE, LINUX_BASE + LINUX_PADDR + 0x2000, "hypercall page"},
     {XEN_ELFNOTE_HYPERCALL_PAGE, HV_START, "hypercall page 0xffff800000000000"},
     {XEN_ELFNOTE_INIT_P2M, LINUX_P2M + 8, "INIT_P2M 0x8000000008 is not page-aligned"},
-    {XEN_ELFNOTE_INIT_P2M, HOLE, "INIT_P2M 0x800000000000"},
-    {XEN_ELFNOTE_INIT_P2M, HV_START, "INIT_P2M 0xffff800000000000"},
-    {XEN_ELFNOTE_INIT_P2M, HV_END - 4096, "INIT_P2M 0xffff87fffffff000"},
-    {XEN_ELFNOTE_INIT_P2M, ~0xfffull, "INIT_P2M 0xfffffffffffff000"},
+    {XEN_ELFNOTE_INIT_P2M, HOLE, "INIT_P2M 0x800000000000 is not canonical"},
+    {XEN_ELFNOTE_INIT_P2M, HV_START, "INIT_P2M 0xffff800000000000 lies in the hypervisor's slots"},
+    {XEN_ELFNOTE_INIT_P2M, HV_END - 4096,
+     "INIT_P2M 0xffff87fffffff000 lies in the hypervisor's slots"},
     {XEN_ELFNOTE_HV_START_LOW, HV_START + 1, "only 0xffff800000000001 upwards"},
     {XEN_ELFNOTE_HV_START_LOW, HV_END - 1, "only 0xffff87ffffffffff upwards"},
 };
@@ -402,6 +434,50 @@ static void test_wrong_words(void **state)
     refuses("another loader");
 }
 
+static void test_odd_number(void **state)
+{
+    (void)state;
+    image_linux(&m);
+    for (unsigned i = 0; i < m.notes; i++)
+        if (m.note[i].type == XEN_ELFNOTE_ENTRY)
+            m.note[i].bytes = 3;
+    refuses("notes are damaged: Xen note 1 is a number of 3 bytes");
+}
+
+/* As Linux is with CONFIG_XEN_PVH and without CONFIG_XEN_PV. */
+static void test_pvh_only(void **state)
+{
+    (void)state;
+    image_linux(&m);
+    image_drop(&m, XEN_ELFNOTE_ENTRY);
+    m.entry = LINUX_BASE + LINUX_PADDR;
+    image_number(&m, XEN_ELFNOTE_PHYS32_ENTRY, 0x1000370);
+    refuses("no ENTRY (only PHYS32_ENTRY 0x1000370): it was built for PVH alone");
+}
+
+static void test_no_program_headers(void **state)
+{
+    (void)state;
+    image_linux(&m);
+    image_build(&m);
+    memset(m.byte + 56, 0, 2); /* e_phnum */
+    assert_false(parse_bytes(m.byte, m.n));
+    assert_string_equal(said, "the kernel has no program headers to load it by");
+}
+
+/* Nothing would be found there but zeroes. */
+static void test_entry_between_segments(void **state)
+{
+    (void)state;
+    image_linux(&m);
+    image_add_segment(&m, LINUX_PADDR + 0x4000, 0x1000);
+    image_number(&m, XEN_ELFNOTE_ENTRY, LINUX_BASE + LINUX_PADDR + 0x4000);
+    accepts();
+    image_number(&m, XEN_ELFNOTE_ENTRY, LINUX_BASE + LINUX_PADDR + 0x3fff);
+    refuses("entry 0xffffffff81003fff is in no loaded segment (its image is mapped at "
+            "0xffffffff81000000-0xffffffff81004fff)");
+}
+
 static void test_overlaps(void **state)
 {
     static const struct {
@@ -415,7 +491,7 @@ static void test_overlaps(void **state)
     for (unsigned i = 0; i < sizeof(over) / sizeof(over[0]); i++) {
         image_linux(&m);
         image_add_segment(&m, over[i].paddr, over[i].bytes);
-        refuses("segments overlap");
+        refuses("segments overlap: 0xffffffff81000000-0xffffffff810017ff and 0xffffffff8");
     }
 }
 
@@ -425,17 +501,17 @@ static void test_two_halves(void **state)
     (void)state;
     image_grub(&m);
     m.segment[0].paddr = LINUX_BASE;
-    refuses("wraps, is not canonical");
+    refuses("is not canonical, or not in the half of VIRT_BASE 0x0");
 }
 
 static void test_too_many_segments(void **state)
 {
     (void)state;
     image_linux(&m);
-    for (unsigned i = 1; i < ELF_SEGMENTS_MAX; i++)
+    for (unsigned i = 1; i < GUEST_SEGMENTS_MAX; i++)
         image_add_segment(&m, LINUX_PADDR + i * 0x10000, 0x1000);
     accepts();
-    assert_int_equal(g.segments, ELF_SEGMENTS_MAX);
+    assert_int_equal(g.segments, GUEST_SEGMENTS_MAX);
     image_add_segment(&m, 0, 0x1000);
     refuses("more than 16 loadable segments");
 }
@@ -488,17 +564,22 @@ static unsigned below(unsigned n)
 /* What an image that was accepted must hold, whatever it was made from. */
 static void check_accepted(uint64_t bytes)
 {
-    assert_in_range(g.segments, 1, ELF_SEGMENTS_MAX);
+    bool entry_loaded = false;
+
+    assert_in_range(g.segments, 1, GUEST_SEGMENTS_MAX);
     assert_true(g.start < g.end && g.virt_base <= g.start && g.virt_base % 4096 == 0);
     assert_true(g.end <= HOLE || g.virt_base >= HV_END);
     assert_true(g.entry >= g.start && g.entry < g.end);
+    assert_true(g.legacy ? g.notes == 0 : g.notes > 0);
     for (unsigned i = 0; i < g.segments; i++) {
-        const struct elf_segment *s = &g.segment[i];
+        const struct guest_segment *s = &g.segment[i];
 
         assert_true(s->file_bytes <= s->bytes);
         assert_true(s->offset <= bytes && s->file_bytes <= bytes - s->offset);
         assert_true(s->va >= g.start && s->bytes <= g.end - s->va);
+        entry_loaded |= g.entry >= s->va && g.entry - s->va < s->bytes;
     }
+    assert_true(entry_loaded);
     if (g.has_hypercall_page)
         assert_true(g.hypercall_page >= g.start && g.hypercall_page + 4096 <= g.end);
     if (g.has_init_p2m)
@@ -564,6 +645,7 @@ int main(void)
         cmocka_unit_test(test_segments_side_by_side),
         cmocka_unit_test(test_paddr_offset),
         cmocka_unit_test(test_entry_of_the_header),
+        cmocka_unit_test(test_what_was_seen),
         cmocka_unit_test(test_borders),
         cmocka_unit_test(test_empty_and_short),
         cmocka_unit_test(test_random_file),
@@ -572,6 +654,10 @@ int main(void)
         cmocka_unit_test(test_legacy_section),
         cmocka_unit_test(test_wrong_notes),
         cmocka_unit_test(test_wrong_words),
+        cmocka_unit_test(test_odd_number),
+        cmocka_unit_test(test_pvh_only),
+        cmocka_unit_test(test_no_program_headers),
+        cmocka_unit_test(test_entry_between_segments),
         cmocka_unit_test(test_overlaps),
         cmocka_unit_test(test_two_halves),
         cmocka_unit_test(test_too_many_segments),

@@ -3,8 +3,8 @@
  * Kernel images made in memory: image_linux() and its sisters make good ones, a test then changes
  * one thing and calls image_build(). What is not asked for is absent.
  */
-#ifndef PVMM_TEST_HV_IMAGE_H
-#define PVMM_TEST_HV_IMAGE_H
+#ifndef PVMM_TEST_BUILDER_IMAGE_H
+#define PVMM_TEST_BUILDER_IMAGE_H
 
 #include <stdbool.h>
 #include <stdint.h>
