@@ -127,6 +127,7 @@ struct explain_gap {
 
 struct explanation {
     const char *code; /* stable; docs/explain.md has them all */
+    char id[48];      /* "CODE#N": the Nth of that code in its run, from 1 */
     const char *kind; /* "refusal", "write-fault", "crash", "publication" */
     enum explain_weight weight;
     char headline[EXPLAIN_LINE];
@@ -149,6 +150,8 @@ struct explanation {
     struct explain_symbol target; /* the address accessed, if the report has one */
     unsigned walked;
     struct explain_step walk[4]; /* the way to it, from the top */
+    char unseen[40];             /* "0xMFN:SLOT" of the entry at fault, if the guest stored it where
+                                    the recorder did not look; "": not so */
     unsigned holders;            /* kept */
     unsigned holders_found;
     struct explain_holder holder[PVMM_REPORT_HOLDERS];
@@ -163,6 +166,8 @@ struct explanation {
 
     unsigned hints;
     struct explain_hint hint[EXPLAIN_HINTS];
+
+    const char *recording; /* folder in which it can be looked at again; NULL: none */
 };
 
 /* From a checked report. NULL: out of memory. */

@@ -353,6 +353,7 @@ struct json_object *explain_json(const struct explanation *x)
     static const char *const weights[] = {"breach", "fault", "crash", "finding", "note"};
     struct json_object *o = json_object_new_object();
 
+    put_text(o, "id", x->id);
     put_text(o, "code", x->code);
     put_text(o, "kind", x->kind);
     put_text(o, "weight", weights[x->weight]);
@@ -369,6 +370,7 @@ struct json_object *explain_json(const struct explanation *x)
         put_int(o, "gaps_found", x->gaps_found);
         put(o, "gaps", gaps(x));
     }
+    put_text(o, "unseen_entry", x->unseen[0] != '\0' ? x->unseen : NULL);
     put(o, "hints", hints(x));
     return o;
 }

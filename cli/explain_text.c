@@ -233,6 +233,21 @@ static void print_hints(const struct printer *p, const struct explanation *x)
     }
 }
 
+/* How to see it in a replay. */
+static void print_closer(const struct printer *p, const struct explanation *x)
+{
+    char text[2 * EXPLAIN_LINE];
+
+    if (x->recording == NULL || !x->has_report)
+        return;
+    snprintf(text, sizeof(text), "pvmm replay %s --until %s", x->recording, x->id);
+    labelled(p, "closer", text);
+    if (x->unseen[0] == '\0')
+        return;
+    snprintf(text, sizeof(text), "pvmm replay %s --who-stored %s", x->recording, x->unseen);
+    below(p, text);
+}
+
 void explain_text(const struct explanation *x, bool color, FILE *out)
 {
     const struct printer p = {out, color};
@@ -247,6 +262,7 @@ void explain_text(const struct explanation *x, bool color, FILE *out)
     }
     print_gaps(&p, x);
     print_hints(&p, x);
+    print_closer(&p, x);
     fflush(out);
 }
 

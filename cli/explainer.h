@@ -20,6 +20,7 @@ struct explainer {
     bool symbols_anyway; /* files of another kernel's are taken */
     bool verbose;
     struct pv_symbols *symbols;
+    const char *recording; /* folder of the run's recording; NULL: none */
 
     /* its own */
     int ram_fd; /* -1: no machine */
