@@ -106,7 +106,7 @@ static struct text take_word(struct text *t)
 {
     struct text word = {t->at, 0};
 
-    while (word.n < t->n && t->at[word.n] != ' ' && t->at[word.n] != '\t')
+    while (word.n < t->n && strchr(" \t\r", t->at[word.n]) == NULL)
         word.n++;
     skip(t, word.n);
     return word;
@@ -273,9 +273,12 @@ static void each_line(struct reader *r, const char *at, size_t n, line_fn *read)
 /* Discarded sections and the machine's memory are listed before, and have no addresses. */
 static const char *gnu_start(const struct text *t)
 {
-    static const char title[] = "emory map\n";
+    static const char *const titles[] = {"emory map\n", "emory map\r\n"};
+    const char *start = NULL;
 
-    return memmem(t->at, t->n, title, sizeof(title) - 1);
+    for (unsigned i = 0; start == NULL && i < 2; i++)
+        start = memmem(t->at, t->n, titles[i], strlen(titles[i]));
+    return start;
 }
 
 static bool is_lld(struct text t)

@@ -148,23 +148,26 @@ static bool is_own_section(const struct place *p, size_t nr, const struct piece 
            strncmp(p->name, name, n) == 0 && (p->name[n] == '\0' || p->name[n] == '.');
 }
 
-int places_settle(struct places *p, size_t from, const struct piece *piece, struct lint_error *e)
+/* How many of them are left. */
+static size_t settle(struct place *first, size_t nr, const struct piece *piece)
 {
-    struct place *first = p->at + from;
-    size_t nr = p->nr - from;
+    const uint64_t end = piece->start + piece->size;
 
     for (size_t i = 0; i < nr; i++)
-        first[i].beyond = end_of(&first[i]) > piece->start + piece->size;
-    if (nr > 1)
-        qsort(first, nr, sizeof(*first), by_address);
-    if (nr > 0) {
-        nr = drop_covered(first, nr);
-        nr = size_labels(first, nr, piece->start + piece->size);
-    }
-    p->nr = from + nr;
-    if (nr > 0 && is_own_section(first, nr, piece)) {
-        p->nr = from;
-        return 0;
+        first[i].beyond = end_of(&first[i]) > end;
+    qsort(first, nr, sizeof(*first), by_address);
+    nr = drop_covered(first, nr);
+    return size_labels(first, nr, end);
+}
+
+int places_settle(struct places *p, size_t from, const struct piece *piece, struct lint_error *e)
+{
+    if (p->nr > from) {
+        p->nr = from + settle(&p->at[from], p->nr - from, piece);
+        if (is_own_section(&p->at[from], p->nr - from, piece)) {
+            p->nr = from;
+            return 0;
+        }
     }
     return add_unnamed(p, from, piece) == 0 ? 0 : lint_fail(e, "no memory for its symbols");
 }
