@@ -36,23 +36,6 @@ static const char *colour(enum pv_answer answer)
     return codes[answer];
 }
 
-/* One line of a table: `label` in its column, the rest wrapped behind it. */
-static void print_wrapped(const char *text, int indent)
-{
-    const int width = 100 - indent;
-
-    while ((int)strlen(text) > width) {
-        int end = width;
-
-        while (end > 0 && text[end] != ' ')
-            end--;
-        end = end > 0 ? end : width;
-        printf("%.*s\n%*s", end, text, indent, "");
-        text += end + (text[end] == ' ');
-    }
-    printf("%s\n", text);
-}
-
 static void print_rules(const struct pv_check *c)
 {
     const bool tone = tone_wanted(stdout);
@@ -62,7 +45,7 @@ static void print_rules(const struct pv_check *c)
 
         printf("R%-3u %s%-13s%s  ", n, tone ? colour(r->answer) : "", answer_word(r->answer),
                tone ? "\033[0m" : "");
-        print_wrapped(r->why, 20);
+        command_wrap(r->why, 20);
     }
 }
 
@@ -79,7 +62,7 @@ static void print_va(const struct pv_finding *f, const struct image *i)
 static void print_finding(const struct pv_finding *f, const struct image *i)
 {
     printf("  - ");
-    print_wrapped(f->text, 4);
+    command_wrap(f->text, 4);
     if (f->at.a != UINT64_MAX)
         printf("      entry  at %" PRIx64 ": %016" PRIx64 "\n", f->at.a, f->entry);
     if (f->has_va)

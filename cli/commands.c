@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "exitcodes.h"
@@ -11,6 +12,22 @@
 int command_help(const char *text)
 {
     return fputs(text, stdout) < 0 || fflush(stdout) != 0 ? EXIT_ENVIRONMENT : EXIT_CLEAN;
+}
+
+void command_wrap(const char *text, int indent)
+{
+    const int width = 100 - indent;
+
+    while ((int)strlen(text) > width) {
+        int end = width;
+
+        while (end > 0 && text[end] != ' ')
+            end--;
+        end = end > 0 ? end : width;
+        printf("%.*s\n%*s", end, text, indent, "");
+        text += end + (text[end] == ' ');
+    }
+    printf("%s\n", text);
 }
 
 int command_failed(const char *command, const struct error *e)

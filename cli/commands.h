@@ -17,11 +17,14 @@ struct command {
 
 command_fn command_run, command_list, command_console, command_dmesg, command_trace,
     command_destroy, command_inspect, command_check, command_p2m, command_walk, command_read,
-    command_find_maps, command_replay;
+    command_find_maps, command_replay, command_lint;
 
 /* Print a help text, or an error behind the command's name. Return the exit code. */
 int command_help(const char *text);
 int command_failed(const char *command, const struct error *e);
+
+/* Text wrapped at 100 columns, from column `indent` on, where the first line is already. */
+void command_wrap(const char *text, int indent);
 
 /* What getopt_long() did not like, as a chain. */
 int command_bad_option(int opt, char **argv, struct error *e);

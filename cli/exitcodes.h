@@ -7,9 +7,9 @@ enum exit_code {
     EXIT_CLEAN = 0,         /* powered off, rebooted, or --expect was seen */
     EXIT_CRASHED = 1,       /* the guest crashed, or ended without showing --expect */
     EXIT_NO_GUEST = 1,      /* of the other commands: no guest of that name is running */
-    EXIT_FINDINGS = 1,      /* of `pvmm check`: findings; of those that look something up in an
-                               image: what was asked for is not there */
-    EXIT_UNREADABLE = 2,    /* of the commands on images: the image cannot be read */
+    EXIT_FINDINGS = 1,      /* of `pvmm check` and `pvmm lint`: findings; of those that look
+                               something up in an image: what was asked for is not there */
+    EXIT_UNREADABLE = 2,    /* of the commands on files: the file cannot be read */
     EXIT_TIMEOUT = 124,     /* --timeout ran out */
     EXIT_UNTESTABLE = 125,  /* this kernel or initrd cannot be tested */
     EXIT_ENVIRONMENT = 128, /* no QEMU, no memory, unreadable hypervisor, ... */

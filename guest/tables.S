@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The page tables that are part of the image. Their section starts on a page (pvguest.lds), and each
- * is a page long: that alone aligns them. Whatever else is put into the section must keep to whole
- * pages, or it shifts all that come after it.
+ * The page tables that are part of the image. Each is aligned by itself: where the link script puts
+ * their section, and what else is in it ahead of them, is not theirs to know.
  */
 
     .macro TABLE name
     .globl \name
     .type \name, @object
+    .balign 4096
 \name:
     .skip 4096
     .size \name, 4096
