@@ -10,7 +10,7 @@ struct kernel {
     int original_fd; /* the file as it was given: a real Xen unwraps it by itself */
     uint64_t elf_size;
     uint64_t original_size;
-    struct pv_image image;
+    struct guest_image image;
 };
 
 /* Errors are EXIT_UNTESTABLE, and name the file. */

@@ -228,7 +228,7 @@ case $CASE in
         rc=0
         timeout 60 "$PVMM" run --no-core -m 64M "$@" "$KERNEL" </dev/null >"$out" 2>"$err" || rc=$?
         [ "$rc" -eq 125 ] || flunk "exit code $rc instead of 125"
-        grep -q "memory too small" "$err" || flunk "the reason is missing"
+        grep -q "memory is too small" "$err" || flunk "the reason is missing"
         ;;
     truncated)
         head -c 4000000 "$KERNEL" > "$dir/cut"

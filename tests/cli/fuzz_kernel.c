@@ -38,7 +38,7 @@ static void try_memory_map(struct view v, struct error *e)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const struct view v = {data, size};
-    struct pv_image img;
+    struct guest_image img;
     struct bzimage b;
     struct error e;
 

@@ -21,7 +21,7 @@ struct image {
     uint64_t class, machine, type, phnum, phoff;
     uint64_t paddr, filesz, memsz, offset; /* the first segment */
     uint64_t paddr2, memsz2;               /* a second one, without content; memsz2 0: none */
-    uint64_t notes, has_entry, note_size, entry_size;
+    uint64_t notes, has_entry, has_version, note_size, entry_size;
     uint64_t legacy, legacy_size; /* a section __xen_guest; its size, 0: the truth */
     uint64_t entry, virt_base, paddr_offset, p2m;
 };
@@ -51,6 +51,7 @@ static const struct word words[] = {
     WORD(memsz2, 0),
     WORD(notes, 1),
     WORD(has_entry, 1),
+    WORD(has_version, 1),
     WORD(note_size, 0),
     WORD(entry_size, 8),
     WORD(legacy, 0),
@@ -92,6 +93,14 @@ static size_t put_note(uint8_t *at, uint32_t type, uint64_t value, uint64_t size
     return sizeof(n) + 4 + 8;
 }
 
+static size_t put_version(uint8_t *at)
+{
+    uint64_t text;
+
+    memcpy(&text, "xen-3.0", sizeof(text));
+    return put_note(at, XEN_ELFNOTE_XEN_VERSION, text, sizeof(text));
+}
+
 static size_t put_notes(uint8_t *at, const struct image *m)
 {
     size_t n = 0;
@@ -100,6 +109,8 @@ static size_t put_notes(uint8_t *at, const struct image *m)
         return 0;
     if (m->has_entry)
         n += put_note(at + n, XEN_ELFNOTE_ENTRY, m->entry, m->entry_size);
+    if (m->has_version)
+        n += put_version(at + n);
     n += put_note(at + n, XEN_ELFNOTE_VIRT_BASE, m->virt_base, 8);
     n += put_note(at + n, XEN_ELFNOTE_PADDR_OFFSET, m->paddr_offset, 8);
     n += put_note(at + n, XEN_ELFNOTE_INIT_P2M, m->p2m, 8);
@@ -124,11 +135,12 @@ static void put_legacy(uint8_t *file, const struct image *m)
     h->e_shnum = 3;
     h->e_shstrndx = 1;
     memcpy(file + 0x800, names, sizeof(names));
-    s[2].sh_size = (uint64_t)sprintf((char *)file + 0x900,
-                                     "GUEST_OS=old,VIRT_BASE=0x%llx,VIRT_ENTRY=0x%llx,"
-                                     "ELF_PADDR_OFFSET=0x%llx,LOADER=generic",
-                                     (unsigned long long)m->virt_base, (unsigned long long)m->entry,
-                                     (unsigned long long)m->paddr_offset);
+    s[2].sh_size =
+        (uint64_t)sprintf((char *)file + 0x900,
+                          "GUEST_OS=old,XEN_VER=xen-3.0,VIRT_BASE=0x%llx,VIRT_ENTRY=0x%llx,"
+                          "ELF_PADDR_OFFSET=0x%llx,LOADER=generic",
+                          (unsigned long long)m->virt_base, (unsigned long long)m->entry,
+                          (unsigned long long)m->paddr_offset);
     if (m->legacy_size != 0)
         s[2].sh_size = m->legacy_size;
     memcpy(file + 0xa00, s, sizeof(s));
