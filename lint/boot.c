@@ -55,7 +55,7 @@ static const struct {
     {"memory is too small", "too-small"},
 };
 
-static const char *cause_of(const char *text)
+const char *boot_cause(const char *text)
 {
     for (size_t i = 0; i < sizeof(causes) / sizeof(causes[0]); i++)
         if (strstr(text, causes[i].words) != NULL)
@@ -81,7 +81,7 @@ static const char *hint(const struct elfview *v)
 static int refused(const struct elfview *v, const struct builder_error *why, struct lint_report *r,
                    struct lint_error *e)
 {
-    const char *code = r->not_pv ? "not-pv" : cause_of(why->text);
+    const char *code = r->not_pv ? "not-pv" : boot_cause(why->text);
     char text[LINT_CHARS];
     struct lint_finding *f;
 
@@ -116,25 +116,20 @@ static int ask_pvmm(const struct elfview *v, const struct lint_options *o, struc
 
 /* ---- what would take for ever: many headers that all mean the same bytes */
 
-static uint64_t note_bytes(const struct elfview *v)
+/* Notes are in segments and, once more, in sections; more than twice the file's bytes cannot be. */
+static bool notes_absurd(const struct elfview *v)
 {
     struct elfview_segment s;
     struct elfview_section t;
     uint64_t sum = 0;
 
-    for (unsigned i = 0; elfview_segment(v, i, &s) && sum <= v->size; i++)
+    for (unsigned i = 0; elfview_segment(v, i, &s) && sum <= 2 * v->size; i++)
         if (s.type == PT_NOTE && elfview_holds(v, s.offset, s.file_bytes))
             sum += s.file_bytes;
     for (unsigned i = 0; elfview_section(v, i, &t) && sum <= 2 * v->size; i++)
         if (t.type == SHT_NOTE && elfview_holds(v, t.offset, t.bytes))
             sum += t.bytes;
-    return sum;
-}
-
-/* Notes are in segments and, once more, in sections. */
-static bool notes_absurd(const struct elfview *v)
-{
-    return note_bytes(v) > 2 * v->size;
+    return sum > 2 * v->size;
 }
 
 static int open_question(struct lint_report *r, struct lint_error *e)

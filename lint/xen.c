@@ -2,6 +2,7 @@
 /* Will Xen 4.17 start it, as dom0 and as a domU? */
 #include "xen.h"
 
+#include <elf.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -81,12 +82,43 @@ static int check_file(const struct xen_image *x, struct lint_report *r, struct l
     return 0;
 }
 
+/* It stops copying at twice the image's size; what is left out may matter or not. */
+static int check_copies(const struct xen_image *x, struct lint_report *r, struct lint_error *e)
+{
+    const uint64_t bytes = x->kernel_end - x->kernel;
+    struct lint_finding *f;
+
+    if (x->loaded / 2 <= bytes)
+        return 0;
+    f = lint_add(r, "xen-overlap", LINT_OPEN,
+                 "the segments overlap: they have 0x%llx bytes, the image 0x%llx, and Xen loads no "
+                 "more than twice as much",
+                 ull(x->loaded), ull(bytes));
+    if (f == NULL)
+        return lint_fail(e, "out of memory");
+    snprintf(f->also, sizeof(f->also), "program segments total to more than the input image size");
+    return 0;
+}
+
+/* The toolstack wants it below the kernel and page-aligned; Xen, for dom0, does not look. */
+static int check_list(const struct xen_image *x, struct lint_report *r, struct lint_error *e)
+{
+    if (x->init_p2m == XEN_UNSET || (x->init_p2m < x->virt_base && x->init_p2m % XEN_PAGE == 0))
+        return 0;
+    return boot_locate(lint_add(r, "xen-p2m-ignored", LINT_NOTE,
+                                "INIT_P2M 0x%llx is not below VIRT_BASE 0x%llx, or not "
+                                "page-aligned: a domU's list is behind the kernel instead, and "
+                                "dom0's there all the same",
+                                ull(x->init_p2m), ull(x->virt_base)),
+                       x->init_p2m, 0, e);
+}
+
 static int check_skipped(const struct xen_image *x, struct lint_report *r, struct lint_error *e)
 {
     struct elfview_segment s;
 
     for (unsigned i = 0; elfview_segment(&x->elf, i, &s); i++) {
-        if (s.type != 1 /* PT_LOAD */ || s.bytes == 0 || xen_loads(&s))
+        if (s.type != PT_LOAD || s.bytes == 0 || xen_loads(&s))
             continue;
         struct lint_finding *f =
             lint_add(r, "xen-segment-skipped", LINT_NOTE,
@@ -137,7 +169,8 @@ int lint_boot_xen(const struct lint_input *elf, const struct lint_options *o, st
         (void)check_entry(&x, &dom0);
     if (xen_domu(&x, &d, &domu) == 0)
         (void)check_entry(&x, &domu);
-    if (add_both(r, &dom0, &domu, e) != 0 || check_skipped(&x, r, e) != 0)
+    if (add_both(r, &dom0, &domu, e) != 0 || check_skipped(&x, r, e) != 0 ||
+        check_list(&x, r, e) != 0 || check_copies(&x, r, e) != 0)
         return -1;
     return check_file(&x, r, e);
 }

@@ -151,17 +151,8 @@ static int check_place(const struct xen_image *x, const struct region *r, struct
 
 static int check_segments(const struct xen_image *x, struct xen_refusal *why)
 {
-    const uint64_t room = (x->kernel_end - x->kernel) * 2;
     struct elfview_segment s;
 
-    if (x->loaded > room) {
-        xen_refuse(why, "xen-segments",
-                   "the segments overlap so much (0x%llx bytes for an image of 0x%llx) that Xen "
-                   "does not load all of them",
-                   ull(x->loaded), ull(x->kernel_end - x->kernel));
-        return SAID(why, "Dom0 kernel broken ELF: program segments total to more than the input "
-                         "image size");
-    }
     for (unsigned i = 0; elfview_segment(&x->elf, i, &s); i++)
         if (xen_loads(&s) && s.file_bytes > s.bytes) {
             xen_refuse(why, "xen-segments",

@@ -108,6 +108,11 @@ static int check_place(const struct xen_image *x, const struct xen_domain *d, ui
 {
     const uint64_t bytes = xen_pages_of(d->pages * sizeof(uint64_t)) * XEN_PAGE;
 
+    if (last == UINT64_MAX)
+        return xen_refuse(why, "xen-virt-base",
+                          "the initial mapping 0x%llx-0x%llx ends with the last address, and the "
+                          "toolstack looks for a larger one without end",
+                          ull(x->virt_base), ull(last));
     if (!xen_guest_range(x->virt_base, last))
         return xen_refuse(why, "xen-virt-base",
                           "the initial mapping 0x%llx-0x%llx is not canonical or lies in what Xen "
@@ -131,6 +136,20 @@ static int check_place(const struct xen_image *x, const struct xen_domain *d, ui
     return 0;
 }
 
+/* A copy that does not fit is left out in silence. */
+static int check_segments(const struct xen_image *x, struct xen_refusal *why)
+{
+    struct elfview_segment s;
+
+    for (unsigned i = 0; elfview_segment(&x->elf, i, &s); i++)
+        if (xen_loads(&s) && s.file_bytes > s.bytes)
+            return xen_refuse(why, "xen-segments",
+                              "segment %u has 0x%llx bytes in the file but 0x%llx in memory; the "
+                              "toolstack does not check, and leaves out what does not fit",
+                              i, ull(s.file_bytes), ull(s.bytes));
+    return 0;
+}
+
 static int check_hypercall_page(const struct xen_image *x, const struct xen_domain *d,
                                 struct xen_refusal *why)
 {
@@ -147,7 +166,7 @@ int xen_domu(const struct xen_image *x, const struct xen_domain *d, struct xen_r
     uint64_t last = 0;
 
     if (check_type(x, why) != 0 || check_kernel(x, d, why) != 0 || lay_out(x, d, &last, why) != 0 ||
-        check_place(x, d, last, why) != 0)
+        check_place(x, d, last, why) != 0 || check_segments(x, why) != 0)
         return -1;
     return check_hypercall_page(x, d, why);
 }
