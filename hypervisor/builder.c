@@ -8,6 +8,9 @@
 #include "options.h"
 #include "string.h"
 
+_Static_assert(HYPERVISOR_VIRT_START == HV_SLOTS_START && HYPERVISOR_VIRT_END == HV_SLOTS_END,
+               "the builder keeps guests out of the slots that are ours");
+
 #define SPARE_FRAMES (GRANT_FRAMES_MAX + 16u) /* the grant table, shared_info and the like */
 
 #define UPPER_FLAGS (PTE_PRESENT | PTE_RW | PTE_USER | PTE_ACCESSED | PTE_DIRTY)

@@ -19,6 +19,8 @@ builder/guest_notes.c <string.h>
 builder/reader.h <pvmm/boot.h>
 core/frame.c "guest_image.h"
 image/view.c "guest_layout.h"
+lint/report.c "vcpu.h"
+lint/report.c "options.h"
 store/tree.c "guest_image.h"
 core/frame.c "vcpu.h"
 core/frame.c <stdio.h>

@@ -564,17 +564,22 @@ static unsigned below(unsigned n)
 /* What an image that was accepted must hold, whatever it was made from. */
 static void check_accepted(uint64_t bytes)
 {
+    bool entry_loaded = false;
+
     assert_in_range(g.segments, 1, GUEST_SEGMENTS_MAX);
     assert_true(g.start < g.end && g.virt_base <= g.start && g.virt_base % 4096 == 0);
     assert_true(g.end <= HOLE || g.virt_base >= HV_END);
     assert_true(g.entry >= g.start && g.entry < g.end);
+    assert_true(g.legacy ? g.notes == 0 : g.notes > 0);
     for (unsigned i = 0; i < g.segments; i++) {
         const struct guest_segment *s = &g.segment[i];
 
         assert_true(s->file_bytes <= s->bytes);
         assert_true(s->offset <= bytes && s->file_bytes <= bytes - s->offset);
         assert_true(s->va >= g.start && s->bytes <= g.end - s->va);
+        entry_loaded |= g.entry >= s->va && g.entry - s->va < s->bytes;
     }
+    assert_true(entry_loaded);
     if (g.has_hypercall_page)
         assert_true(g.hypercall_page >= g.start && g.hypercall_page + 4096 <= g.end);
     if (g.has_init_p2m)
