@@ -25,7 +25,7 @@ PVMM   := $(BUILD)/pvmm
 KERNEL := $(BUILD)/kernel/vmlinuz
 INITRD := $(BUILD)/initramfs.cpio.gz
 
-.PHONY: all deps kernel kernel-cloud xen grub headers gnumach run test cases bench bench-images bench-where mutate fuzz \
+.PHONY: all deps kernel kernel-cloud xen grub headers gnumach xen-syms run test cases bench bench-images bench-where mutate fuzz \
         clean help
 
 all: $(BUILD)/build.ninja
@@ -57,6 +57,9 @@ headers:
 gnumach:
 	@scripts/fetch-gnumach.sh $(BUILD)/gnumach
 
+xen-syms:
+	@scripts/fetch-xen-syms.sh $(BUILD)/xen-syms
+
 # Each step needs the one before, so these are lists, not prerequisites that -j may reorder.
 run:
 	@$(MAKE) --no-print-directory deps
@@ -74,6 +77,7 @@ test:
 	@$(MAKE) --no-print-directory grub
 	@$(MAKE) --no-print-directory headers
 	@$(MAKE) --no-print-directory gnumach
+	@$(MAKE) --no-print-directory xen-syms
 	meson test -C $(BUILD) --print-errorlogs
 
 cases:
