@@ -133,7 +133,7 @@ help:
 	@echo "make bench-where ROW=NAME"
 	@echo "              where the instructions of a row of it go"
 	@echo "make mutate   damaged images: MUTATIONS of each, none may end, hang or grow (docs/reliability.md)"
-	@echo "make fuzz     libFuzzer on each kind of image, FUZZ_SECONDS each"
+	@echo "make fuzz     libFuzzer on images, and on what is linted, FUZZ_SECONDS each"
 	@echo "make clean    remove $(BUILD)/"
 	@echo
 	@echo "Variables: BUILD=DIR, CC=gcc|clang (of a new BUILD), MEMORY=SIZE, TIMEOUT=SECONDS"

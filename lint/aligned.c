@@ -218,23 +218,33 @@ static int add_open(const struct aligned *a, const char *code, const char *text,
     return finding_of(lint_add(a->report, code, LINT_OPEN, "%s", text), a->member, NULL, NULL, e);
 }
 
-static int judge_merged(const struct aligned *a, struct lint_error *e)
+static int judge_merged(const struct aligned *a, size_t tables, struct lint_error *e)
 {
+    char text[LINT_CHARS], seen[96] = "";
+
     if (a->nr_judged != 0)
         return 0;
     if (a->file->nr_sections == 0)
         return add_open(a, "no-sections", "it has no section headers", e);
-    return add_open(a, "sections-merged",
-                    "it has no such section: if its objects had any, the linker merged them into "
-                    "others, and only its map tells (--map)",
-                    e);
+    if (tables != 0)
+        snprintf(seen, sizeof(seen), "; %zu page table%s, as names tell, %s looked at", tables,
+                 tables == 1 ? "" : "s", tables == 1 ? "was" : "were");
+    snprintf(text, sizeof(text),
+             "it has no such section: if its objects had any, the linker merged them into others, "
+             "and only its map tells (--map)%s",
+             seen);
+    return add_open(a, "sections-merged", text, e);
 }
 
 static int judge_image(struct aligned *a, struct lint_error *e)
 {
-    if (a->options->map != NULL ? lint_mapped(a, e) != 0 : judge_merged(a, e) != 0)
+    size_t tables = 0;
+
+    if (a->options->map != NULL && lint_mapped(a, e) != 0)
         return -1;
-    return lint_tables(a, e);
+    if (lint_tables(a, &tables, e) != 0)
+        return -1;
+    return a->options->map == NULL ? judge_merged(a, tables, e) : 0;
 }
 
 /* gcc -flto leaves the compiling to the linker. */

@@ -30,7 +30,7 @@ size_t piece_at(const struct piece *p, size_t nr, uint64_t address);
 /* Judges an image by the options' map, and adds to `judged` what that tells of. */
 int lint_mapped(struct aligned *a, struct lint_error *e);
 
-/* Of an image: page tables, as their names tell, that are off their pages. */
-int lint_tables(const struct aligned *a, struct lint_error *e);
+/* Of an image: page tables, as their names tell, that are off their pages; adds to `*seen` all. */
+int lint_tables(const struct aligned *a, size_t *seen, struct lint_error *e);
 
 #endif

@@ -237,10 +237,14 @@ static const char *whose(const struct place *p, char name[static NAME_CHARS + 1]
     return p->name != NULL ? name_words(p->name, name) : "what no symbol names";
 }
 
-static struct lint_finding *size_finding(struct lint_report *r, const struct place *p)
+/* `own`: it starts inside a page, and not because of what is ahead of it. */
+static struct lint_finding *size_finding(struct lint_report *r, const struct place *p, bool own)
 {
-    char name[NAME_CHARS + 1], up_to[NAME_CHARS + 1];
+    char name[NAME_CHARS + 1], up_to[NAME_CHARS + 1], start[64] = "";
 
+    if (own)
+        snprintf(start, sizeof(start), ", and starts 0x%" PRIx64 " bytes into one",
+                 p->start % LINT_PAGE);
     if (p->name == NULL)
         return lint_add(r, "section-size", LINT_FINDING,
                         "%" PRIu64 " bytes that no symbol names are no whole number of pages",
@@ -251,32 +255,32 @@ static struct lint_finding *size_finding(struct lint_report *r, const struct pla
                         name_words(p->name, name), p->size);
     if (p->up_to == NULL)
         return lint_add(r, "symbol-size", LINT_FINDING,
-                        "%s is %" PRIu64 " bytes long, which is no whole number of pages",
-                        name_words(p->name, name), p->size);
-    return lint_add(
-        r, "symbol-size", LINT_FINDING,
-        "%s has no size; up to %s it is %" PRIu64 " bytes long, which is no whole number of pages",
-        name_words(p->name, name),
-        p->up_to[0] != '\0' ? name_words(p->up_to, up_to) : "the section's end", p->size);
+                        "%s is %" PRIu64 " bytes long, which is no whole number of pages%s",
+                        name_words(p->name, name), p->size, start);
+    return lint_add(r, "symbol-size", LINT_FINDING,
+                    "%s has no size; up to %s it is %" PRIu64
+                    " bytes long, which is no whole number of pages%s",
+                    name_words(p->name, name),
+                    p->up_to[0] != '\0' ? name_words(p->up_to, up_to) : "the section's end",
+                    p->size, start);
 }
 
 static struct lint_finding *address_finding(struct lint_report *r, const struct place *p,
                                             bool image)
 {
-    char name[NAME_CHARS + 1], size[64] = "";
+    char name[NAME_CHARS + 1];
 
-    if (odd_size(p))
-        snprintf(size, sizeof(size), ", and is %" PRIu64 " bytes long", p->size);
     return lint_add(r, "symbol-address", LINT_FINDING,
-                    "%s starts 0x%" PRIx64 " bytes into a page%s%s", whose(p, name),
-                    p->start % LINT_PAGE, image ? "" : " of its section", size);
+                    "%s starts 0x%" PRIx64 " bytes into a page%s", whose(p, name),
+                    p->start % LINT_PAGE, image ? "" : " of its section");
 }
 
-static int add_finding(const struct places *p, size_t i, bool image, bool address,
+static int add_finding(const struct places *p, size_t i, bool image, bool own,
                        struct lint_report *r, struct lint_error *e)
 {
     const struct place *at = &p->at[i];
-    struct lint_finding *f = address ? address_finding(r, at, image) : size_finding(r, at);
+    struct lint_finding *f =
+        odd_size(at) ? size_finding(r, at, own) : address_finding(r, at, image);
 
     if (finding_of(f, at->member, at->section, at->name, e) != 0)
         return -1;
@@ -328,12 +332,12 @@ int places_judge(struct places *p, bool image, struct lint_report *r, struct lin
     if (shifting && add_start(p, r, e) != 0)
         return -1;
     for (size_t i = 0; i < p->nr; i++) {
-        const bool address = off_page(&p->at[i]) && !shifting;
+        const bool own = off_page(&p->at[i]) && !shifting;
 
         shifting = odd_size(&p->at[i]) || off_page(&p->at[i]);
-        if (!address && !odd_size(&p->at[i]))
+        if (!own && !odd_size(&p->at[i]))
             continue;
-        if (found++ < FINDINGS_SHOWN && add_finding(p, i, image, address, r, e) != 0)
+        if (found++ < FINDINGS_SHOWN && add_finding(p, i, image, own, r, e) != 0)
             return -1;
     }
     return found > FINDINGS_SHOWN ? add_rest(&p->at[0], found - FINDINGS_SHOWN, r, e) : 0;

@@ -60,7 +60,9 @@ static int by_address(const void *a, const void *b)
     return (x->start > y->start) - (x->start < y->start);
 }
 
-static int find_tables(const struct aligned *a, struct places *p, struct lint_error *e)
+/* Those that are off their pages; `*seen` is how many there are. */
+static int find_tables(const struct aligned *a, struct places *p, size_t *seen,
+                       struct lint_error *e)
 {
     static const struct piece nowhere;
 
@@ -68,8 +70,11 @@ static int find_tables(const struct aligned *a, struct places *p, struct lint_er
         struct elf_symbol s;
 
         elf_symbol_get(a->symbols, i, &s);
-        if (s.value % LINT_PAGE == 0 || !is_table(&s) || !is_data(a->file, s.section) ||
+        if (!is_table(&s) || !is_data(a->file, s.section) ||
             piece_at(a->judged, a->nr_judged, s.value) != a->nr_judged)
+            continue;
+        ++*seen;
+        if (s.value % LINT_PAGE == 0)
             continue;
         struct place place = place_of(&s, &nowhere);
         place.member = a->member;
@@ -146,11 +151,11 @@ static int add_group(const struct aligned *a, const struct places *p, size_t i, 
 
 #define GROUPS_SHOWN 16 /* all symbols are searched for the culprit of each */
 
-int lint_tables(const struct aligned *a, struct lint_error *e)
+int lint_tables(const struct aligned *a, size_t *seen, struct lint_error *e)
 {
     struct places p = {0};
     size_t groups = 0;
-    int rc = find_tables(a, &p, e);
+    int rc = find_tables(a, &p, seen, e);
 
     for (size_t i = 0; rc == 0 && i < p.nr && groups < GROUPS_SHOWN; groups++) {
         const size_t end = group_end(&p, i);

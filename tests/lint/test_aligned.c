@@ -93,6 +93,18 @@ static void an_address_of_its_own(void **state)
     lint_free(&r);
 }
 
+/* Both are wrong: what it is too short for comes first. */
+static void a_short_one_at_an_address_of_its_own(void **state)
+{
+    (void)state;
+    struct lint_report r =
+        lint_of(OBJECT(2 * PAGE, VARIABLE("a", 0, PAGE), VARIABLE("b", PAGE + 64, 8)), NULL);
+
+    assert_non_null(strstr(expect(&r, 0, "symbol-size", "b", 0)->text, "starts 0x40 bytes into"));
+    assert_int_equal(r.nr_findings, 1);
+    lint_free(&r);
+}
+
 static void labels_are_as_long_as_up_to_the_next(void **state)
 {
     (void)state;
@@ -329,6 +341,7 @@ int main(void)
         cmocka_unit_test(an_alignment_ends_the_shift),
         cmocka_unit_test(two_short_ones),
         cmocka_unit_test(an_address_of_its_own),
+        cmocka_unit_test(a_short_one_at_an_address_of_its_own),
         cmocka_unit_test(labels_are_as_long_as_up_to_the_next),
         cmocka_unit_test(marks_and_aliases_are_no_faults),
         cmocka_unit_test(other_kinds_of_symbols),
