@@ -2,6 +2,7 @@
 """The test kernel, broken in one way each: notes, headers and segments patched."""
 import json
 import os
+import re
 import struct
 import subprocess
 
@@ -239,6 +240,12 @@ def virt_base_unaligned(k):
 
 
 @case
+def image_unaligned(k):
+    """The image starts 16 bytes into a page, as its VIRT_BASE does."""
+    k.load[PADDR] += 16
+
+
+@case
 def virt_base_not_canonical(k):
     k.rebase(0x0001000000000000)
 
@@ -246,6 +253,12 @@ def virt_base_not_canonical(k):
 @case
 def virt_base_hypervisor(k):
     k.rebase(0xffff800000000000)
+
+
+@case
+def low_half_p2m_overlaps(k):
+    """Linked for nowhere near, but there the toolstack sees what overlaps."""
+    k.rebase(0x40000000).set(INIT_P2M, 0x3fff0000)
 
 
 @case
@@ -503,3 +516,18 @@ def ask(tool, directory, names):
                              stdout=subprocess.PIPE, check=True).stdout
         answers.update({os.path.basename(a["file"]): a for a in map(json.loads, out.splitlines())})
     return {n: answers[n] for n in names}
+
+
+# ---- what lint says that Xen will say
+
+AS_DOMU = re.compile(r"(.*?) ?\(as a domU: (.*)\)$")
+
+
+def said(finding, domu):
+    """The words to look for; "": none."""
+    if finding["text"].startswith("as a domU" if not domu else "as dom0:"):
+        return ""
+    both = AS_DOMU.match(finding["also"])
+    if not both:
+        return finding["also"]
+    return "" if domu and both[2] == "nothing" else both[2] if domu else both[1]
