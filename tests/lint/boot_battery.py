@@ -34,7 +34,7 @@ NOT_ON_XEN = {
     "features-required-unnamed", "features-unknown", "no-paddr-offset", "segment-beyond-memory",
     "segments-none", "cut-in-header", "cut-in-segment", "notes-foreign", "pae-bimodal",
     "entry-16-bytes", "features-required-known", "big-endian", "ramdisk-40M-mapped", "memory-5M",
-    "legacy-loader-foreign", "image-unaligned",
+    "legacy-loader-foreign", "legacy-no-offset", "p2m-top", "hypercall-page-before", "memory-4M",
 }
 
 READY = re.compile(rb"^TAP version", re.M)

@@ -241,8 +241,11 @@ def virt_base_unaligned(k):
 
 @case
 def image_unaligned(k):
-    """The image starts 16 bytes into a page, as its VIRT_BASE does."""
-    k.load[PADDR] += 16
+    """It starts 16 bytes before a page."""
+    for field in (OFFSET, VADDR, PADDR):
+        k.load[field] -= 16
+    for field in (FILESZ, MEMSZ):
+        k.load[field] += 16
 
 
 @case
