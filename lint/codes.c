@@ -54,7 +54,7 @@ const struct lint_code lint_codes[] = {
     {"truncated", LINT_BOOT_PVMM, "the file ends before what its headers promise"},
     {"virt-base", LINT_BOOT_PVMM, "VIRT_BASE is not page-aligned, or nowhere that a guest may be"},
     {"xen-32-bit", LINT_BOOT_XEN, "a 32-bit kernel, for a Xen without CONFIG_PV32"},
-    {"xen-alignment", LINT_BOOT_XEN, "a domU's VIRT_BASE or first segment is not page-aligned"},
+    {"xen-alignment", LINT_BOOT_XEN, "as a domU: the image does not start at a page's start"},
     {"xen-entry", LINT_BOOT_XEN, "the entry is outside of the image, or in nothing that is loaded"},
     {"xen-feature", LINT_BOOT_XEN, "FEATURES requires what Xen does not know or offer"},
     {"xen-headers", LINT_BOOT_XEN, "ELF headers end behind the file's end"},

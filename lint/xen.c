@@ -18,15 +18,14 @@ static enum lint_weight weight_of(const char *code)
 }
 
 static int add(struct lint_report *r, const char *role, const struct xen_refusal *why,
-               struct lint_error *e)
+               const char *said, struct lint_error *e)
 {
     struct lint_finding *f =
         lint_add(r, why->code, weight_of(why->code), "%s: %s", role, why->text);
 
     if (f == NULL)
         return lint_fail(e, "out of memory");
-    if (why->said[0] != '\0')
-        snprintf(f->also, sizeof(f->also), "%s", why->said);
+    snprintf(f->also, sizeof(f->also), "%s", said);
     return 0;
 }
 
@@ -140,18 +139,28 @@ static void tell(struct lint_report *r, const struct xen_refusal *dom0,
              domu->code ? domu->code : "");
 }
 
-/* What both refuse by the same code is said once, in the words of dom0's. */
+/* What both refuse by the same code is said once, in the words of dom0's; what they print differs.
+ */
+static int add_same(struct lint_report *r, const struct xen_refusal *dom0,
+                    const struct xen_refusal *domu, struct lint_error *e)
+{
+    const bool alike = strcmp(dom0->said, domu->said) == 0;
+    char said[LINT_CHARS];
+
+    snprintf(said, sizeof(said), "%s%s(as a domU: %s)", dom0->said, dom0->said[0] ? " " : "",
+             domu->said[0] ? domu->said : "nothing");
+    return add(r, "as dom0 and as a domU", dom0, alike ? dom0->said : said, e);
+}
+
 static int add_both(struct lint_report *r, const struct xen_refusal *dom0,
                     const struct xen_refusal *domu, struct lint_error *e)
 {
-    const bool same = dom0->code && domu->code && strcmp(dom0->code, domu->code) == 0;
-
     tell(r, dom0, domu);
-    if (same)
-        return add(r, "as dom0, and likewise as a domU", dom0, e);
-    if (dom0->code && add(r, "as dom0", dom0, e) != 0)
+    if (dom0->code && domu->code && strcmp(dom0->code, domu->code) == 0)
+        return add_same(r, dom0, domu, e);
+    if (dom0->code && add(r, "as dom0", dom0, dom0->said, e) != 0)
         return -1;
-    return domu->code ? add(r, "as a domU", domu, e) : 0;
+    return domu->code ? add(r, "as a domU", domu, domu->said, e) : 0;
 }
 
 int lint_boot_xen(const struct lint_input *elf, const struct lint_options *o, struct lint_report *r,
@@ -162,8 +171,9 @@ int lint_boot_xen(const struct lint_input *elf, const struct lint_options *o, st
     struct xen_image x;
 
     if (xen_image_read(&x, elf->data, elf->size, &dom0) != 0) {
-        tell(r, &dom0, &dom0);
-        return add(r, "as dom0 and as a domU", &dom0, e);
+        domu = dom0; /* the same code looks, in the toolstack without a word */
+        snprintf(domu.said, sizeof(domu.said), "no loader found");
+        return add_both(r, &dom0, &domu, e);
     }
     if (xen_dom0(&x, &d, &dom0) == 0)
         (void)check_entry(&x, &dom0);

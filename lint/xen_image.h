@@ -16,7 +16,7 @@
 struct xen_refusal {
     const char *code;
     char text[LINT_CHARS]; /* a clause: what, where, why */
-    char said[LINT_CHARS]; /* what Xen prints, "": nothing */
+    char said[128];        /* what Xen prints, "": nothing */
 };
 
 /* A number that nobody gave is XEN_UNSET, once checked what Xen puts in its place. */

@@ -19,7 +19,7 @@ def found(tool, kernel):
         for name in names:
             with open(os.path.join(d, name), "wb") as f:
                 f.write(boot_kernels.make(name, base))
-        answers = boot_kernels.ask(tool, d, names)
+        answers = boot_kernels.ask([tool], d, names)
     for a in answers.values():
         codes = sorted({f["code"] for f in a["findings"]} - {"segment-rights"})
         yield f"{os.path.basename(a['file'])}: {a['pvmm']}, {a['xen_why']}: {' '.join(codes)}"
@@ -31,7 +31,7 @@ def refusals(sources):
         text = open(path, encoding="utf-8").read()
         for m in LITERALS.finditer(text):
             words = "".join(s[1:-1] for s in re.findall(r'"(?:[^"\\]|\\.)*"', m.group()))
-            if re.match(r"(the )?(kernel|guest)", words):
+            if re.match(r"(the )?(kernel|guest)", words) and not words.endswith(".h"):
                 yield words
 
 

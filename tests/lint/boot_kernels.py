@@ -2,6 +2,7 @@
 """The test kernel, broken in one way each: notes, headers and segments patched."""
 import json
 import os
+import re
 import struct
 import subprocess
 
@@ -239,6 +240,15 @@ def virt_base_unaligned(k):
 
 
 @case
+def image_unaligned(k):
+    """It starts 16 bytes before a page."""
+    for field in (OFFSET, VADDR, PADDR):
+        k.load[field] -= 16
+    for field in (FILESZ, MEMSZ):
+        k.load[field] += 16
+
+
+@case
 def virt_base_not_canonical(k):
     k.rebase(0x0001000000000000)
 
@@ -246,6 +256,12 @@ def virt_base_not_canonical(k):
 @case
 def virt_base_hypervisor(k):
     k.rebase(0xffff800000000000)
+
+
+@case
+def low_half_p2m_overlaps(k):
+    """Linked for nowhere near, but there the toolstack sees what overlaps."""
+    k.rebase(0x40000000).set(INIT_P2M, 0x3fff0000)
 
 
 @case
@@ -402,15 +418,90 @@ def kernel_32(k):
     k.bytes = lambda: file + bytes(0x1000 - len(file)) + b"\xeb\xfe" + bytes(size - 2)
 
 
-# The same kernel in little memory.
-MEMORY = 64 << 20
-MEMORY_OF = {"memory-3M": 3 << 20, "memory-4M": 4 << 20, "memory-5M": 5 << 20}
-for name in MEMORY_OF:
+# ---- as before there were notes
+
+SHDR = struct.Struct("<IIQQQQIIQQ")  # name type flags addr offset size link info align entsize
+
+
+def add_section(k, name, content):
+    """At the end of the file, with a new table of headers and of names."""
+    at, n = k.get("shoff"), k.get("shnum")
+    headers = [list(SHDR.unpack_from(k.data, at + i * SHDR.size)) for i in range(n)]
+    names = headers[struct.unpack_from("<H", k.data, 62)[0]]
+    old = bytes(k.data[names[4]:names[4] + names[5]])
+    k.data += bytes(-len(k.data) % 8)
+    names[4], names[5] = len(k.data), len(old) + len(name) + 1
+    k.data += old + text(name)
+    headers.append([len(old), 1, 0, 0, len(k.data), len(content), 0, 0, 1, 0])
+    k.data += content + bytes(-len(content) % 8)
+    k.put("shoff", len(k.data))
+    k.put("shnum", len(headers))
+    for h in headers:
+        k.data += SHDR.pack(*h)
+
+
+def legacy(k, **changes):
+    base = k.note(VIRT_BASE)
+    words = {"GUEST_OS": "mine", "XEN_VER": "xen-3.0", "LOADER": "generic",
+             "VIRT_BASE": hex(base), "ELF_PADDR_OFFSET": "0", "VIRT_ENTRY": hex(k.note(ENTRY)),
+             "HYPERCALL_PAGE": hex(k.note(HYPERCALL_PAGE) - base >> 12)}
+    words.update(changes)
+    no_notes(k)
+    add_section(k, "__xen_guest",
+                text(",".join(f"{key}={value}" for key, value in words.items() if value)))
+
+
+@case
+def legacy_plain(k):
+    legacy(k)
+
+
+@case
+def legacy_no_offset(k):
+    legacy(k, ELF_PADDR_OFFSET=None)
+
+
+@case
+def legacy_offset_of_base(k):
+    """What the default is for: physical addresses that are virtual ones."""
+    k.load[PADDR] += k.note(VIRT_BASE)
+    legacy(k, ELF_PADDR_OFFSET=None)
+
+
+@case
+def legacy_hypercall_page_far(k):
+    legacy(k, HYPERCALL_PAGE="0x4000")
+
+
+@case
+def legacy_loader_foreign(k):
+    legacy(k, LOADER="mine")
+
+
+@case
+def legacy_feature_unknown(k):
+    """Xen drops what it has against it, and reads no further."""
+    legacy(k, FEATURES="!of_my_own")
+
+
+@case
+def legacy_feature_unknown_first(k):
+    legacy(k, GUEST_OS="mine,FEATURES=!of_my_own")
+
+
+# The same kernel in little memory, and with a ramdisk of its own: (memory, ramdisk), in MiB.
+ROOM = {"memory-3M": (3, 0), "memory-4M": (4, 0), "memory-5M": (5, 0),
+        "ramdisk-59M": (64, 59), "ramdisk-60M": (64, 60)}
+for name in ROOM:
     CASES[name] = plain
+for size in (40, 59):
+    CASES[f"ramdisk-{size}M-mapped"] = CASES["no-mod-start-pfn"]
+    ROOM[f"ramdisk-{size}M-mapped"] = (64, size)
 
 
-def memory(name):
-    return MEMORY_OF.get(name, MEMORY)
+def room(name):
+    memory, ramdisk = ROOM.get(name, (64, 0))
+    return memory << 20, ramdisk << 20
 
 
 def make(name, data):
@@ -422,9 +513,24 @@ def make(name, data):
 def ask(tool, directory, names):
     """Lint's answers about the kernels there, by name."""
     answers = {}
-    for size in sorted({memory(n) for n in names}):
-        paths = [os.path.join(directory, n) for n in names if memory(n) == size]
-        out = subprocess.run([tool, "--memory", str(size), *paths], stdout=subprocess.PIPE,
-                             check=True).stdout
+    for memory, ramdisk in sorted({room(n) for n in names}):
+        paths = [os.path.join(directory, n) for n in names if room(n) == (memory, ramdisk)]
+        out = subprocess.run([*tool, "--memory", str(memory), "--initrd", str(ramdisk), *paths],
+                             stdout=subprocess.PIPE, check=True).stdout
         answers.update({os.path.basename(a["file"]): a for a in map(json.loads, out.splitlines())})
     return {n: answers[n] for n in names}
+
+
+# ---- what lint says that Xen will say
+
+AS_DOMU = re.compile(r"(.*?) ?\(as a domU: (.*)\)$")
+
+
+def said(finding, domu):
+    """The words to look for; "": none."""
+    if finding["text"].startswith("as a domU" if not domu else "as dom0:"):
+        return ""
+    both = AS_DOMU.match(finding["also"])
+    if not both:
+        return finding["also"]
+    return "" if domu and both[2] == "nothing" else both[2] if domu else both[1]
