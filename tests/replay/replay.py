@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -220,6 +221,10 @@ def refused(b):
     b.call("run", "--record", b.path("no/such"), b.kernel, code=128)
     b.call("run", "--record", b.path("gone"), "--qemu", "/no/such/qemu", b.kernel, code=128)
     check("the folder of a run that never was is left", not os.path.exists(b.path("gone")))
+    for options, why in [([], "folder"), (["x", "y"], "follows"), (["--nonsense", "x"], "unknown"),
+                         (["--json", "-", "x"], "standard output"), (["--timeout", "-1", "x"], "seconds")]:
+        _, err = b.call("replay", *options, code=129)
+        check(f"{options}: no reason", why in err, err)
     os.mkdir(b.path("empty"))
     b.record(*SHORT, name="empty")
     _, err = b.call("run", "--record", b.path("empty"), b.kernel, code=129)
@@ -236,6 +241,21 @@ def killed(b):
     run.stdout.read()
     _, err = b.call("replay", b.path("rec"), code=2)
     check("it does not say that it is not complete", "not complete" in err, err)
+
+
+def stopped(b):
+    """A replay that is not waited for."""
+    b.record("-a", "test=memory.*")
+    _, err = b.call("replay", "--timeout", "0.3", b.path("rec"), code=124)
+    check("why it stopped", "no end after 0.3 s" in err, err)
+    for sig, code in [(signal.SIGINT, 130), (signal.SIGTERM, 143)]:
+        run = subprocess.Popen(b.command("replay", "-v", b.path("rec")), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE)
+        qemu = int(re.search(rb"process (\d+)", run.stderr.readline())[1])
+        run.send_signal(sig)
+        run.communicate(timeout=PATIENCE)
+        check(f"signal {sig}: exit code {run.returncode}", run.returncode == code)
+        check("QEMU is left", not os.path.exists(f"/proc/{qemu}"))
 
 
 def differences(b):
@@ -344,7 +364,7 @@ def astray(b):
 
 
 CASES = {f.__name__.replace("_", "-"): f for f in
-         [broken, many, ends, detached, slow, linux, shell, xen, refused, killed, differences, another_qemu, damaged,
+         [broken, many, ends, detached, slow, linux, shell, xen, refused, killed, stopped, differences, another_qemu, damaged,
           astray]}
 
 
