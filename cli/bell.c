@@ -7,7 +7,12 @@
 
 bool bell_waits(const struct bell *b)
 {
-    return b->used > 0;
+    return pace_room(&b->pace, b->used) > 0;
+}
+
+bool bell_is_held(const struct bell *b)
+{
+    return b->used > 0 && !bell_waits(b);
 }
 
 size_t bell_room(const struct bell *b)
@@ -26,16 +31,19 @@ bool bell_ring(struct bell *b, const void *message, size_t size)
 
 void bell_write(struct bell *b, int com2)
 {
+    size_t room;
     ssize_t n;
 
-    while (b->used > 0) {
-        n = write(com2, b->bytes, b->used);
+    while ((room = pace_room(&b->pace, b->used)) > 0) {
+        n = write(com2, b->bytes, room);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno == EAGAIN)
             return;
         if (n < 0)
             n = (ssize_t)b->used;
+        else
+            pace_sent(&b->pace, (size_t)n);
         b->used -= (size_t)n;
         memmove(b->bytes, b->bytes + n, b->used);
     }

@@ -10,7 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "pace.h"
+
 struct bell {
+    struct pace pace;
     uint8_t bytes[8192];
     size_t used;
 };
@@ -20,6 +23,9 @@ size_t bell_room(const struct bell *b);
 
 /* Queue one message whole; false: there is no room. */
 bool bell_ring(struct bell *b, const void *message, size_t size);
+
+/* Something waits for the other end to have taken what was sent. */
+bool bell_is_held(const struct bell *b);
 
 /* Write as much as goes. If the machine is going away, which is noticed elsewhere, it is dropped.
  */

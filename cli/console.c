@@ -47,12 +47,17 @@ bool console_wants_input(const struct console *c)
 
 bool console_has_input(const struct console *c)
 {
-    return c->in_size > 0;
+    return pace_room(&c->pace, c->in_size) > 0;
+}
+
+bool console_is_held(const struct console *c)
+{
+    return c->in_size > 0 && !console_has_input(c);
 }
 
 bool console_wants_output(const struct console *c)
 {
-    return c->out_size == 0;
+    return c->out_size == 0 || c->spool != NULL;
 }
 
 bool console_has_output(const struct console *c)
@@ -106,7 +111,8 @@ size_t console_put_input(struct console *c, const char *data, size_t size)
 
 void console_write_guest(struct console *c, int com1)
 {
-    const ssize_t n = write(com1, c->in + c->in_at, c->in_size);
+    const size_t room = pace_room(&c->pace, c->in_size);
+    const ssize_t n = room > 0 ? write(com1, c->in + c->in_at, room) : 0;
 
     if (n < 0 && (errno == EINTR || errno == EAGAIN))
         return;
@@ -114,25 +120,68 @@ void console_write_guest(struct console *c, int com1)
         c->in_size = 0;
         return;
     }
+    pace_sent(&c->pace, (size_t)n);
     c->in_at += (size_t)n;
     c->in_size -= (size_t)n;
 }
 
-void console_read_guest(struct console *c, int com1)
+/* What cannot be spooled is lost, and that is found at the end. */
+static void spool_write(struct spool *s, const char *data, size_t size)
 {
-    const ssize_t n = read(com1, c->out, sizeof(c->out));
+    const ssize_t n = write(s->fd, data, size);
+
+    s->written += n > 0 ? (size_t)n : 0;
+    if (n == (ssize_t)size || s->failed)
+        return;
+    s->failed = true;
+    s->why = n < 0 ? errno : ENOSPC;
+}
+
+static void spool_read(struct console *c)
+{
+    struct spool *s = c->spool;
+    ssize_t n;
+
+    if (s == NULL || c->out_size > 0 || s->read == s->written)
+        return;
+    n = pread(s->fd, c->out, sizeof(c->out), (off_t)s->read);
+    if (n <= 0) {
+        s->read = s->written;
+        return;
+    }
+    s->read += (size_t)n;
+    c->out_at = 0;
+    c->out_size = (size_t)n;
+}
+
+static void pass_on(struct console *c, const char *data, size_t size)
+{
+    if (c->spool != NULL) {
+        spool_write(c->spool, data, size);
+        spool_read(c);
+        return;
+    }
+    memcpy(c->out, data, size);
+    c->out_at = 0;
+    c->out_size = size;
+}
+
+bool console_read_guest(struct console *c, int com1)
+{
+    char data[CONSOLE_CHUNK];
+    const ssize_t n = read(com1, data, sizeof(data));
 
     if (n <= 0) {
         c->hung_up = n == 0 || (errno != EAGAIN && errno != EINTR);
-        return;
+        return false;
     }
-    c->out_at = 0;
-    c->out_size = (size_t)n;
     c->seen = true;
     if (c->lines != NULL)
-        lines_feed(c->lines, c->out, c->out_size);
+        lines_feed(c->lines, data, (size_t)n);
     if (c->tap != NULL)
-        c->tap(c->tap_ctx, c->out, c->out_size);
+        c->tap(c->tap_ctx, data, (size_t)n);
+    pass_on(c, data, (size_t)n);
+    return true;
 }
 
 void console_write_stdout(struct console *c)
@@ -150,6 +199,7 @@ void console_write_stdout(struct console *c)
         c->mid_line = c->out[c->out_at + (size_t)n - 1] != '\n';
     c->out_at += (size_t)n;
     c->out_size -= (size_t)n;
+    spool_read(c);
 }
 
 static void flush_out(struct console *c)
@@ -165,12 +215,14 @@ static void flush_out(struct console *c)
 
 void console_drain(struct console *c, int com1)
 {
+    if (c->spool != NULL) /* however slow our own reader is */
+        while (console_read_guest(c, com1))
+            ;
     for (;;) {
         flush_out(c);
         if (c->out_size > 0) /* nobody reads */
             return;
-        console_read_guest(c, com1);
-        if (c->out_size == 0)
+        if (!console_read_guest(c, com1))
             return;
     }
 }

@@ -9,11 +9,22 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "lines.h"
+#include "pace.h"
 
 /* Writing this much to a pipe that poll() calls writable never blocks. */
 #define CONSOLE_CHUNK 4096
+
+/* A file that gets all output, and from which it goes on: a slow reader of ours does not hold up
+ * the machine. */
+struct spool {
+    int fd;
+    uint64_t written, read;
+    bool failed; /* it could not be written: errno is in `why` */
+    int why;
+};
 
 struct console {
     struct lines *lines; /* sees the output as well; NULL: nobody */
@@ -23,14 +34,16 @@ struct console {
     size_t in_at, in_size;
     char out[CONSOLE_CHUNK];
     size_t out_at, out_size;
-    bool in_ended; /* end of standard input: the guest runs on */
-    bool all_keys; /* Ctrl-C is the guest's */
-    char quit_key; /* 0: Ctrl-] */
-    bool quit;     /* a key that quits was typed */
-    bool broken;   /* standard output cannot be written */
-    bool seen;     /* the guest has printed something */
-    bool hung_up;  /* the other end of the channel was closed */
-    bool mid_line; /* what was printed last has no end of line yet */
+    struct pace pace;    /* of the input */
+    struct spool *spool; /* NULL: none */
+    bool in_ended;       /* end of standard input: the guest runs on */
+    bool all_keys;       /* Ctrl-C is the guest's */
+    char quit_key;       /* 0: Ctrl-] */
+    bool quit;           /* a key that quits was typed */
+    bool broken;         /* standard output cannot be written */
+    bool seen;           /* the guest has printed something */
+    bool hung_up;        /* the other end of the channel was closed */
+    bool mid_line;       /* what was printed last has no end of line yet */
 };
 
 /* Raw mode on and off; both may be called at any time, and at exit it is off. */
@@ -42,9 +55,13 @@ bool console_has_input(const struct console *c);    /* poll COM1 for writing */
 bool console_wants_output(const struct console *c); /* poll COM1 for reading */
 bool console_has_output(const struct console *c);   /* poll standard output */
 
+/* Input waits for the machine to have taken what was sent. */
+bool console_is_held(const struct console *c);
+
 void console_read_stdin(struct console *c);
 void console_write_guest(struct console *c, int com1);
-void console_read_guest(struct console *c, int com1);
+/* false: nothing was there. */
+bool console_read_guest(struct console *c, int com1);
 void console_write_stdout(struct console *c);
 
 /* Input from elsewhere than standard input. Returns how much of it there was room for. */

@@ -127,6 +127,7 @@ struct explain_gap {
 
 struct explanation {
     const char *code; /* stable; docs/explain.md has them all */
+    char id[48];      /* "CODE#N": the Nth of that code in its run, from 1 */
     const char *kind; /* "refusal", "write-fault", "crash", "publication" */
     enum explain_weight weight;
     char headline[EXPLAIN_LINE];
@@ -163,6 +164,8 @@ struct explanation {
 
     unsigned hints;
     struct explain_hint hint[EXPLAIN_HINTS];
+
+    const char *recording; /* folder in which it can be looked at again; NULL: none */
 };
 
 /* From a checked report. NULL: out of memory. */

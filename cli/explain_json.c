@@ -363,6 +363,7 @@ struct json_object *explain_json(const struct explanation *x)
     static const char *const weights[] = {"breach", "fault", "crash", "finding", "note"};
     struct json_object *o = json_object_new_object();
 
+    put_text(o, "id", x->id);
     put_text(o, "code", x->code);
     put_text(o, "kind", x->kind);
     put_text(o, "weight", weights[x->weight]);

@@ -147,6 +147,17 @@ static bool is_told(const struct explainer *x, const struct pvmm_report *crash)
            crash->frame.mfn == last->frame.mfn;
 }
 
+/* By its code and its place among those of that code. */
+static void identify(const struct explainer *x, struct explanation *told)
+{
+    unsigned n = 1;
+
+    for (unsigned i = 0; i < x->count && x->list[i] != told; i++)
+        n += strcmp(x->list[i]->code, told->code) == 0;
+    snprintf(told->id, sizeof(told->id), "%s#%u", told->code, n);
+    told->recording = x->recording;
+}
+
 static void take(struct explainer *x, unsigned index, const struct pvmm_report *r,
                  const struct console *c, FILE *out)
 {
@@ -159,6 +170,7 @@ static void take(struct explainer *x, unsigned index, const struct pvmm_report *
         return;
     }
     told->frame_told = is_told(x, &told->report);
+    identify(x, told);
     x->index[x->reports] = index;
     x->list[x->reports++] = told;
     x->count = x->reports;
@@ -213,6 +225,8 @@ static void add_publication(struct explainer *x, FILE *out)
     const unsigned first = x->count;
 
     x->count += explain_publication(&x->publication, x->list + x->count);
+    for (unsigned i = first; i < x->count; i++)
+        identify(x, x->list[i]);
     for (unsigned i = first; i < x->count; i++)
         if (x->list[i]->weight == EXPLAIN_FINDING)
             explain_text(x->list[i], tone_wanted(out), out);

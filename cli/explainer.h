@@ -18,6 +18,7 @@ struct explainer {
     const char *kernel; /* for messages */
     int kernel_fd;      /* the kernel as an ELF file; -1: none */
     struct pv_symbols *symbols;
+    const char *recording; /* folder of the run's recording; NULL: none */
 
     /* its own */
     int ram_fd; /* -1: no machine */

@@ -46,6 +46,7 @@ enum long_option {
     OPT_NO_CORE,
     OPT_TRACE,
     OPT_GDB,
+    OPT_RECORD,
 };
 
 static const struct option long_options[] = {
@@ -80,6 +81,7 @@ static const struct option long_options[] = {
     {"no-core", no_argument, NULL, OPT_NO_CORE},
     {"trace", required_argument, NULL, OPT_TRACE},
     {"gdb", optional_argument, NULL, OPT_GDB},
+    {"record", required_argument, NULL, OPT_RECORD},
     {"verbose", no_argument, NULL, 'v'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
@@ -300,6 +302,9 @@ static int parse_long(struct options *o, int opt, char *arg, struct error *e)
     case OPT_ICOUNT:
         o->icount = true;
         return 0;
+    case OPT_RECORD:
+        o->record = arg;
+        return 0;
     case OPT_JSON:
         o->json = arg;
         if (strcmp(arg, "-") == 0)
@@ -381,6 +386,25 @@ static void set_defaults(struct options *o)
     };
 }
 
+/* What a recording cannot be made with. */
+static int check_record(struct options *o, struct error *e)
+{
+    const char *why = o->accel == ACCEL_KVM ? "--accel kvm: KVM cannot count instructions"
+                      : o->icount ? "--icount: a recording has a clock of its own, which counts too"
+                      : o->gdb_port != 0 ? "--gdb: a debugger has its say in the replay, where it "
+                                           "disturbs nothing (pvmm replay)"
+                      : o->loader == LOADER_GRUB
+                          ? "--loader grub: what a machine reads from a CD is not recorded"
+                          : NULL;
+
+    if (o->record == NULL)
+        return 0;
+    if (why != NULL)
+        return error_set(e, EXIT_USAGE, "--record does not go with %s", why);
+    o->accel = ACCEL_TCG;
+    return 0;
+}
+
 int options_parse(struct options *o, int argc, char **argv, struct error *e)
 {
     int opt;
@@ -410,7 +434,7 @@ int options_parse(struct options *o, int argc, char **argv, struct error *e)
         return error_set(e, EXIT_USAGE, "--icount counts instructions, which KVM cannot");
     if (o->icount)
         o->store = false; /* it answers in the host's time, and no count would repeat */
-    return 0;
+    return check_record(o, e);
 }
 
 /* Does the command line have a word that starts with `key`? */

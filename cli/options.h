@@ -26,6 +26,7 @@ struct options {
     const char *log;           /* NULL: none */
     const char *core;          /* NULL: the kernel's name with .core, in the current directory */
     const char *trace;         /* NULL: none */
+    const char *record;        /* NULL: the run is not recorded */
     const char *memory_file;   /* keeps the machine's memory; NULL: none does */
     char *symbols[SYMBOL_FILES];
     unsigned nr_symbols;

@@ -11,12 +11,14 @@
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "exitcodes.h"
 
 #define ARGUMENTS 48
+#define PIPE_ROOM (1 << 20) /* of what the machine prints; any user may have as much */
 
 /* The command line of QEMU; strings that were made for it are freed with it. */
 struct command {
@@ -27,7 +29,8 @@ struct command {
 
 /* Descriptors that QEMU's ends of the channels are. */
 struct ends {
-    int com1, com2, errors, report;
+    int com1, com2; /* -1: it opens pipes by their names */
+    int errors, report;
     int qmp; /* -1: none */
 };
 
@@ -117,14 +120,19 @@ static void add_play(struct command *c, const struct machine *m, int qmp)
     add(c, "socket,id=qmp,fd=%d", qmp);
     add(c, "-mon");
     add(c, "chardev=qmp,mode=control");
+    add(c,
+        "-no-shutdown"); /* the last instruction can be asked for, and the end is QMP's to tell */
     if (m->stopped)
         add(c, "-S");
 }
 
-static void add_serial(struct command *c, const char *id, int fd)
+static void add_serial(struct command *c, const char *id, int fd, const struct machine *m)
 {
     add(c, "-chardev");
-    add(c, "socket,id=%s,fd=%d", id, fd);
+    if (fd >= 0)
+        add(c, "socket,id=%s,fd=%d", id, fd);
+    else
+        add(c, "pipe,id=%s,path=/proc/self/fd/%d/%s", id, m->pipes_dir, id);
     add(c, "-serial");
     add(c, "chardev:%s", id);
 }
@@ -158,8 +166,8 @@ static int build_command(struct command *c, const struct machine *m, const struc
     *c = (struct command){.failed = false};
     add_machine(c, m);
     add_play(c, m, ends->qmp);
-    add_serial(c, "com1", ends->com1);
-    add_serial(c, "com2", ends->com2);
+    add_serial(c, "com1", ends->com1, m);
+    add_serial(c, "com2", ends->com2, m);
     if (m->iso_fd >= 0)
         add_cd(c, m->iso_fd);
     else
@@ -199,6 +207,7 @@ static void become_qemu(const struct command *c, const struct machine *m, const 
     keep_open(m->initrd_fd);
     keep_open(m->e820_fd);
     keep_open(m->events_fd);
+    keep_open(m->play == PLAY_RECORD ? m->pipes_dir : -1);
     keep_open(ends->com1);
     keep_open(ends->com2);
     keep_open(ends->qmp);
@@ -225,7 +234,7 @@ static int await_exec(struct qemu *q, int report, const char *program, struct er
     return error_errno(e, EXIT_ENVIRONMENT, "cannot start QEMU as \"%s\"", program);
 }
 
-static int spawn(struct qemu *q, const struct machine *m, const struct ends *ends, int report,
+static int spawn(struct qemu *q, const struct machine *m, struct ends *ends, int report,
                  struct error *e)
 {
     const pid_t parent = getpid();
@@ -243,6 +252,7 @@ static int spawn(struct qemu *q, const struct machine *m, const struct ends *end
         return error_errno(e, EXIT_ENVIRONMENT, "cannot start a process for QEMU");
     setpgid(q->pid, q->pid); /* in both, so that it is done whoever runs first */
     close(ends->report);
+    ends->report = -1;
     q->pidfd = pidfd_open(q->pid, 0);
     if (q->pidfd < 0) {
         error_errno(e, EXIT_ENVIRONMENT, "cannot watch QEMU");
@@ -258,37 +268,93 @@ static void close_end(int fd)
         close(fd);
 }
 
-static void close_pair(const int pair[2])
+static void close_ends(const struct ends *ends)
 {
-    close(pair[0]);
-    close(pair[1]);
+    close_end(ends->com1);
+    close_end(ends->com2);
+    close_end(ends->errors);
+    close_end(ends->report);
+    close_end(ends->qmp);
+}
+
+static int make_pipe(int *read_end, int *write_end)
+{
+    int pair[2];
+
+    if (pipe2(pair, O_CLOEXEC) != 0)
+        return -1;
+    *read_end = pair[0];
+    *write_end = pair[1];
+    return 0;
+}
+
+/* As QEMU holds input back while the UART has no room, so does whoever writes to it. */
+static int socket_line(int *ours, int *ours_in, int *qemus)
+{
+    int pair[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+        return -1;
+    *ours = *ours_in = pair[0];
+    *qemus = pair[1];
+    return 0;
+}
+
+/* For reading and writing, as QEMU opens it: nobody waits for the other one. */
+static int new_pipe(int dir, const char *name, int *fd)
+{
+    if (mkfifoat(dir, name, 0600) != 0)
+        return -1;
+    *fd = openat(dir, name, O_RDWR | O_CLOEXEC);
+    return *fd >= 0 ? 0 : -1;
+}
+
+/*
+ * QEMU writes byte by byte, and a socket holds a few hundred of such. A byte that finds no room is
+ * written again later, at an instruction that no record knows: a pipe has room for more.
+ */
+static int pipe_line(int dir, const char *in, const char *out, int *ours, int *ours_in)
+{
+    if (new_pipe(dir, in, ours_in) != 0 || new_pipe(dir, out, ours) != 0)
+        return -1;
+    fcntl(*ours, F_SETPIPE_SZ, PIPE_ROOM);
+    return 0;
+}
+
+static int serial_lines(struct qemu *q, struct ends *ends, const struct machine *m)
+{
+    if (m->play == PLAY_RECORD)
+        return pipe_line(m->pipes_dir, "com1.in", "com1.out", &q->com1, &q->com1_in) == 0 &&
+                       pipe_line(m->pipes_dir, "com2.in", "com2.out", &q->com2, &q->com2_in) == 0
+                   ? 0
+                   : -1;
+    return socket_line(&q->com1, &q->com1_in, &ends->com1) == 0 &&
+                   socket_line(&q->com2, &q->com2_in, &ends->com2) == 0
+               ? 0
+               : -1;
+}
+
+void qemu_forget_pipes(int dir)
+{
+    static const char *const name[] = {"com1.in", "com1.out", "com2.in", "com2.out"};
+
+    for (unsigned i = 0; i < sizeof(name) / sizeof(name[0]); i++)
+        unlinkat(dir, name[i], 0);
 }
 
 /* Of a monitor, if there is to be one. */
-static int monitor_pair(int qmp[2], enum play play, struct error *e)
+static int monitor(enum play play, int *ours, int *qemus)
 {
-    qmp[0] = qmp[1] = -1;
-    if (play == PLAY_NOT || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, qmp) == 0)
+    int pair[2];
+
+    *ours = *qemus = -1;
+    if (play == PLAY_NOT)
         return 0;
-    return error_errno(e, EXIT_ENVIRONMENT, "cannot make a channel to QEMU's monitor");
-}
-
-static int channels(int com1[2], int com2[2], int errors[2], int report[2], struct error *e)
-{
-    const int type = SOCK_STREAM | SOCK_CLOEXEC;
-
-    if (socketpair(AF_UNIX, type, 0, com1) == 0) {
-        if (socketpair(AF_UNIX, type, 0, com2) == 0) {
-            if (pipe2(errors, O_CLOEXEC) == 0) {
-                if (pipe2(report, O_CLOEXEC) == 0)
-                    return 0;
-                close_pair(errors);
-            }
-            close_pair(com2);
-        }
-        close_pair(com1);
-    }
-    return error_errno(e, EXIT_ENVIRONMENT, "cannot make channels for QEMU");
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+        return -1;
+    *ours = pair[0];
+    *qemus = pair[1];
+    return 0;
 }
 
 static void nonblocking(int fd)
@@ -296,40 +362,42 @@ static void nonblocking(int fd)
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
 
+/* `report` is our end of it. What was made before a failure is left in them. */
+static int channels(struct qemu *q, struct ends *ends, int *report, const struct machine *m)
+{
+    if (serial_lines(q, ends, m) != 0 || monitor(m->play, &q->qmp, &ends->qmp) != 0 ||
+        make_pipe(&q->errors, &ends->errors) != 0 || make_pipe(report, &ends->report) != 0)
+        return -1;
+    nonblocking(q->com1);
+    nonblocking(q->com1_in);
+    nonblocking(q->com2);
+    nonblocking(q->com2_in);
+    nonblocking(q->errors);
+    return 0;
+}
+
 int qemu_start(struct qemu *q, const struct machine *m, struct error *e)
 {
-    int com1[2], com2[2], errors[2], report[2], qmp[2], rc;
-    struct ends ends;
+    struct ends ends = {-1, -1, -1, -1, -1};
+    int report = -1, rc;
 
-    if (monitor_pair(qmp, m->play, e) != 0)
-        return -1;
-    if (channels(com1, com2, errors, report, e) != 0) {
-        close_end(qmp[0]);
-        close_end(qmp[1]);
-        return -1;
-    }
-    ends = (struct ends){com1[1], com2[1], errors[1], report[1], qmp[1]};
     *q = (struct qemu){.pid = -1,
                        .pidfd = -1,
-                       .com1 = com1[0],
-                       .com2 = com2[0],
-                       .errors = errors[0],
-                       .qmp = qmp[0]};
-    nonblocking(q->com1);
-    nonblocking(q->com2);
-    nonblocking(q->errors);
-    rc = spawn(q, m, &ends, report[0], e);
-    close(ends.com1);
-    close(ends.com2);
-    close(ends.errors);
-    close_end(ends.qmp);
-    close(report[0]);
-    if (rc != 0) {
-        close(q->com1);
-        close(q->com2);
-        close(q->errors);
-        close_end(q->qmp);
-    }
+                       .com1 = -1,
+                       .com1_in = -1,
+                       .com2 = -1,
+                       .com2_in = -1,
+                       .errors = -1,
+                       .qmp = -1};
+    rc = channels(q, &ends, &report, m);
+    if (rc != 0)
+        error_errno(e, EXIT_ENVIRONMENT, "cannot make channels for QEMU");
+    else
+        rc = spawn(q, m, &ends, report, e);
+    close_ends(&ends);
+    close_end(report);
+    if (rc != 0)
+        qemu_close(q);
     return rc;
 }
 
@@ -370,4 +438,17 @@ int qemu_end(struct qemu *q)
         close(q->pidfd);
     q->pidfd = -1;
     return status;
+}
+
+void qemu_close(struct qemu *q)
+{
+    close_end(q->com1);
+    close_end(q->com2);
+    if (q->com1_in != q->com1)
+        close_end(q->com1_in);
+    if (q->com2_in != q->com2)
+        close_end(q->com2_in);
+    close_end(q->errors);
+    close_end(q->qmp);
+    q->com1 = q->com1_in = q->com2 = q->com2_in = q->errors = q->qmp = -1;
 }

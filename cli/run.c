@@ -19,6 +19,7 @@
 #include "iso.h"
 #include "kernel.h"
 #include "memfd.h"
+#include "record.h"
 #include "session.h"
 #include "signals.h"
 
@@ -52,6 +53,8 @@ struct plan {
     int signals;
     struct control *control; /* NULL: the guest has no name */
     struct detach detach;
+    struct record record;
+    char *symbols[SYMBOL_FILES]; /* as for it: absolute */
     int64_t start;
 };
 
@@ -277,6 +280,45 @@ static int prepare_memory_file(struct plan *p, struct error *e)
     return p->memory_fd >= 0 ? 0 : error_context(e, "--memory-file");
 }
 
+/* What QEMU gets; its memory is made for each. */
+static struct machine plan_machine(const struct plan *p, const char *accel)
+{
+    return (struct machine){
+        .qemu = p->o->qemu,
+        .machine = p->o->machine,
+        .cpu = p->o->cpu,
+        .accel = accel,
+        .icount = p->o->icount,
+        .gdb_port = p->o->gdb_port,
+        .megabytes = p->megabytes,
+        .hypervisor_fd = p->hypervisor_fd,
+        .iso_fd = p->iso_fd,
+        .kernel_fd = module_fd(p),
+        .initrd_fd = p->initrd_fd,
+        .e820_fd = p->e820_fd,
+        .play = p->o->record != NULL ? PLAY_RECORD : PLAY_NOT,
+        .events_fd = p->record.events_fd,
+        .pipes_dir = p->record.dir,
+        .hypervisor_arguments = p->hypervisor_arguments,
+        .guest_arguments = p->guest_arguments,
+    };
+}
+
+static int prepare_record(struct plan *p, struct error *e)
+{
+    const struct machine m = plan_machine(p, "tcg");
+
+    if (p->o->record == NULL)
+        return 0;
+    p->explainer.recording = p->o->record;
+    for (unsigned i = 0; i < p->o->nr_symbols; i++) {
+        p->symbols[i] = absolute(p->o->symbols[i]);
+        if (p->symbols[i] == NULL)
+            return error_set(e, EXIT_ENVIRONMENT, "out of memory");
+    }
+    return record_open(&p->record, p->o->record, &m, e);
+}
+
 static int prepare(struct plan *p, struct error *e)
 {
     if (open_output(p->o->json, &p->json, e) != 0 || open_output(p->o->log, &p->log, e) != 0 ||
@@ -288,7 +330,7 @@ static int prepare(struct plan *p, struct error *e)
         return -1;
     if (hypervisor_arguments(p, e) != 0 || size_machine(p, e) != 0)
         return -1;
-    if (prepare_signals(p, e) != 0 || prepare_disc(p, e) != 0)
+    if (prepare_signals(p, e) != 0 || prepare_disc(p, e) != 0 || prepare_record(p, e) != 0)
         return -1;
     return prepare_control(p, e);
 }
@@ -312,23 +354,7 @@ static int attempt(struct plan *p, const char *accel, bool on_trial, struct cons
                    struct report *r, struct error *e)
 {
     static struct session session; /* large, and there is one at a time */
-    struct machine m = {
-        .qemu = p->o->qemu,
-        .machine = p->o->machine,
-        .cpu = p->o->cpu,
-        .accel = accel,
-        .icount = p->o->icount,
-        .gdb_port = p->o->gdb_port,
-        .megabytes = p->megabytes,
-        .hypervisor_fd = p->hypervisor_fd,
-        .iso_fd = p->iso_fd,
-        .kernel_fd = module_fd(p),
-        .initrd_fd = p->initrd_fd,
-        .e820_fd = p->e820_fd,
-        .events_fd = -1,
-        .hypervisor_arguments = p->hypervisor_arguments,
-        .guest_arguments = p->guest_arguments,
-    };
+    struct machine m = plan_machine(p, accel);
     int rc;
 
     session = (struct session){
@@ -346,6 +372,7 @@ static int attempt(struct plan *p, const char *accel, bool on_trial, struct cons
                   .name = p->o->name != NULL ? p->o->name : "guest",
                   .memory = p->o->memory},
         .stand = {.port = p->real_xen ? 0 : p->o->gdb_port},
+        .record = p->o->record != NULL ? &p->record : NULL,
         .deadline = deadline(p),
     };
     m.ram_fd = machine_memory(p, e);
@@ -397,6 +424,7 @@ static int start(struct plan *p, struct report *r, struct error *e)
     int rc;
 
     console.all_keys = p->o->all_keys;
+    console.spool = p->o->record != NULL ? &p->record.spool : NULL;
     terminal_raw();
     if (try_kvm(p)) {
         rc = attempt(p, "kvm", true, &console, r, e);
@@ -463,6 +491,15 @@ static void look_back(struct plan *p, struct report *r)
         write_core(p, &r->core);
 }
 
+/* A run that went well failed all the same if what was wanted of it is not there. */
+static void regret(struct report *r, const struct error *e)
+{
+    if (r->exit_code == EXIT_CLEAN)
+        report_error(r, e);
+    else
+        fprintf(stderr, "pvmm: %s\n", e->text);
+}
+
 static void write_trace(struct plan *p, struct report *r)
 {
     struct error e;
@@ -470,10 +507,43 @@ static void write_trace(struct plan *p, struct report *r)
     if (p->real_xen || p->trace == NULL || explainer_trace(&p->explainer, p->trace) == 0)
         return;
     error_set(&e, EXIT_ENVIRONMENT, "cannot write %s", p->o->trace);
-    if (r->exit_code == EXIT_CLEAN)
-        report_error(r, &e);
+    regret(r, &e);
+}
+
+/* For a structure whose texts are its own, where it is only read. */
+static char *lent(const char *text)
+{
+    return (char *)(uintptr_t)text;
+}
+
+static void finish_record(struct plan *p, struct report *r)
+{
+    const struct recording what = {
+        .kernel = lent(p->o->kernel),
+        .hypervisor = lent(p->o->hypervisor),
+        .real_xen = p->real_xen,
+        .memory = p->o->memory,
+        .machine = lent(p->o->machine),
+        .cpu = lent(p->o->cpu),
+        .megabytes = p->megabytes,
+        .hypervisor_arguments = p->hypervisor_arguments,
+        .guest_arguments = p->guest_arguments,
+        .symbols = p->symbols,
+        .nr_symbols = p->o->nr_symbols,
+        .has_initrd = p->initrd_fd >= 0,
+        .has_e820 = p->e820_fd >= 0,
+        .store = p->o->store && !p->real_xen,
+        .exit_code = r->exit_code,
+    };
+    struct error e;
+
+    if (p->o->record == NULL)
+        return;
+    r->recording = p->o->record;
+    if (record_finish(&p->record, r->facts.qemu_status, &what, r, &e) == 0)
+        r->instructions = p->record.instructions;
     else
-        fprintf(stderr, "pvmm: %s\n", e.text);
+        regret(r, &e);
 }
 
 static void close_all(struct plan *p)
@@ -489,6 +559,9 @@ static void close_all(struct plan *p)
     explainer_close(&p->explainer);
     if (p->memory_fd >= 0)
         close(p->memory_fd);
+    record_close(&p->record);
+    for (unsigned i = 0; i < p->o->nr_symbols; i++)
+        free(p->symbols[i]);
     free(p->core);
     free(p->guest_arguments);
     detach_close(&p->detach);
@@ -508,6 +581,7 @@ int run(const struct options *o)
         .iso_fd = -1,
         .memory_fd = -1,
         .detach = DETACH_NONE,
+        .record = RECORD_NONE,
         .start = clock_now(),
         .explainer = {.ram_fd = -1, .kernel_fd = -1},
     };
@@ -515,12 +589,14 @@ int run(const struct options *o)
         .kernel = o->kernel, .hypervisor = o->hypervisor, .memory = o->memory, .strict = o->strict};
     if (o->detach && detach_fork(&p.detach, &e) != 0)
         report_error(&r, &e);
-    else if (prepare(&p, &e) != 0 || start(&p, &r, &e) != 0)
+    else if (prepare(&p, &e) != 0 || start(&p, &r, &e) != 0) {
+        record_discard(&p.record);
         report_error(&r, &e);
-    else {
+    } else {
         look_back(&p, &r);
         report_decide(&r);
         write_trace(&p, &r);
+        finish_record(&p, &r);
     }
     control_close(p.control);
     report_print(&r, stderr);

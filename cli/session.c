@@ -20,7 +20,19 @@
 #define LEAVE_PATIENCE (3 * SECOND)  /* for QEMU to end after the verdict is there */
 #define QUIET          (SECOND / 4)  /* then the unfinished line is taken for a prompt */
 
-enum source { SIGNALS, PROCESS, COM1, COM2, ERRORS, STDIN, STDOUT, SOURCES };
+enum source {
+    SIGNALS,
+    PROCESS,
+    COM1,
+    COM1_IN,
+    COM2,
+    COM2_IN,
+    ERRORS,
+    STDIN,
+    STDOUT,
+    MONITOR,
+    SOURCES
+};
 
 static void each_line(void *ctx, const char *line)
 {
@@ -87,8 +99,9 @@ static void let_guest_go_on(struct session *s)
 
     if (bell_room(&s->bell) == 0 || !explainer_has_read(s->explainer, &s->mailbox))
         return;
+    record_wait(s->record, s->explainer->looked);
     bell_ring(&s->bell, &go, 1);
-    bell_write(&s->bell, s->qemu.com2);
+    bell_write(&s->bell, s->qemu.com2_in);
 }
 
 static void on_com2(struct session *s)
@@ -115,14 +128,33 @@ static void serve_store(struct session *s)
         fprintf(stderr, "pvmm: the guest's store is cut off: %s\n", why);
 }
 
+/* How much the machine has taken of what was sent, and what may follow. */
+static void keep_pace(struct session *s)
+{
+    const volatile struct pvmm_mailbox *box = s->mailbox.box;
+
+    if (s->record == NULL || (box == NULL && !s->real_xen))
+        return;
+    pace_told(&s->console->pace, box != NULL ? box->received[0] : 0);
+    pace_told(&s->bell.pace, box != NULL ? box->received[1] : 0);
+}
+
+static void start_pace(struct session *s)
+{
+    const enum pacing by = s->record == NULL ? PACE_NOT : s->real_xen ? PACE_TIME : PACE_TOLD;
+
+    s->bell.pace = s->console->pace = (struct pace){.by = by};
+}
+
 /* What the state of things means, whoever brought the news. */
 static void take_stock(struct session *s)
 {
     const int64_t now = clock_now();
 
+    keep_pace(s);
     let_guest_go_on(s);
     serve_store(s);
-    if (stand_serve(&s->stand, &s->mailbox, &s->bell, s->qemu.com2))
+    if (stand_serve(&s->stand, &s->mailbox, &s->bell, s->qemu.com2_in))
         s->deadline = NEVER; /* a person has all the time there is */
     if (s->quiet_since != NEVER && now - s->quiet_since >= QUIET && lines_pending(&s->lines)) {
         lines_peek(&s->lines);
@@ -151,7 +183,7 @@ static void take_stock(struct session *s)
     /* The verdict is there: what remains is QEMU's own way out. */
     if (s->end != END_NONE && guest_over(s))
         s->kill_deadline = earlier(s->kill_deadline, now + LEAVE_PATIENCE);
-    bell_write(&s->bell, s->qemu.com2);
+    bell_write(&s->bell, s->qemu.com2_in);
 }
 
 static int64_t next_deadline(const struct session *s)
@@ -162,6 +194,8 @@ static int64_t next_deadline(const struct session *s)
         next = earlier(next, s->hello_deadline);
     if (s->quiet_since != NEVER && lines_pending(&s->lines))
         next = earlier(next, s->quiet_since + QUIET);
+    if (bell_is_held(&s->bell) || console_is_held(s->console))
+        next = earlier(next, clock_now() + PACE_LOOK);
     return next;
 }
 
@@ -189,9 +223,12 @@ static void wait_for_news(struct session *s, struct pollfd *p)
 
     fill(&p[SIGNALS], s->signals, true, false);
     fill(&p[PROCESS], s->qemu.pidfd, true, false);
-    fill(&p[COM1], s->qemu.com1, console_wants_output(c), console_has_input(c));
-    fill(&p[COM2], s->qemu.com2, true, bell_waits(&s->bell));
+    fill(&p[COM1], s->qemu.com1, console_wants_output(c), false);
+    fill(&p[COM1_IN], s->qemu.com1_in, false, console_has_input(c));
+    fill(&p[COM2], s->qemu.com2, true, false);
+    fill(&p[COM2_IN], s->qemu.com2_in, false, bell_waits(&s->bell));
     fill(&p[ERRORS], s->qemu.errors, true, false);
+    fill(&p[MONITOR], s->qemu.qmp, s->record != NULL && s->record->qmp.fd >= 0, false);
     fill(&p[STDIN], STDIN_FILENO, console_wants_input(c), false);
     fill(&p[STDOUT], STDOUT_FILENO, false, console_has_output(c));
     while (poll(p, n, patience_ms(s)) < 0 && errno == EINTR)
@@ -204,10 +241,12 @@ static void handle_news(struct session *s, const struct pollfd *p)
         on_signal(s);
     if (p[COM1].revents & (POLLIN | POLLHUP))
         on_com1(s);
-    if (p[COM1].revents & POLLOUT)
-        console_write_guest(s->console, s->qemu.com1);
+    if (p[COM1_IN].revents)
+        console_write_guest(s->console, s->qemu.com1_in);
     if (p[COM2].revents)
         on_com2(s);
+    if (p[MONITOR].revents)
+        record_news(s->record);
     if (p[ERRORS].revents)
         qemu_read_errors(&s->qemu, s->verbose);
     if (p[STDIN].revents)
@@ -272,7 +311,14 @@ int session_run(struct session *s, const struct machine *m, struct console *cons
         return -1;
     if (s->verbose)
         fprintf(stderr, "pvmm: QEMU is process %d, accelerator %s\n", (int)s->qemu.pid, m->accel);
+    if (record_attach(s->record, s->qemu.qmp, e) != 0) {
+        qemu_read_errors(&s->qemu, true);
+        qemu_end(&s->qemu);
+        qemu_close(&s->qemu);
+        return -1;
+    }
     s->console = console;
+    start_pace(s);
     s->lines = (struct lines){.each = each_line, .ctx = s};
     console->lines = &s->lines;
     s->ram_fd = m->ram_fd;
@@ -285,6 +331,7 @@ int session_run(struct session *s, const struct machine *m, struct console *cons
         s->hello_deadline = NEVER;
     control_attach(s->control, &s->mailbox, console, s->qemu.pid);
     loop(s);
+    record_end(s->record, &s->qemu);
     facts->qemu_status = qemu_end(&s->qemu);
     collect_rest(s);
     take_facts(s, facts);
@@ -292,8 +339,6 @@ int session_run(struct session *s, const struct machine *m, struct console *cons
     control_detach(s->control);
     guest_store_close(&s->store);
     mailbox_close(&s->mailbox);
-    close(s->qemu.com1);
-    close(s->qemu.com2);
-    close(s->qemu.errors);
+    qemu_close(&s->qemu);
     return 0;
 }

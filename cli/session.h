@@ -12,6 +12,7 @@
 #include "guest_store.h"
 #include "mailbox.h"
 #include "qemu.h"
+#include "record.h"
 #include "stand.h"
 #include "verdict.h"
 #include "xenlog.h"
@@ -31,6 +32,7 @@ struct session {
     struct explainer *explainer;
     struct guest_store store; /* the fields that are its caller's */
     struct stand stand;       /* likewise */
+    struct record *record;    /* NULL: the run is not recorded */
 
     /* its own */
     struct qemu qemu;

@@ -274,4 +274,7 @@ void report_print(const struct report *r, FILE *out)
     print_log(r, out);
     print_details(r, out);
     print_core(&r->core, out);
+    if (r->recording != NULL && r->instructions != 0)
+        fprintf(out, "  recording      %s, %" PRIu64 " instructions\n", r->recording,
+                r->instructions);
 }

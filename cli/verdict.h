@@ -63,6 +63,8 @@ struct report {
     bool strict;                       /* findings of the publication check count */
     const struct explainer *explainer; /* NULL: none */
     struct core_facts core;
+    const char *recording; /* folder; NULL: none */
+    uint64_t instructions; /* of it; 0: it is not complete */
 };
 
 /* From facts to exit code, word and message. */

@@ -63,6 +63,11 @@ bool channel_stop_requested(void)
     return stop_requested;
 }
 
+void channel_received(unsigned line, uint64_t bytes)
+{
+    mailbox.received[line] = bytes;
+}
+
 /* ---- messages of the host */
 
 /* The first byte of the message under way, 0 between messages, and what is to come of it. */

@@ -5,6 +5,7 @@
  * The ring lies in an ordinary frame of the guest, which domain_page() checks before each visit.
  */
 #include "domain.h"
+#include "serial.h"
 
 #include <xen/io/console.h>
 
@@ -14,6 +15,7 @@ static volatile bool input_waits;
 
 void serial_input_arrived(unsigned line)
 {
+    channel_received(line, serial_received(line));
     if (line == CONSOLE_LINE)
         input_waits = true;
     else

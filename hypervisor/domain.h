@@ -94,5 +94,6 @@ bool channel_stop_requested(void);
 bool channel_go(void);    /* the host let the guest go on, since this was asked last */
 void channel_poll(void);  /* takes what COM2 has received, without an interrupt */
 void channel_input(void); /* COM2 received something */
+void channel_received(unsigned line, uint64_t bytes); /* of a serial line, ever */
 
 #endif

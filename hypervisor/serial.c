@@ -5,7 +5,7 @@
 #include "asm.h"
 #include "machine.h"
 
-#define LINES      2
+#define LINES      PVMM_LINES
 #define INPUT_RING 4096u /* a power of two */
 #define FIFO_BYTES 16u
 
@@ -33,6 +33,7 @@ struct line {
     bool present;
     uint8_t ring[INPUT_RING];
     unsigned in, out; /* bytes ever */
+    uint64_t received;
 };
 
 static struct line lines[LINES] = {{.port = 0x3f8}, {.port = 0x2f8}};
@@ -79,11 +80,17 @@ void serial_interrupt(unsigned line)
     while (l->present && inb(l->port + UART_LSR) & LSR_RECEIVED) {
         uint8_t byte = inb(l->port + UART_DATA);
 
+        l->received++;
         if (l->in - l->out < INPUT_RING)
             l->ring[l->in++ % INPUT_RING] = byte;
     }
     if (l->in != l->out)
         serial_input_arrived(line);
+}
+
+uint64_t serial_received(unsigned line)
+{
+    return lines[line].received;
 }
 
 unsigned serial_read(unsigned line, void *to, unsigned n)

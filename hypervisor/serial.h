@@ -3,8 +3,11 @@
 #define PVMM_HV_SERIAL_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 void serial_init(void);
+/* Bytes ever taken from it, those included for which the ring had no room. */
+uint64_t serial_received(unsigned line);
 /* Input arrived at a line and no interrupt was served for it yet. */
 bool serial_interrupt_waits(void);
 

@@ -19,7 +19,12 @@
  *   host -> guest   PVMM_BELL_STORE_DATA carries the bytes; `store_in_taken` counts those that have
  *                   reached the guest's ring. The host never has more than PVMM_STORE_RING bytes
  *                   under way beyond it; what exceeds this is dropped and logged
- * So every input of the hypervisor comes over COM2, and the mailbox has one writer.
+ * So every input of the hypervisor comes over COM2, and the mailbox has one writer: a machine whose
+ * serial input is repeated, byte by byte at the same instruction, repeats all of its steps.
+ *
+ * A UART's FIFO has 16 bytes, and a machine that is recorded loses what does not fit, whatever the
+ * UART says of its room. `received` counts what the hypervisor took out of each: a host that keeps
+ * less than that on the way loses nothing.
  *
  * The mailbox (struct pvmm_mailbox) lies in the machine's memory, which QEMU keeps in a shared
  * file; the host maps it. The hypervisor writes it, the host reads it. What is read while the
@@ -35,14 +40,21 @@
 #include <pvmm/recorder.h>
 #include <pvmm/report.h>
 
-#define PVMM_MAILBOX_MAGIC   0x584f424d4d5650ull /* "PVMMBOX" in memory order */
-#define PVMM_MAILBOX_VERSION 4u
+#define PVMM_MAILBOX_MAGIC 0x584f424d4d5650ull /* "PVMMBOX" in memory order */
+/*
+ * What is new stands at the end: version 5 is version 4 with `received` behind it, and whoever
+ * reads no further can read both.
+ */
+#define PVMM_MAILBOX_VERSION 5u
+#define PVMM_MAILBOX_OLDEST  4u /* that begins in the same way */
 
 /* Host -> hypervisor messages on COM2, by their first byte. */
 #define PVMM_BELL_STOP        'q' /* stop the guest, audit, publish the verdict, power the machine off */
 #define PVMM_BELL_STORE_DATA  's' /* N, then N bytes (1..255) for the guest's store ring */
 #define PVMM_BELL_STORE_TAKEN 'a' /* N (1..255): so many more bytes of `store_out` were read */
 #define PVMM_BELL_GO          'g' /* the hypervisor, which waits (reports.waiting), goes on */
+
+#define PVMM_LINES 2u /* serial lines: the guest's console, this channel */
 
 #define PVMM_STORE_RING 1024u /* bytes; a power of two */
 
@@ -142,6 +154,7 @@ struct pvmm_mailbox {
     struct pvmm_machine machine;
     struct pvmm_recorder recorder;
     struct pvmm_reports reports;
+    uint64_t received[PVMM_LINES]; /* bytes ever taken from COM1 and COM2 */
 };
 
 #endif

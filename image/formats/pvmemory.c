@@ -14,6 +14,9 @@
 #define MAILBOX_LIMIT (2ull << 30)
 #define NOWHERE       (~0ull)
 
+/* What all known versions have: the machine's description lies in it. */
+#define SHARED_BYTES offsetof(struct pvmm_mailbox, received)
+
 /* How the mailbox begins. */
 struct head {
     uint64_t magic;
@@ -65,10 +68,11 @@ static int read_description(const struct pv_file *f, struct pvmm_machine *m, str
     uint64_t at = find_mailbox(f, &h);
     if (at == NOWHERE)
         return pv_fail(e, "the mailbox is gone");
-    if (h.version != PVMM_MAILBOX_VERSION)
-        return pv_fail(e, "the mailbox at %llx has version %u; known is %u", (unsigned long long)at,
-                       h.version, PVMM_MAILBOX_VERSION);
-    if (h.size < sizeof(struct pvmm_mailbox) || h.log_size != PVMM_LOG_SIZE)
+    if (h.version < PVMM_MAILBOX_OLDEST || h.version > PVMM_MAILBOX_VERSION)
+        return pv_fail(e, "the mailbox at %llx has version %u; known are %u to %u",
+                       (unsigned long long)at, h.version, PVMM_MAILBOX_OLDEST,
+                       PVMM_MAILBOX_VERSION);
+    if (h.size < SHARED_BYTES || h.log_size != PVMM_LOG_SIZE)
         return pv_fail(e, "the mailbox at %llx has a size of %u, its log of %u",
                        (unsigned long long)at, h.size, h.log_size);
     if (h.state < PVMM_STATE_RUNNING)

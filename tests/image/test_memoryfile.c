@@ -90,6 +90,22 @@ static void types_and_pins_are_told(void **state)
     made_free(m);
 }
 
+/* Version 4 ended where `received` begins. */
+static void the_version_before_is_read_too(void **state)
+{
+    (void)state;
+    struct made *m = machine_new(8, 0);
+    struct pv_view *v;
+    struct pv_error e;
+    box_of(m)->version = 4;
+    box_of(m)->size = offsetof(struct pvmm_mailbox, received);
+    if (try(m, &v, &e))
+        fail_msg("%s", e.text);
+    assert_int_equal(v->kernel_root.n, m->root.n);
+    pv_close(v);
+    made_free(m);
+}
+
 /* Neither looking for the mailbox nor reading makes a hole a page. */
 static void holes_stay_holes(void **state)
 {
@@ -122,6 +138,7 @@ static void what_does_not_fit_is_said(void **state)
         const char *why;
     } wrong[] = {
         {offsetof(struct pvmm_mailbox, version), 3, "has version 3"},
+        {offsetof(struct pvmm_mailbox, version), 6, "has version 6; known are 4 to 5"},
         {offsetof(struct pvmm_mailbox, size), 100, "has a size of 100"},
         {offsetof(struct pvmm_mailbox, state), PVMM_STATE_BOOTING, "as far as state 1"},
         {offsetof(struct pvmm_mailbox, machine.version), 9, "the description has version 9"},
@@ -189,11 +206,9 @@ static void damage_is_borne(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(it_is_read_as_the_live_machine),
-        cmocka_unit_test(types_and_pins_are_told),
-        cmocka_unit_test(holes_stay_holes),
-        cmocka_unit_test(what_does_not_fit_is_said),
-        cmocka_unit_test(damage_is_borne),
+        cmocka_unit_test(it_is_read_as_the_live_machine), cmocka_unit_test(types_and_pins_are_told),
+        cmocka_unit_test(the_version_before_is_read_too), cmocka_unit_test(holes_stay_holes),
+        cmocka_unit_test(what_does_not_fit_is_said),      cmocka_unit_test(damage_is_borne),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
