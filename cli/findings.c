@@ -72,8 +72,7 @@ static void take_guest(struct finding *f)
 {
     struct json_object *guest = field(f->json, "guest", json_type_object);
 
-    f->has_report =
-        hex_field(field(guest, "registers", json_type_object), "rip", &f->rip);
+    f->has_report = hex_field(field(guest, "registers", json_type_object), "rip", &f->rip);
 }
 
 /* When the hypervisor stood still for it; else some time before the end. */

@@ -11,15 +11,15 @@
 
 struct finding {
     char code[FINDING_CODE];
-    unsigned number;   /* "CODE#N": the Nth with that code, from 1 */
-    bool has_report;   /* of the hypervisor's; else it is about what the guest published */
-    unsigned index;    /* the report's in the mailbox */
-    uint64_t rip;      /* of the report: the guest's instruction */
-    bool has_entry;    /* it is about a page-table entry, ... */
-    uint64_t entry;    /* ... which lies at that machine address */
-    uint64_t value;    /* what the report has there */
-    uint64_t icount;   /* no later than that many instructions into the run it was filed */
-    bool exact;        /* the machine stood still then, with this report as its last */
+    unsigned number;          /* "CODE#N": the Nth with that code, from 1 */
+    bool has_report;          /* of the hypervisor's; else it is about what the guest published */
+    unsigned index;           /* the report's in the mailbox */
+    uint64_t rip;             /* of the report: the guest's instruction */
+    bool has_entry;           /* it is about a page-table entry, ... */
+    uint64_t entry;           /* ... which lies at that machine address */
+    uint64_t value;           /* what the report has there */
+    uint64_t icount;          /* no later than that many instructions into the run it was filed */
+    bool exact;               /* the machine stood still then, with this report as its last */
     struct json_object *json; /* borrowed */
 };
 

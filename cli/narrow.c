@@ -7,9 +7,9 @@
 #include "core.h"
 #include "exitcodes.h"
 
-#define LOOKS_LEAST   100u  /* of a pass: a pass costs a start, a look 1.5 ms */
-#define LOOKS_MOST    1000u
-#define WATCHED_MOST  20000u /* stores at which the watch stops: some 40 s */
+#define LOOKS_LEAST  100u /* of a pass: a pass costs a start, a look 1.5 ms */
+#define LOOKS_MOST   1000u
+#define WATCHED_MOST 20000u /* stores at which the watch stops: some 40 s */
 
 struct look {
     uint64_t icount, value;
@@ -105,7 +105,8 @@ static int pass(struct playing *playing, uint64_t *from, uint64_t *to, struct ch
     if (i == (int)n - 1)
         return error_set(e, EXIT_ENVIRONMENT,
                          "the word has another value at %" PRIu64 " than it had there before: the "
-                         "replay does not take the same steps each time", looks[i].icount);
+                         "replay does not take the same steps each time",
+                         looks[i].icount);
     *from = looks[i].icount;
     *to = looks[i + 1].icount;
     return 1;

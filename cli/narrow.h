@@ -21,10 +21,10 @@
 #define NARROW_WATCHES 16
 
 struct change {
-    uint64_t address;    /* of the word */
-    uint64_t final;      /* its value at the end */
-    uint64_t icount;     /* the change is done by the icount-th instruction */
-    unsigned looks;      /* in all */
+    uint64_t address; /* of the word */
+    uint64_t final;   /* its value at the end */
+    uint64_t icount;  /* the change is done by the icount-th instruction */
+    unsigned looks;   /* in all */
 };
 
 /* What is to be looked at when a machine stands at the end. */

@@ -91,8 +91,8 @@ static int wait_for_news(struct player *p, struct pollfd polled[SOURCES], int64_
         const int64_t left = deadline - clock_now();
 
         if (left <= 0)
-            return error_set(e, EXIT_ENVIRONMENT, "the replay stands still after %" PRIu64
-                             " instructions", p->icount);
+            return error_set(e, EXIT_ENVIRONMENT,
+                             "the replay stands still after %" PRIu64 " instructions", p->icount);
         n = poll(polled, SOURCES, left > SECOND ? 1000 : (int)(left / 1000000 + 1));
     } while (n == 0 || (n < 0 && errno == EINTR));
     if (polled[SIGNALS].revents != 0 && on_signal(p, e) != 0)
@@ -240,8 +240,8 @@ static int stub_port(struct player *p, unsigned *port, struct error *e)
 
     if (qmp_command(&p->qmp, "query-chardev", NULL, &all, e) != 0)
         return -1;
-    for (size_t i = 0; json_object_is_type(all, json_type_array) &&
-                       i < json_object_array_length(all) && !found;
+    for (size_t i = 0;
+         json_object_is_type(all, json_type_array) && i < json_object_array_length(all) && !found;
          i++)
         found = parse_port(json_object_array_get_idx(all, i), port);
     json_object_put(all);
@@ -297,10 +297,10 @@ static bool take_all(const char *text, struct player_registers *to)
         const char *name;
         uint64_t *to;
     } registers[] = {
-        {"RAX=", &r->rax}, {"RBX=", &r->rbx}, {"RCX=", &r->rcx}, {"RDX=", &r->rdx},
-        {"RSI=", &r->rsi}, {"RDI=", &r->rdi}, {"RBP=", &r->rbp}, {"RSP=", &r->rsp},
-        {"R8 =", &r->r8},  {"R9 =", &r->r9},  {"R10=", &r->r10}, {"R11=", &r->r11},
-        {"R12=", &r->r12}, {"R13=", &r->r13}, {"R14=", &r->r14}, {"R15=", &r->r15},
+        {"RAX=", &r->rax}, {"RBX=", &r->rbx},    {"RCX=", &r->rcx}, {"RDX=", &r->rdx},
+        {"RSI=", &r->rsi}, {"RDI=", &r->rdi},    {"RBP=", &r->rbp}, {"RSP=", &r->rsp},
+        {"R8 =", &r->r8},  {"R9 =", &r->r9},     {"R10=", &r->r10}, {"R11=", &r->r11},
+        {"R12=", &r->r12}, {"R13=", &r->r13},    {"R14=", &r->r14}, {"R15=", &r->r15},
         {"RIP=", &r->rip}, {"RFL=", &r->rflags},
     };
 
@@ -360,8 +360,10 @@ int player_word(const struct player *p, uint64_t address, uint64_t *word, struct
     uint64_t at;
 
     if (!player_place(p, address, &at))
-        return error_set(e, EXIT_CRASHED, "machine address 0x%" PRIx64 " is no memory of the "
-                         "machine's", address);
+        return error_set(e, EXIT_CRASHED,
+                         "machine address 0x%" PRIx64 " is no memory of the "
+                         "machine's",
+                         address);
     if (pread(p->machine.ram_fd, word, sizeof(*word), (off_t)at) == sizeof(*word))
         return 0;
     return error_errno(e, EXIT_ENVIRONMENT, "cannot read the machine's memory");

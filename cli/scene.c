@@ -11,9 +11,9 @@
 #include "hvimage.h"
 #include "reports.h"
 
-#define KERNEL_HALF  0xffff800000000000ull
-#define HIGH_BASE    (UINT64_C(1) << 32)
-#define STACK_WORDS  PVMM_REPORT_STACK
+#define KERNEL_HALF 0xffff800000000000ull
+#define HIGH_BASE   (UINT64_C(1) << 32)
+#define STACK_WORDS PVMM_REPORT_STACK
 
 /* ---- a view of any machine's memory, for reading at virtual addresses */
 
@@ -125,7 +125,8 @@ static void name_guest(struct scene *s, uint64_t root)
 
     if (root == 0 || s->named_guest)
         return;
-    s->named_guest = pv_symbols_guest(s->symbols, s->sources.view, (mfn_t){root}, &count, &why) == 0;
+    s->named_guest =
+        pv_symbols_guest(s->symbols, s->sources.view, (mfn_t){root}, &count, &why) == 0;
 }
 
 int scene_open(struct scene *s, const struct recording *r, char *const *files, unsigned n,

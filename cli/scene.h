@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What there is to be said of a replayed machine while it stands: who runs, where in which function,
- * called from where. Names come from the files people give, the kernel's own, the hypervisor's, and
- * what the guest has in its memory.
+ * What there is to be said of a replayed machine while it stands: who runs, where in which
+ * function, called from where. Names come from the files people give, the kernel's own, the
+ * hypervisor's, and what the guest has in its memory.
  */
 #ifndef PVMM_CLI_SCENE_H
 #define PVMM_CLI_SCENE_H
@@ -26,10 +26,10 @@ struct scene {
 
     /* of the player that stands; between scene_enter() and scene_leave() */
     struct player *player;
-    struct pv_view bare;      /* reads at virtual addresses, in any phase of any machine */
-    struct pv_view *machine;  /* what our hypervisor tells of its machine; NULL: nothing yet */
-    struct witness witness;   /* its flight recorder */
-    bool running;             /* the guest's first instruction was reached */
+    struct pv_view bare;     /* reads at virtual addresses, in any phase of any machine */
+    struct pv_view *machine; /* what our hypervisor tells of its machine; NULL: nothing yet */
+    struct witness witness;  /* its flight recorder */
+    bool running;            /* the guest's first instruction was reached */
     struct explain_sources sources;
 };
 

@@ -31,8 +31,8 @@ bool pv_disassemble(const uint8_t *code, size_t bytes, uint64_t address, char *t
 /* What PUSH and CALL store to lies below the stack pointer of before. */
 static ZyanU64 pushed(const ZydisDecodedInstruction *i, const ZydisDecodedOperand *o)
 {
-    const bool pushes = i->meta.category == ZYDIS_CATEGORY_PUSH ||
-                        i->meta.category == ZYDIS_CATEGORY_CALL;
+    const bool pushes =
+        i->meta.category == ZYDIS_CATEGORY_PUSH || i->meta.category == ZYDIS_CATEGORY_CALL;
 
     return pushes && o->visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN ? o->size / 8 : 0;
 }
