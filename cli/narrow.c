@@ -42,26 +42,26 @@ unsigned narrow_passes(uint64_t end)
     return n;
 }
 
-static int look_now(struct player *p, uint64_t at, const struct change *c, struct look *to,
+static int look_now(struct pass *p, uint64_t at, const struct change *c, struct look *to,
                     struct error *e)
 {
     to->icount = at;
-    return player_word(p, c->address, &to->value, e);
+    return pass_word(p, c->address, &to->value, e);
 }
 
 /* From `from` to `to`, both included. */
-static int look_through(struct player *p, uint64_t from, uint64_t to, const struct change *c,
+static int look_through(struct pass *p, uint64_t from, uint64_t to, const struct change *c,
                         struct look *look, unsigned *n, struct error *e)
 {
     const uint64_t step = (to - from + looks_of(to) - 1) / looks_of(to);
-    int rc = player_run_to(p, from, e);
+    int rc = pass_run_to(p, from, e);
 
     *n = 0;
     if (rc < 0 || look_now(p, from, c, &look[(*n)++], e) != 0)
         return -1;
     while (from < to && rc > 0) {
         from = to - from > step ? from + step : to;
-        rc = player_run_to(p, from, e);
+        rc = pass_run_to(p, from, e);
         if (rc == 0) /* what a machine that is gone has left is what it had at the end */
             from = to;
         if (rc < 0 || look_now(p, from, c, &look[(*n)++], e) != 0)
@@ -84,18 +84,18 @@ static int last_other(const struct change *c, const struct look *look, unsigned 
 static int pass(struct playing *playing, uint64_t *from, uint64_t *to, struct change *c,
                 struct look *looks, narrow_look *at_end, void *context, struct error *e)
 {
-    struct player p;
+    struct pass p;
     unsigned n;
     int rc, i;
 
-    if (player_open(&p, playing, e) != 0)
+    if (pass_open(&p, playing, e) != 0)
         return -1;
     rc = look_through(&p, *from, *to, c, looks, &n, e);
     if (rc == 0 && at_end != NULL) {
         c->final = looks[n - 1].value;
         rc = at_end(context, &p, e);
     }
-    player_close(&p);
+    pass_close(&p);
     if (rc != 0)
         return -1;
     c->looks += n;
@@ -145,27 +145,27 @@ void narrow_watch_add(struct narrow_watch *w, uint64_t va)
         w->va[w->count++] = va;
 }
 
-static int set_points(struct player *p, const struct narrow_watch *w, struct error *e)
+static int set_points(struct pass *p, const struct narrow_watch *w, struct error *e)
 {
     for (unsigned i = 0; i < w->count; i++)
-        if (player_point(p, POINT_STORE, true, w->va[i], sizeof(uint64_t), e) != 0)
+        if (pass_point(p, POINT_STORE, true, w->va[i], sizeof(uint64_t), e) != 0)
             return -1;
     return 0;
 }
 
-static int watch(struct player *p, uint64_t end, struct change *c, struct narrow_watch *w,
+static int watch(struct pass *p, uint64_t end, struct change *c, struct narrow_watch *w,
                  struct error *e)
 {
     const uint64_t found = c->icount;
     bool is_final = true;
     uint64_t value;
-    int rc = player_run_to(p, found, e);
+    int rc = pass_run_to(p, found, e);
 
     if (rc > 0 && set_points(p, w, e) != 0)
         return -1;
     while (rc > 0 && p->icount < end && w->seen < WATCHED_MOST) {
-        rc = player_run(p, end, e);
-        if (rc < 0 || player_word(p, c->address, &value, e) != 0)
+        rc = pass_run(p, end, e);
+        if (rc < 0 || pass_word(p, c->address, &value, e) != 0)
             return -1;
         if (rc > 0 && narrow_is_final(c, value) && !is_final)
             c->icount = p->icount;
@@ -181,12 +181,12 @@ static int watch(struct player *p, uint64_t end, struct change *c, struct narrow
 int narrow_verify(struct playing *playing, uint64_t end, struct change *c, struct narrow_watch *w,
                   struct error *e)
 {
-    struct player p;
+    struct pass p;
     int rc;
 
-    if (player_open(&p, playing, e) != 0)
+    if (pass_open(&p, playing, e) != 0)
         return -1;
     rc = watch(&p, end, c, w, e);
-    player_close(&p);
+    pass_close(&p);
     return rc;
 }

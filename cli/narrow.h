@@ -16,7 +16,7 @@
 #ifndef PVMM_CLI_NARROW_H
 #define PVMM_CLI_NARROW_H
 
-#include "player.h"
+#include "pass.h"
 
 #define NARROW_WATCHES 16
 
@@ -28,7 +28,7 @@ struct change {
 };
 
 /* What is to be looked at when a machine stands at the end. */
-typedef int narrow_look(void *context, struct player *p, struct error *e);
+typedef int narrow_look(void *context, struct pass *p, struct error *e);
 
 /* Passes that narrow_change() will take, at most. */
 unsigned narrow_passes(uint64_t end);

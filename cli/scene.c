@@ -19,11 +19,11 @@
 
 static bool bare_read(const struct pv_view *v, mfn_t m, unsigned offset, void *to, unsigned n)
 {
-    const struct player *p = v->image;
+    const struct pass *p = v->image;
     uint64_t at;
 
     return offset <= PAGE_BYTES && n <= PAGE_BYTES - offset && m.n < v->nr_frames &&
-           player_place(p, m.n * PAGE_BYTES, &at) &&
+           pass_place(p, m.n * PAGE_BYTES, &at) &&
            pread(p->machine.ram_fd, to, n, (off_t)(at + offset)) == (ssize_t)n;
 }
 
@@ -70,7 +70,7 @@ static const struct pv_backend bare_backend = {
     .next_pfn = bare_next_pfn,
 };
 
-static struct pv_view bare_view(struct player *p)
+static struct pv_view bare_view(struct pass *p)
 {
     return (struct pv_view){
         .backend = &bare_backend,
@@ -104,7 +104,7 @@ static void name_file(struct scene *s, int fd, const char *name)
 /* What was booted. A real Xen's kernel is as it was given, perhaps compressed. */
 static void name_images(struct scene *s)
 {
-    const struct machine *m = &s->player->machine;
+    const struct machine *m = &s->pass->machine;
     int hypervisor;
 
     if (s->named_kernel || s->recording->real_xen)
@@ -157,24 +157,24 @@ void scene_close(struct scene *s)
 
 static void enter_machine(struct scene *s)
 {
-    const struct mailbox *m = &s->player->mailbox;
+    const struct mailbox *m = &s->pass->mailbox;
     struct error e;
     struct pv_error why;
 
     s->running = mailbox_state(m) >= PVMM_STATE_RUNNING;
     if (!s->running || !reports_machine(m, &s->sources.machine))
         return;
-    if (pv_machine_open(&s->machine, s->player->machine.ram_fd, &s->sources.machine, &why) != 0) {
+    if (pv_machine_open(&s->machine, s->pass->machine.ram_fd, &s->sources.machine, &why) != 0) {
         complain("the machine's memory", why.text);
         s->machine = NULL;
     }
-    if (witness_open(&s->witness, s->player->machine.ram_fd, &m->box->recorder, &e) != 0)
+    if (witness_open(&s->witness, s->pass->machine.ram_fd, &m->box->recorder, &e) != 0)
         complain("no witnesses", e.text);
 }
 
-void scene_enter(struct scene *s, struct player *p, uint64_t root)
+void scene_enter(struct scene *s, struct pass *p, uint64_t root)
 {
-    s->player = p;
+    s->pass = p;
     s->bare = bare_view(p);
     s->sources = (struct explain_sources){.symbols = s->symbols};
     enter_machine(s);
@@ -190,13 +190,13 @@ void scene_leave(struct scene *s)
     if (s->machine != NULL)
         pv_close(s->machine);
     s->machine = NULL;
-    s->player = NULL;
+    s->pass = NULL;
     s->sources = (struct explain_sources){.symbols = s->symbols};
 }
 
 /* ---- a moment */
 
-static enum scene_mode mode_of(const struct player_registers *r)
+static enum scene_mode mode_of(const struct pass_registers *r)
 {
     if (r->level == 0)
         return r->r.rip >= KERNEL_HALF ? MODE_HYPERVISOR : MODE_FIRMWARE;
@@ -240,8 +240,8 @@ static void take_time(const struct scene *s, struct moment *m)
 
 int scene_moment(struct scene *s, struct moment *m, struct error *e)
 {
-    *m = (struct moment){.icount = s->player->icount};
-    if (player_registers(s->player, &m->registers, e) != 0)
+    *m = (struct moment){.icount = s->pass->icount};
+    if (pass_registers(s->pass, &m->registers, e) != 0)
         return -1;
     m->mode = mode_of(&m->registers);
     explain_name(&s->sources, m->registers.r.rip, &m->at);

@@ -8,7 +8,7 @@
 #define PVMM_CLI_SCENE_H
 
 #include "explain.h"
-#include "player.h"
+#include "pass.h"
 
 #define SCENE_CODE 16 /* bytes of an instruction, at most */
 
@@ -25,7 +25,7 @@ struct scene {
     bool named_kernel, named_guest;
 
     /* of the player that stands; between scene_enter() and scene_leave() */
-    struct player *player;
+    struct pass *pass;
     struct pv_view bare;     /* reads at virtual addresses, in any phase of any machine */
     struct pv_view *machine; /* what our hypervisor tells of its machine; NULL: nothing yet */
     struct witness witness;  /* its flight recorder */
@@ -36,7 +36,7 @@ struct scene {
 /* A place in the run. */
 struct moment {
     uint64_t icount; /* instructions executed before it */
-    struct player_registers registers;
+    struct pass_registers registers;
     enum scene_mode mode;
     struct explain_symbol at; /* of rip */
     uint8_t code[SCENE_CODE];
@@ -54,7 +54,7 @@ int scene_open(struct scene *s, const struct recording *r, char *const *files, u
 void scene_close(struct scene *s);
 
 /* `root`: of the page tables that lead to the guest's own names, if these are wanted; 0: not. */
-void scene_enter(struct scene *s, struct player *p, uint64_t root);
+void scene_enter(struct scene *s, struct pass *p, uint64_t root);
 void scene_leave(struct scene *s);
 
 int scene_moment(struct scene *s, struct moment *m, struct error *e);

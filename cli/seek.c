@@ -59,18 +59,18 @@ int seek_write_json(struct seeking *s, struct json_object *o, struct error *e)
     return rc;
 }
 
-int seek_stand(struct seeking *s, struct player *p, unsigned port, struct error *e)
+int seek_stand(struct seeking *s, struct pass *p, unsigned port, struct error *e)
 {
     char text[1200];
 
-    if (player_listen(p, port, e) != 0)
+    if (pass_listen(p, port, e) != 0)
         return -1;
     snprintf(text, sizeof(text), "gdb -ex 'target remote localhost:%u' %s", port,
              s->question->recording->kernel);
     explain_text_label("stands", text, tone_wanted(stdout), stdout);
     if (fflush(stdout) != 0)
         return error_errno(e, EXIT_ENVIRONMENT, "cannot write to standard output");
-    return player_stay(p, e);
+    return pass_stay(p, e);
 }
 
 /* ---- from start to end */

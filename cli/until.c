@@ -30,13 +30,13 @@
 /* ---- pass 1 */
 
 /* On until the report is there; *filed: no later than that. */
-static int await_report(struct player *p, const struct finding *f, uint64_t *filed, struct error *e)
+static int await_report(struct pass *p, const struct finding *f, uint64_t *filed, struct error *e)
 {
     const uint64_t end = p->icount + LATER_MOST;
     int rc = 1;
 
     while (rc > 0 && reports_filed(&p->mailbox) <= f->index && p->icount < end)
-        rc = player_run_to(p, p->icount + LATER, e);
+        rc = pass_run_to(p, p->icount + LATER, e);
     if (rc < 0)
         return -1;
     if (reports_filed(&p->mailbox) <= f->index)
@@ -48,7 +48,7 @@ static int await_report(struct player *p, const struct finding *f, uint64_t *fil
     return 0;
 }
 
-static int check_report(struct player *p, const struct finding *f, struct error *e)
+static int check_report(struct pass *p, const struct finding *f, struct error *e)
 {
     static struct pvmm_report r; /* large */
 
@@ -59,22 +59,22 @@ static int check_report(struct player *p, const struct finding *f, struct error 
 
 /* Looks at the mode from `from` to `to`; *guest: the last time that the guest ran, if any. The
  * report may come before `to`, which then is the end. */
-static int look_for_guest(struct player *p, const struct finding *f, uint64_t to, uint64_t *guest,
+static int look_for_guest(struct pass *p, const struct finding *f, uint64_t to, uint64_t *guest,
                           bool *found, struct error *e)
 {
     const uint64_t step = (to - p->icount) / LOOKS + 1;
-    struct player_registers r;
+    struct pass_registers r;
     int rc = 1;
 
     *found = false;
     while (rc > 0 && p->icount < to && reports_filed(&p->mailbox) <= f->index) {
-        if (player_registers(p, &r, e) != 0)
+        if (pass_registers(p, &r, e) != 0)
             return -1;
         if (r.level > 0) {
             *guest = p->icount;
             *found = true;
         }
-        rc = player_run_to(p, to - p->icount > step ? p->icount + step : to, e);
+        rc = pass_run_to(p, to - p->icount > step ? p->icount + step : to, e);
     }
     return rc < 0 ? -1 : 0;
 }
@@ -88,49 +88,49 @@ static int find_window(struct seeking *s, const struct finding *f, uint64_t widt
                        bool *found, struct error *e)
 {
     const uint64_t filed = f->icount, from = filed > width ? filed - width : 1;
-    struct player p;
+    struct pass p;
     int rc;
 
-    if (player_open(&p, &s->playing, e) != 0)
+    if (pass_open(&p, &s->playing, e) != 0)
         return -1;
-    rc = player_run_to(&p, from, e) < 0 || look_for_guest(&p, f, filed, &w->from, found, e) != 0 ||
+    rc = pass_run_to(&p, from, e) < 0 || look_for_guest(&p, f, filed, &w->from, found, e) != 0 ||
                  await_report(&p, f, &w->to, e) != 0 || check_report(&p, f, e) != 0
              ? -1
              : 0;
-    player_close(&p);
+    pass_close(&p);
     return rc;
 }
 
 /* ---- pass 2 */
 
 /* The stub stops again where it stands: one instruction on without the point. */
-static int step_over(struct player *p, uint64_t rip, struct error *e)
+static int step_over(struct pass *p, uint64_t rip, struct error *e)
 {
-    if (player_point(p, POINT_EXECUTE, false, rip, 1, e) != 0)
+    if (pass_point(p, POINT_EXECUTE, false, rip, 1, e) != 0)
         return -1;
-    const int rc = player_run_to(p, p->icount + 1, e);
+    const int rc = pass_run_to(p, p->icount + 1, e);
 
-    return rc > 0 && player_point(p, POINT_EXECUTE, true, rip, 1, e) != 0 ? -1 : rc;
+    return rc > 0 && pass_point(p, POINT_EXECUTE, true, rip, 1, e) != 0 ? -1 : rc;
 }
 
 /* Each time that the guest is about to execute it, up to w->to; *at is the last. */
-static int last_execution(struct player *p, uint64_t rip, const struct window *w, uint64_t *at,
+static int last_execution(struct pass *p, uint64_t rip, const struct window *w, uint64_t *at,
                           bool *found, struct error *e)
 {
-    struct player_registers r;
-    int rc = player_run_to(p, w->from, e);
+    struct pass_registers r;
+    int rc = pass_run_to(p, w->from, e);
 
     *found = false;
-    if (rc > 0 && player_point(p, POINT_EXECUTE, true, rip, 1, e) != 0)
+    if (rc > 0 && pass_point(p, POINT_EXECUTE, true, rip, 1, e) != 0)
         return -1;
     for (unsigned n = 0; rc > 0 && p->icount < w->to; n++) {
         if (n == PASSES_MOST)
             return error_set(e, EXIT_ENVIRONMENT,
                              "the guest comes by 0x%" PRIx64 " too often to be followed", rip);
-        rc = player_run(p, w->to, e);
+        rc = pass_run(p, w->to, e);
         if (rc <= 0 || p->icount >= w->to)
             break;
-        if (player_registers(p, &r, e) != 0)
+        if (pass_registers(p, &r, e) != 0)
             return -1;
         if (r.r.rip != rip || r.level == 0)
             continue;
@@ -144,13 +144,13 @@ static int last_execution(struct player *p, uint64_t rip, const struct window *w
 static int find_execution(struct seeking *s, const struct finding *f, const struct window *w,
                           uint64_t *at, bool *found, struct error *e)
 {
-    struct player p;
+    struct pass p;
     int rc;
 
-    if (player_open(&p, &s->playing, e) != 0)
+    if (pass_open(&p, &s->playing, e) != 0)
         return -1;
     rc = last_execution(&p, f->rip, w, at, found, e);
-    player_close(&p);
+    pass_close(&p);
     return rc;
 }
 
@@ -207,12 +207,12 @@ static int stand(struct seeking *s, const struct finding *f, uint64_t at, struct
 {
     const unsigned port = s->question->gdb_port != 0 ? s->question->gdb_port : STAND_PORT;
     struct moment m;
-    struct player p;
+    struct pass p;
     int rc;
 
-    if (player_open(&p, &s->playing, e) != 0)
+    if (pass_open(&p, &s->playing, e) != 0)
         return -1;
-    rc = player_run_to(&p, at, e) < 0 ? -1 : 0;
+    rc = pass_run_to(&p, at, e) < 0 ? -1 : 0;
     if (rc == 0) {
         scene_enter(&s->scene, &p, 0);
         rc = scene_moment(&s->scene, &m, e);
@@ -229,7 +229,7 @@ static int stand(struct seeking *s, const struct finding *f, uint64_t at, struct
         tell(s, f, &m);
         rc = seek_stand(s, &p, port, e);
     }
-    player_close(&p);
+    pass_close(&p);
     return rc == 0 ? EXIT_CLEAN : -1;
 }
 

@@ -120,7 +120,7 @@ struct at_end {
 
 /* Names of the guest's, what the table is, and where it is mapped then. A machine that is gone has
  * its memory, but no registers. */
-static int look_at_end(void *context, struct player *p, struct error *e)
+static int look_at_end(void *context, struct pass *p, struct error *e)
 {
     struct at_end *to = context;
     struct scene *s = &to->s->scene;
@@ -130,9 +130,9 @@ static int look_at_end(void *context, struct player *p, struct error *e)
 
     scene_enter(s, p, 0);
     if (!p->ended) {
-        struct player_registers r;
+        struct pass_registers r;
 
-        rc = player_registers(p, &r, e);
+        rc = pass_registers(p, &r, e);
         scene_leave(s);
         scene_enter(s, p, rc == 0 && r.level > 0 ? r.cr3 / PAGE_BYTES : 0);
         if (rc == 0)
@@ -189,7 +189,7 @@ static bool find_record(const struct scene *s, uint64_t first, struct who_stored
     return false;
 }
 
-static int await_record(struct scene *s, struct player *p, uint64_t first, struct who_stored *w,
+static int await_record(struct scene *s, struct pass *p, uint64_t first, struct who_stored *w,
                         bool *found, struct error *e)
 {
     const uint64_t end = p->icount + RECORD_MOST;
@@ -197,7 +197,7 @@ static int await_record(struct scene *s, struct player *p, uint64_t first, struc
 
     *found = false;
     while (rc > 0 && !*found && p->icount < end) {
-        rc = player_run_to(p, p->icount + RECORD_STEP, e);
+        rc = pass_run_to(p, p->icount + RECORD_STEP, e);
         *found = rc > 0 && find_record(s, first, w);
     }
     return rc < 0 ? -1 : 0;
@@ -205,23 +205,23 @@ static int await_record(struct scene *s, struct player *p, uint64_t first, struc
 
 /* Behind the call of a hypercall's stub there is a place of its own to stop at; behind a store that
  * was emulated the guest goes on at once. */
-static int await_guest(struct player *p, const struct who_stored *w, bool *there, struct error *e)
+static int await_guest(struct pass *p, const struct who_stored *w, bool *there, struct error *e)
 {
-    struct player_registers r = {.level = 0};
+    struct pass_registers r = {.level = 0};
     int rc = 1;
 
     if (w->storer == STORER_REQUEST) {
         const uint64_t end = p->icount + RETURN_MOST;
 
-        if (player_point(p, POINT_EXECUTE, true, w->record.rip, 1, e) != 0)
+        if (pass_point(p, POINT_EXECUTE, true, w->record.rip, 1, e) != 0)
             return -1;
-        rc = player_run(p, end, e);
+        rc = pass_run(p, end, e);
         *there = rc > 0 && p->icount < end;
         return rc < 0 ? -1 : 0;
     }
     for (unsigned n = 0; rc > 0 && r.level == 0 && n < RETURN_STEPS; n++) {
-        rc = player_run_to(p, p->icount + 1, e);
-        if (rc > 0 && player_registers(p, &r, e) != 0)
+        rc = pass_run_to(p, p->icount + 1, e);
+        if (rc > 0 && pass_registers(p, &r, e) != 0)
             return -1;
     }
     *there = rc > 0 && r.level > 0;
@@ -230,7 +230,7 @@ static int await_guest(struct player *p, const struct who_stored *w, bool *there
 
 /* On whose behalf the hypervisor stored: by the record that it writes afterwards, and by the
  * guest's registers when it goes on. */
-static int find_asker(struct scene *s, struct player *p, uint64_t first, struct who_stored *w,
+static int find_asker(struct scene *s, struct pass *p, uint64_t first, struct who_stored *w,
                       struct error *e)
 {
     bool found;
@@ -257,13 +257,13 @@ static int not_the_same(const struct who_stored *w, uint64_t value, struct error
 }
 
 /* The machine stands before the instruction. */
-static int look_before(struct scene *s, struct player *p, struct who_stored *w, struct error *e)
+static int look_before(struct scene *s, struct pass *p, struct who_stored *w, struct error *e)
 {
     uint64_t was;
 
     scene_leave(s);
     scene_enter(s, p, 0);
-    if (scene_moment(s, &w->store, e) != 0 || player_word(p, w->address, &was, e) != 0)
+    if (scene_moment(s, &w->store, e) != 0 || pass_word(p, w->address, &was, e) != 0)
         return -1;
     if (narrow_is_final(&w->change, was))
         return not_the_same(w, was, e);
@@ -280,13 +280,13 @@ static int look_before(struct scene *s, struct player *p, struct who_stored *w, 
     return 0;
 }
 
-static int look_after(struct scene *s, struct player *p, struct who_stored *w, struct error *e)
+static int look_after(struct scene *s, struct pass *p, struct who_stored *w, struct error *e)
 {
     const uint64_t first = witness_written(&s->witness);
     uint64_t is;
-    const int rc = player_run_to(p, w->change.icount, e);
+    const int rc = pass_run_to(p, w->change.icount, e);
 
-    if (rc < 0 || player_word(p, w->address, &is, e) != 0)
+    if (rc < 0 || pass_word(p, w->address, &is, e) != 0)
         return -1;
     if (!narrow_is_final(&w->change, is))
         return not_the_same(w, is, e);
@@ -297,16 +297,16 @@ static int look_after(struct scene *s, struct player *p, struct who_stored *w, s
 
 static int look_at_store(struct seeking *s, struct who_stored *w, struct error *e)
 {
-    struct player p;
+    struct pass p;
     int rc;
 
-    if (player_open(&p, &s->playing, e) != 0)
+    if (pass_open(&p, &s->playing, e) != 0)
         return -1;
-    rc = player_run_to(&p, w->change.icount - 1, e) < 0 ? -1 : 0;
+    rc = pass_run_to(&p, w->change.icount - 1, e) < 0 ? -1 : 0;
     if (rc == 0)
         rc = look_before(&s->scene, &p, w, e) == 0 && look_after(&s->scene, &p, w, e) == 0 ? 0 : -1;
     scene_leave(&s->scene);
-    player_close(&p);
+    pass_close(&p);
     return rc;
 }
 
@@ -335,16 +335,16 @@ static int find(struct seeking *s, struct who_stored *w, struct error *e)
 
 static int stand(struct seeking *s, const struct who_stored *w, struct error *e)
 {
-    struct player p;
+    struct pass p;
     int rc;
 
-    if (player_open(&p, &s->playing, e) != 0)
+    if (pass_open(&p, &s->playing, e) != 0)
         return -1;
-    rc = player_run_to(&p, w->change.icount - 1, e) < 0 ? -1 : 0;
+    rc = pass_run_to(&p, w->change.icount - 1, e) < 0 ? -1 : 0;
     playing_hide(&s->playing);
     if (rc == 0)
         rc = seek_stand(s, &p, s->question->gdb_port, e);
-    player_close(&p);
+    pass_close(&p);
     return rc;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "player.h"
+#include "pass.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -31,7 +31,7 @@ void playing_hide(struct playing *playing)
     playing->shown = false;
 }
 
-static void show(struct player *p)
+static void show(struct pass *p)
 {
     struct playing *g = p->playing;
     const uint64_t million = 1000000;
@@ -48,7 +48,7 @@ static void show(struct player *p)
 
 /* ---- waiting */
 
-static int on_signal(const struct player *p, struct error *e)
+static int on_signal(const struct pass *p, struct error *e)
 {
     struct signalfd_siginfo info;
 
@@ -61,7 +61,7 @@ static int on_signal(const struct player *p, struct error *e)
 
 /* What the guest prints is known already; of the hypervisor its mailbox is wanted. A channel that
  * nobody empties would stop the machine. */
-static int drain(struct player *p, struct error *e)
+static int drain(struct pass *p, struct error *e)
 {
     char data[4096];
     ssize_t n;
@@ -76,7 +76,7 @@ static int drain(struct player *p, struct error *e)
 }
 
 /* Until something comes, or the deadline, which is an error; *polled tells what. */
-static int wait_for_news(struct player *p, struct pollfd polled[SOURCES], int64_t deadline,
+static int wait_for_news(struct pass *p, struct pollfd polled[SOURCES], int64_t deadline,
                          struct error *e)
 {
     const int fds[SOURCES] = {
@@ -101,7 +101,7 @@ static int wait_for_news(struct player *p, struct pollfd polled[SOURCES], int64_
 }
 
 /* The machine powers itself off, or QEMU goes: what it left is in its memory. */
-static int await_end(struct player *p, struct error *e)
+static int await_end(struct pass *p, struct error *e)
 {
     const int64_t deadline = clock_now() + END_PATIENCE;
     struct pollfd polled[SOURCES] = {{0}};
@@ -117,7 +117,7 @@ static int await_end(struct player *p, struct error *e)
 }
 
 /* 1: it stands; 0: the machine is at its end; -1: error. */
-static int await_stop(struct player *p, struct error *e)
+static int await_stop(struct pass *p, struct error *e)
 {
     const int64_t deadline = clock_now() + LEG_PATIENCE;
     struct pollfd polled[SOURCES];
@@ -139,7 +139,7 @@ static int await_stop(struct player *p, struct error *e)
 /* ---- running */
 
 /* Up to there, or to a point; where it stands now is p->icount. */
-static int run_leg(struct player *p, uint64_t icount, struct error *e)
+static int run_leg(struct pass *p, uint64_t icount, struct error *e)
 {
     struct json_object *where = json_object_new_object();
     int rc;
@@ -157,7 +157,7 @@ static int run_leg(struct player *p, uint64_t icount, struct error *e)
 }
 
 /* Leg by leg; `points`: a stop before its end is one of the caller's points. */
-static int run_legs(struct player *p, uint64_t icount, bool points, struct error *e)
+static int run_legs(struct pass *p, uint64_t icount, bool points, struct error *e)
 {
     const int64_t begun = clock_now();
 
@@ -178,12 +178,12 @@ static int run_legs(struct player *p, uint64_t icount, bool points, struct error
     return p->ended ? 0 : 1;
 }
 
-int player_run_to(struct player *p, uint64_t icount, struct error *e)
+int pass_run_to(struct pass *p, uint64_t icount, struct error *e)
 {
     return run_legs(p, icount, false, e);
 }
 
-int player_run(struct player *p, uint64_t limit, struct error *e)
+int pass_run(struct pass *p, uint64_t limit, struct error *e)
 {
     return run_legs(p, limit, true, e);
 }
@@ -191,7 +191,7 @@ int player_run(struct player *p, uint64_t limit, struct error *e)
 /* ---- QEMU's debugger stub */
 
 /* A command for people, and what it says. */
-static int monitor(struct player *p, const char *line, char *said, size_t size, struct error *e)
+static int monitor(struct pass *p, const char *line, char *said, size_t size, struct error *e)
 {
     struct json_object *o = json_object_new_object(), *answer = NULL;
     const char *text;
@@ -205,7 +205,7 @@ static int monitor(struct player *p, const char *line, char *said, size_t size, 
     return 0;
 }
 
-int player_listen(struct player *p, unsigned port, struct error *e)
+int pass_listen(struct pass *p, unsigned port, struct error *e)
 {
     char line[64], said[256];
 
@@ -233,7 +233,7 @@ static bool parse_port(struct json_object *chardev, unsigned *port)
     return at != NULL && sscanf(at, "tcp:127.0.0.1:%u", port) == 1;
 }
 
-static int stub_port(struct player *p, unsigned *port, struct error *e)
+static int stub_port(struct pass *p, unsigned *port, struct error *e)
 {
     struct json_object *all = NULL;
     bool found = false;
@@ -248,20 +248,20 @@ static int stub_port(struct player *p, unsigned *port, struct error *e)
     return found ? 0 : error_set(e, EXIT_ENVIRONMENT, "QEMU's debugger stub is at no port");
 }
 
-int player_point(struct player *p, enum debugger_point kind, bool set, uint64_t va, unsigned bytes,
+int pass_point(struct pass *p, enum debugger_point kind, bool set, uint64_t va, unsigned bytes,
                  struct error *e)
 {
     unsigned port;
 
     if (p->stub < 0) {
-        if (player_listen(p, 0, e) != 0 || stub_port(p, &port, e) != 0)
+        if (pass_listen(p, 0, e) != 0 || stub_port(p, &port, e) != 0)
             return -1;
         p->stub = debugger_connect(port, e);
     }
     return p->stub < 0 ? -1 : debugger_point(p->stub, kind, set, va, bytes, e);
 }
 
-int player_stay(struct player *p, struct error *e)
+int pass_stay(struct pass *p, struct error *e)
 {
     struct pollfd polled[SOURCES] = {{0}};
     struct error hung_up;
@@ -290,7 +290,7 @@ static bool take(const char *text, const char *name, uint64_t *value)
     return end != at + strlen(name);
 }
 
-static bool take_all(const char *text, struct player_registers *to)
+static bool take_all(const char *text, struct pass_registers *to)
 {
     struct pvmm_regs *r = &to->r;
     const struct {
@@ -310,13 +310,13 @@ static bool take_all(const char *text, struct player_registers *to)
     return true;
 }
 
-int player_registers(struct player *p, struct player_registers *to, struct error *e)
+int pass_registers(struct pass *p, struct pass_registers *to, struct error *e)
 {
     char text[8192];
     uint64_t level = 0;
     bool whole;
 
-    *to = (struct player_registers){0};
+    *to = (struct pass_registers){0};
     if (p->ended)
         return error_set(e, EXIT_ENVIRONMENT, "the machine is gone, and its registers with it");
     if (monitor(p, "info registers", text, sizeof(text), e) != 0)
@@ -340,7 +340,7 @@ static uint64_t low_memory(const struct machine *m, uint64_t bytes)
     return bytes >= most ? cut : bytes;
 }
 
-bool player_place(const struct player *p, uint64_t address, uint64_t *offset)
+bool pass_place(const struct pass *p, uint64_t address, uint64_t *offset)
 {
     const uint64_t bytes = p->machine.megabytes << 20, high = UINT64_C(1) << 32;
     const uint64_t low = low_memory(&p->machine, bytes);
@@ -355,11 +355,11 @@ bool player_place(const struct player *p, uint64_t address, uint64_t *offset)
     return true;
 }
 
-int player_word(const struct player *p, uint64_t address, uint64_t *word, struct error *e)
+int pass_word(const struct pass *p, uint64_t address, uint64_t *word, struct error *e)
 {
     uint64_t at;
 
-    if (!player_place(p, address, &at))
+    if (!pass_place(p, address, &at))
         return error_set(e, EXIT_CRASHED,
                          "machine address 0x%" PRIx64 " is no memory of the "
                          "machine's",
@@ -379,7 +379,7 @@ static void close_channels(struct qemu *q)
     close(q->qmp);
 }
 
-static int start(struct player *p, struct error *e)
+static int start(struct pass *p, struct error *e)
 {
     if (recording_machine(p->playing->recording, &p->machine, e) != 0)
         return -1;
@@ -399,14 +399,14 @@ static int start(struct player *p, struct error *e)
     return -1;
 }
 
-int player_open(struct player *p, struct playing *playing, struct error *e)
+int pass_open(struct pass *p, struct playing *playing, struct error *e)
 {
-    *p = (struct player){.playing = playing, .stub = -1};
+    *p = (struct pass){.playing = playing, .stub = -1};
     playing->pass++;
     return start(p, e) == 0 ? 0 : error_context(e, "replay of %s", playing->recording->dir);
 }
 
-void player_close(struct player *p)
+void pass_close(struct pass *p)
 {
     if (p->stub >= 0)
         close(p->stub);
