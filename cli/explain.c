@@ -303,6 +303,40 @@ static void drop_address(struct pvmm_report *r)
     r->holders = 0;
 }
 
+/* Does the request itself write the entry where its way begins? */
+static bool asks_for_entry(const struct pvmm_report *r)
+{
+    return r->request == PVMM_REQUEST_STORE || r->hypercall == __HYPERVISOR_mmu_update ||
+           r->hypercall == __HYPERVISOR_update_va_mapping ||
+           r->hypercall == __HYPERVISOR_update_va_mapping_otherdomain;
+}
+
+static bool is_unseen(const struct explain_witness *w)
+{
+    return w->asked && w->w.answer != WITNESS_SEEN && w->w.answer != WITNESS_BEFORE;
+}
+
+/*
+ * The entry that is to blame, if it was stored and not asked for: where the way ends, which is in a
+ * table that is only now validated; else what holds the frame against the request.
+ */
+static void name_unseen(struct explanation *x)
+{
+    const struct pvmm_report *r = &x->report;
+
+    if (r->kind == PVMM_REPORT_REFUSAL && x->steps > (asks_for_entry(r) ? 1u : 0u)) {
+        const struct pvmm_report_step *at = &r->path[x->steps - 1];
+
+        snprintf(x->unseen, sizeof(x->unseen), "0x%" PRIx64 ":%u", at->table, at->slot);
+        return;
+    }
+    for (unsigned i = 0; i < x->holders && x->unseen[0] == '\0'; i++)
+        if (x->holder[i].conflicts && r->holder[i].kind == PVMM_HOLDER_ENTRY &&
+            is_unseen(&x->holder[i].maker))
+            snprintf(x->unseen, sizeof(x->unseen), "0x%" PRIx64 ":%u", r->holder[i].table,
+                     r->holder[i].slot);
+}
+
 struct explanation *explain(const struct explain_sources *s, const struct pvmm_report *r)
 {
     struct explanation *x = calloc(1, sizeof(*x));
@@ -325,6 +359,7 @@ struct explanation *explain(const struct explain_sources *s, const struct pvmm_r
     }
     explain_dead_end(s, x);
     explain_holders(s, x);
+    name_unseen(x);
     explain_stack(s, x);
     explain_hints(s, x);
     return x;

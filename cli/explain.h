@@ -150,6 +150,8 @@ struct explanation {
     struct explain_symbol target; /* the address accessed, if the report has one */
     unsigned walked;
     struct explain_step walk[4]; /* the way to it, from the top */
+    char unseen[40];             /* "0xMFN:SLOT" of the entry at fault, if the guest stored it where
+                                    the recorder did not look; "": not so */
     unsigned holders;            /* kept */
     unsigned holders_found;
     struct explain_holder holder[PVMM_REPORT_HOLDERS];

@@ -380,6 +380,7 @@ struct json_object *explain_json(const struct explanation *x)
         put_int(o, "gaps_found", x->gaps_found);
         put(o, "gaps", gaps(x));
     }
+    put_text(o, "unseen_entry", x->unseen[0] != '\0' ? x->unseen : NULL);
     put(o, "hints", hints(x));
     return o;
 }

@@ -234,28 +234,18 @@ static void print_hints(const struct printer *p, const struct explanation *x)
     }
 }
 
-/* The entry at fault was written by nobody that the recorder saw: a replay sees every store. */
-static bool lacks_witness(const struct explanation *x)
-{
-    const struct explain_step *s = x->steps > 0 ? &x->step[x->steps - 1] : NULL;
-
-    return s != NULL && x->report.path[x->steps - 1].table != PVMM_NONE;
-}
-
+/* How to see it in a replay. */
 static void print_closer(const struct printer *p, const struct explanation *x)
 {
-    const struct pvmm_report_step *at = x->report.path;
     char text[2 * EXPLAIN_LINE];
 
     if (x->recording == NULL || !x->has_report)
         return;
     snprintf(text, sizeof(text), "pvmm replay %s --until %s", x->recording, x->id);
     labelled(p, "closer", text);
-    if (!lacks_witness(x))
+    if (x->unseen[0] == '\0')
         return;
-    at += x->steps - 1;
-    snprintf(text, sizeof(text), "pvmm replay %s --who-stored 0x%" PRIx64 ":%u", x->recording,
-             at->table, at->slot);
+    snprintf(text, sizeof(text), "pvmm replay %s --who-stored %s", x->recording, x->unseen);
     below(p, text);
 }
 

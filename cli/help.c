@@ -9,6 +9,8 @@ const char help_main[] =
     "Commands:\n"
     "  run KERNEL    boot a kernel; its console on stdout, a verdict on stderr\n"
     "\n"
+    "  replay DIR    a run that was recorded (run --record) once more, step by step\n"
+    "\n"
     "  list          the running guests that have a name (run --name)\n"
     "  console NAME  a guest's console\n"
     "  dmesg NAME    the log of a guest's hypervisor\n"
@@ -84,6 +86,7 @@ const char help_run[] =
     "      --detach           go on in the background when the guest has started; needs --name,\n"
     "                         and the exit code says only whether the guest started\n"
     "      --all-keys         on a terminal, pass Ctrl-C to the guest\n"
+    "      --record DIR       keep what a replay needs in a new folder (TCG only; slower)\n"
     "  -v, --verbose          say what is done, and pass on what QEMU says\n";
 
 const char help_run_more[] =
@@ -136,6 +139,34 @@ const char help_run_more[] =
     "  pvmm run --hypervisor /boot/xen-4.17-amd64.gz -i initrd.img vmlinuz\n"
     "  git bisect run sh -c 'make -j8 || exit 125; pvmm run --timeout 120 --expect init: "
     "vmlinux'\n";
+
+const char help_replay[] =
+    "Usage: pvmm replay [OPTION]... DIR\n"
+    "\n"
+    "Plays a run that \"pvmm run --record DIR\" recorded: the machine takes the same steps, with\n"
+    "the inputs of then. Its console goes to stdout; its reports are explained on stderr where\n"
+    "they were filed; at the end stands whether console and reports are the same. Stdin is not\n"
+    "read.\n"
+    "\n"
+    "      --json FILE        write what came of it there\n"
+    "      --log FILE         write the hypervisor's log there\n"
+    "      --symbols FILE     names of the kernel's addresses, instead of those that the run was\n"
+    "                         given; more than one may be given\n"
+    "      --timeout SECONDS  give up after that long (default: never, but a machine that gets no\n"
+    "                         further for a minute is given up)\n"
+    "      --qemu PROGRAM     QEMU (default: $PVMM_QEMU, or qemu-system-x86_64)\n"
+    "      --any-qemu         play with another version of QEMU than the run's too\n"
+    "  -v, --verbose          say what is done, and pass on what QEMU says\n"
+    "\n"
+    "Exit codes:\n"
+    "    0  console, reports and counts are the same\n"
+    "    1  they are not: where they differ first is said\n"
+    "    2  the recording is not complete, damaged, or of another version\n"
+    "  124  --timeout ran out\n"
+    "  128  the environment: no QEMU or another one, no memory\n"
+    "  129  the command line is wrong\n"
+    "  130  interrupted by SIGINT\n"
+    "  143  ended by SIGTERM or SIGHUP\n";
 
 /* What the commands for running guests have in common. */
 #define REACHING_CODES                                                                             \

@@ -258,9 +258,31 @@ int qmp_command(struct qmp *q, const char *name, struct json_object *arguments,
     return error_context(e, "QEMU's %s", name);
 }
 
+int qmp_send(struct qmp *q, const char *name, struct json_object *arguments, struct error *e)
+{
+    json_object_put(q->answer);
+    q->answer = NULL;
+    if (send_command(q, name, arguments, clock_now() + QMP_PATIENCE, e) == 0)
+        return 0;
+    return error_context(e, "QEMU's %s", name);
+}
+
+int qmp_answer(struct qmp *q, struct json_object **result, struct error *e)
+{
+    struct json_object *answer = q->answer;
+    int rc;
+
+    if (answer == NULL)
+        return 0;
+    q->answer = NULL;
+    rc = take_answer(answer, result, e);
+    json_object_put(answer);
+    return rc == 0 ? 1 : -1;
+}
+
 int qmp_read(struct qmp *q, struct error *e)
 {
-    struct json_object *stray;
+    struct json_object *message;
     int rc;
 
     while ((rc = receive(q, e)) > 0)
@@ -268,11 +290,14 @@ int qmp_read(struct qmp *q, struct error *e)
     for (;;) {
         struct error why;
 
-        if (sort_messages(q, &stray, &why) != 0)
+        if (sort_messages(q, &message, &why) != 0)
             continue; /* one line less */
-        if (stray == NULL)
+        if (message == NULL)
             return rc;
-        json_object_put(stray);
+        if (answers(q, message) && q->answer == NULL)
+            q->answer = message;
+        else
+            json_object_put(message);
     }
 }
 
@@ -291,18 +316,26 @@ int qmp_wait_event(struct qmp *q, const char *name, int64_t deadline, struct jso
     }
 }
 
+int qmp_icount_of(struct json_object *info, uint64_t *icount, struct error *e)
+{
+    struct json_object *count;
+
+    if (!json_object_object_get_ex(info, "icount", &count))
+        return error_set(e, EXIT_ENVIRONMENT, "QEMU counts no instructions");
+    *icount = json_object_get_uint64(count);
+    return 0;
+}
+
 int qmp_icount(struct qmp *q, uint64_t *icount, struct error *e)
 {
-    struct json_object *info, *count;
+    struct json_object *info;
     int rc;
 
     if (qmp_command(q, "query-replay", NULL, &info, e) != 0)
         return -1;
-    rc = json_object_object_get_ex(info, "icount", &count) ? 0 : -1;
-    if (rc == 0)
-        *icount = json_object_get_uint64(count);
+    rc = qmp_icount_of(info, icount, e);
     json_object_put(info);
-    return rc == 0 ? 0 : error_set(e, EXIT_ENVIRONMENT, "QEMU counts no instructions");
+    return rc;
 }
 
 /* --- from start to end --- */
@@ -356,6 +389,7 @@ void qmp_close(struct qmp *q)
 {
     for (unsigned i = 0; i < q->events; i++)
         json_object_put(q->event[i]);
+    json_object_put(q->answer);
     free(q->line);
     *q = (struct qmp){.fd = -1};
 }

@@ -24,8 +24,9 @@ struct qmp {
     size_t used, room;
     struct json_object *event[QMP_EVENTS];
     unsigned events;
-    char version[128]; /* of QEMU: "7.2.22 (Debian ...)" */
-    uint64_t commands; /* sent; the last one's id */
+    struct json_object *answer; /* to the last command; NULL: none came yet */
+    char version[128];          /* of QEMU: "7.2.22 (Debian ...)" */
+    uint64_t commands;          /* sent; the last one's id */
 };
 
 /* Greets QEMU at `fd` (struct qemu's qmp) and makes the socket non-blocking. */
@@ -37,6 +38,14 @@ int qmp_open(struct qmp *q, int fd, struct error *e);
  */
 int qmp_command(struct qmp *q, const char *name, struct json_object *arguments,
                 struct json_object **result, struct error *e);
+
+/*
+ * The same in two halves, for those who have more to do than wait: a command is sent, and its
+ * answer is taken when qmp_read() has brought it. One at a time. Taken: 1; not there yet: 0; an
+ * error: -1.
+ */
+int qmp_send(struct qmp *q, const char *name, struct json_object *arguments, struct error *e);
+int qmp_answer(struct qmp *q, struct json_object **result, struct error *e);
 
 /*
  * The oldest event of that name that was not taken yet, waited for until `deadline` (clock.h).
@@ -51,6 +60,9 @@ int qmp_read(struct qmp *q, struct error *e);
 
 /* The same as qmp_wait_event() of what is there already. */
 bool qmp_take_event(struct qmp *q, const char *name, struct json_object **event);
+
+/* Out of query-replay's answer. */
+int qmp_icount_of(struct json_object *info, uint64_t *icount, struct error *e);
 
 /* Instructions executed (query-replay); as far as the vCPU has told: it may be further. */
 int qmp_icount(struct qmp *q, uint64_t *icount, struct error *e);

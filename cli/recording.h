@@ -37,8 +37,9 @@ struct recording {
     bool has_initrd, has_e820, store;
     struct recording_stop *stop;
     unsigned nr_stops;
-    uint64_t instructions; /* of the whole run */
-    int exit_code;         /* of the recorded run */
+    uint64_t
+        instructions; /* of the whole run; a few after the end of the machine may be among them */
+    int exit_code;    /* of the recorded run */
 };
 
 /* Reads and checks the folder; errors are EXIT_UNREADABLE. */

@@ -441,29 +441,13 @@ out:
     return rc;
 }
 
-/* Did the guest run, and is it over? */
-static bool guest_is_over(const struct report *r)
-{
-    switch (r->facts.verdict.outcome) {
-    case PVMM_OUTCOME_POWEROFF:
-    case PVMM_OUTCOME_REBOOT:
-    case PVMM_OUTCOME_SUSPEND:
-    case PVMM_OUTCOME_CRASH:
-    case PVMM_OUTCOME_KILLED:
-    case PVMM_OUTCOME_STOPPED:
-    case PVMM_OUTCOME_BROKEN:
-        return !r->facts.real_xen && r->facts.ended;
-    default:
-        return false;
-    }
-}
-
 static bool core_is_due(const struct report *r)
 {
     const uint32_t outcome = r->facts.verdict.outcome;
 
-    return guest_is_over(r) && (outcome == PVMM_OUTCOME_CRASH || outcome == PVMM_OUTCOME_KILLED ||
-                                outcome == PVMM_OUTCOME_BROKEN);
+    return report_guest_is_over(r) &&
+           (outcome == PVMM_OUTCOME_CRASH || outcome == PVMM_OUTCOME_KILLED ||
+            outcome == PVMM_OUTCOME_BROKEN);
 }
 
 static void write_core(struct plan *p, struct core_facts *c)
@@ -485,7 +469,7 @@ static void look_back(struct plan *p, struct report *r)
     if (p->real_xen)
         return;
     r->explainer = &p->explainer;
-    if (guest_is_over(r))
+    if (report_guest_is_over(r))
         explainer_check(&p->explainer, stderr);
     if (core_is_due(r) && p->core != NULL)
         write_core(p, &r->core);

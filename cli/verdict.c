@@ -266,6 +266,22 @@ static void print_details(const struct report *r, FILE *out)
     print_audit(&f->verdict.audit, out);
 }
 
+bool report_guest_is_over(const struct report *r)
+{
+    switch (r->facts.verdict.outcome) {
+    case PVMM_OUTCOME_POWEROFF:
+    case PVMM_OUTCOME_REBOOT:
+    case PVMM_OUTCOME_SUSPEND:
+    case PVMM_OUTCOME_CRASH:
+    case PVMM_OUTCOME_KILLED:
+    case PVMM_OUTCOME_STOPPED:
+    case PVMM_OUTCOME_BROKEN:
+        return !r->facts.real_xen && r->facts.ended;
+    default:
+        return false;
+    }
+}
+
 void report_print(const struct report *r, FILE *out)
 {
     print_headline(r, out);

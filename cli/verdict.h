@@ -53,6 +53,8 @@ struct core_facts {
     char why[ERROR_CHARS]; /* it could not be written */
 };
 
+struct json_object;
+
 struct report {
     int exit_code;
     const char *outcome;                     /* one word for programs */
@@ -73,10 +75,16 @@ void report_decide(struct report *r);
 /* A run that failed before there was a machine. */
 void report_error(struct report *r, const struct error *e);
 
+/* Did the guest run under our hypervisor, and is it over? */
+bool report_guest_is_over(const struct report *r);
+
 /* For people. */
 void report_print(const struct report *r, FILE *out);
 
-/* For programs. Returns -1 if it cannot be written. */
+/* For programs. */
+struct json_object *report_to_json(const struct report *r);
+
+/* The same, written. Returns -1 if it cannot be written. */
 int report_json(const struct report *r, FILE *out);
 
 /* Names from the ABI's lists; NULL where there is none. */

@@ -160,7 +160,7 @@ static void put_explanations(struct json_object *o, const struct report *r)
     put(o, "core", core(&r->core));
 }
 
-static struct json_object *to_json(const struct report *r)
+struct json_object *report_to_json(const struct report *r)
 {
     struct json_object *o = json_object_new_object();
 
@@ -183,7 +183,7 @@ static struct json_object *to_json(const struct report *r)
 
 int report_json(const struct report *r, FILE *out)
 {
-    struct json_object *o = to_json(r);
+    struct json_object *o = report_to_json(r);
     const int flags =
         JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE;
 
