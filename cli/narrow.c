@@ -163,18 +163,18 @@ static int watch(struct pass *p, uint64_t end, struct change *c, struct narrow_w
 
     if (rc > 0 && set_points(p, w, e) != 0)
         return -1;
-    while (rc > 0 && p->icount < end && w->seen < WATCHED_MOST) {
+    while (rc > 0 && p->player.icount < end && w->seen < WATCHED_MOST) {
         rc = pass_run(p, end, e);
         if (rc < 0 || pass_word(p, c->address, &value, e) != 0)
             return -1;
         if (rc > 0 && narrow_is_final(c, value) && !is_final)
-            c->icount = p->icount;
+            c->icount = p->player.icount;
         is_final = narrow_is_final(c, value);
-        w->seen += rc > 0 && p->icount < end;
+        w->seen += rc > 0 && p->player.icount < end;
     }
     if (rc < 0)
         return -1;
-    w->until = p->ended ? end : p->icount;
+    w->until = p->player.over ? end : p->player.icount;
     return c->icount != found;
 }
 

@@ -1,26 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "pass.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "exitcodes.h"
 #include "jsonput.h"
 
-#define LEG          UINT64_C(20000000) /* instructions without a stop: progress is told after it */
-#define LEG_PATIENCE (180 * SECOND)     /* one takes a second, or ten on a busy host */
-#define END_PATIENCE (10 * SECOND)      /* for QEMU to end after the machine has */
-#define SHOW_AFTER   SECOND
-
-enum source { SIGNALS, PROCESS, MONITOR, COM1, COM2, ERRORS, SOURCES };
+#define LEG        UINT64_C(20000000) /* instructions without a stop: progress is told after it */
+#define SHOW_AFTER SECOND
 
 /* ---- what is shown meanwhile */
 
@@ -42,150 +34,57 @@ static void show(struct pass *p)
     if (g->passes >= g->pass)
         snprintf(of, sizeof(of), " of %u", g->passes);
     fprintf(stderr, "\rpvmm: pass %u%s: %" PRIu64 " of %" PRIu64 " million instructions ", g->pass,
-            of, p->icount / million, g->recording->instructions / million);
+            of, p->player.icount / million, g->recording->instructions / million);
     g->shown = true;
-}
-
-/* ---- waiting */
-
-static int on_signal(const struct pass *p, struct error *e)
-{
-    struct signalfd_siginfo info;
-
-    if (read(p->playing->signals, &info, sizeof(info)) != sizeof(info))
-        return 0;
-    if (info.ssi_signo == SIGINT)
-        return error_set(e, EXIT_INTERRUPTED, "interrupted");
-    return error_set(e, EXIT_TERMINATED, "terminated");
-}
-
-/* What the guest prints is known already; of the hypervisor its mailbox is wanted. A channel that
- * nobody empties would stop the machine. */
-static int drain(struct pass *p, struct error *e)
-{
-    char data[4096];
-    ssize_t n;
-
-    while (read(p->qemu.com1, data, sizeof(data)) > 0)
-        ;
-    while ((n = read(p->qemu.com2, data, sizeof(data))) > 0)
-        if (mailbox_feed(&p->mailbox, p->machine.ram_fd, data, (size_t)n, e) != 0)
-            return -1;
-    qemu_read_errors(&p->qemu, false);
-    return 0;
-}
-
-/* Until something comes, or the deadline, which is an error; *polled tells what. */
-static int wait_for_news(struct pass *p, struct pollfd polled[SOURCES], int64_t deadline,
-                         struct error *e)
-{
-    const int fds[SOURCES] = {
-        [SIGNALS] = p->playing->signals, [PROCESS] = p->qemu.pidfd, [MONITOR] = p->qmp.fd,
-        [COM1] = p->qemu.com1,           [COM2] = p->qemu.com2,     [ERRORS] = p->qemu.errors,
-    };
-    int n;
-
-    for (unsigned i = 0; i < SOURCES; i++)
-        polled[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
-    do {
-        const int64_t left = deadline - clock_now();
-
-        if (left <= 0)
-            return error_set(e, EXIT_ENVIRONMENT,
-                             "the replay stands still after %" PRIu64 " instructions", p->icount);
-        n = poll(polled, SOURCES, left > SECOND ? 1000 : (int)(left / 1000000 + 1));
-    } while (n == 0 || (n < 0 && errno == EINTR));
-    if (polled[SIGNALS].revents != 0 && on_signal(p, e) != 0)
-        return -1;
-    return drain(p, e);
-}
-
-/* The machine powers itself off, or QEMU goes: what it left is in its memory. */
-static int await_end(struct pass *p, struct error *e)
-{
-    const int64_t deadline = clock_now() + END_PATIENCE;
-    struct pollfd polled[SOURCES] = {{0}};
-
-    while (polled[PROCESS].revents == 0) {
-        if (wait_for_news(p, polled, deadline, e) != 0)
-            return -1;
-        if (polled[MONITOR].revents & POLLHUP)
-            p->qmp.fd = -1; /* poll() passes it over */
-    }
-    p->ended = true;
-    return 0;
-}
-
-/* 1: it stands; 0: the machine is at its end; -1: error. */
-static int await_stop(struct pass *p, struct error *e)
-{
-    const int64_t deadline = clock_now() + LEG_PATIENCE;
-    struct pollfd polled[SOURCES];
-    struct error hung_up;
-
-    for (;;) {
-        if (qmp_take_event(&p->qmp, "SHUTDOWN", NULL))
-            return await_end(p, e) == 0 ? 0 : -1;
-        if (qmp_take_event(&p->qmp, "STOP", NULL))
-            return qmp_icount(&p->qmp, &p->icount, e) == 0 ? 1 : -1;
-        if (wait_for_news(p, polled, deadline, e) != 0)
-            return -1;
-        if (polled[PROCESS].revents != 0 ||
-            (polled[MONITOR].revents != 0 && qmp_read(&p->qmp, &hung_up) != 0))
-            return await_end(p, e) == 0 ? 0 : -1;
-    }
 }
 
 /* ---- running */
 
-/* Up to there, or to a point; where it stands now is p->icount. */
-static int run_leg(struct pass *p, uint64_t icount, struct error *e)
+/* Why it does not stand where it should, as an error. */
+static int failed(const struct pass *p, enum played how, struct error *e)
 {
-    struct json_object *where = json_object_new_object();
-    int rc;
-
-    put_int(where, "icount", icount);
-    while (qmp_take_event(&p->qmp, "STOP", NULL)) /* of a debugger that came */
-        ;
-    if (qmp_command(&p->qmp, "replay-break", where, NULL, e) != 0 ||
-        qmp_command(&p->qmp, "cont", NULL, NULL, e) != 0)
-        return -1;
-    rc = await_stop(p, e);
-    if (rc > 0 && p->icount < icount) /* a point of the stub's; or the events are over */
-        qmp_command(&p->qmp, "replay-delete-break", NULL, NULL, &(struct error){0});
-    return rc;
+    switch (how) {
+    case PLAYED_INTERRUPT:
+        return error_set(e, EXIT_INTERRUPTED, "interrupted");
+    case PLAYED_TERMINATE:
+        return error_set(e, EXIT_TERMINATED, "terminated");
+    case PLAYED_TIMEOUT:
+        return error_set(e, EXIT_TIMEOUT, "not found in the time that --timeout gives");
+    default:
+        *e = p->player.trouble;
+        return error_context(e, "replay of %s", p->playing->recording->dir);
+    }
 }
 
-/* Leg by leg; `points`: a stop before its end is one of the caller's points. */
-static int run_legs(struct pass *p, uint64_t icount, bool points, struct error *e)
+/* Leg by leg, for progress. 1: it stands there, or at a point; 0: the machine is over. */
+static int run_legs(struct pass *p, uint64_t icount, struct error *e)
 {
     const int64_t begun = clock_now();
 
-    while (!p->ended && p->icount < icount) {
-        const uint64_t goal = icount - p->icount > LEG ? p->icount + LEG : icount;
-        const int rc = run_leg(p, goal, e);
+    while (!p->player.over && p->player.icount < icount) {
+        const uint64_t at = p->player.icount;
+        const enum played how = player_run(&p->player, icount - at > LEG ? at + LEG : icount);
 
-        if (rc < 0)
-            return error_context(e, "replay of %s", p->playing->recording->dir);
-        if (rc > 0 && p->icount < goal) {
-            if (points)
-                return 1;
-            p->ended = true; /* all that was recorded was played */
-        }
+        if (how == PLAYED_POINT)
+            return 1;
+        if (how != PLAYED_THERE && how != PLAYED_END)
+            return failed(p, how, e);
         if (p->playing->shown || clock_now() - begun > SHOW_AFTER)
             show(p);
     }
-    return p->ended ? 0 : 1;
+    return !p->player.over;
 }
 
 int pass_run_to(struct pass *p, uint64_t icount, struct error *e)
 {
-    return run_legs(p, icount, false, e);
+    p->player.points = false;
+    return run_legs(p, icount, e);
 }
 
 int pass_run(struct pass *p, uint64_t limit, struct error *e)
 {
-    return run_legs(p, limit, true, e);
+    p->player.points = true;
+    return run_legs(p, limit, e);
 }
 
 /* ---- QEMU's debugger stub */
@@ -197,7 +96,7 @@ static int monitor(struct pass *p, const char *line, char *said, size_t size, st
     const char *text;
 
     put(o, "command-line", json_object_new_string(line));
-    if (qmp_command(&p->qmp, "human-monitor-command", o, &answer, e) != 0)
+    if (qmp_command(&p->player.qmp, "human-monitor-command", o, &answer, e) != 0)
         return -1;
     text = json_object_is_type(answer, json_type_string) ? json_object_get_string(answer) : "";
     snprintf(said, size, "%s", text);
@@ -238,7 +137,7 @@ static int stub_port(struct pass *p, unsigned *port, struct error *e)
     struct json_object *all = NULL;
     bool found = false;
 
-    if (qmp_command(&p->qmp, "query-chardev", NULL, &all, e) != 0)
+    if (qmp_command(&p->player.qmp, "query-chardev", NULL, &all, e) != 0)
         return -1;
     for (size_t i = 0;
          json_object_is_type(all, json_type_array) && i < json_object_array_length(all) && !found;
@@ -249,7 +148,7 @@ static int stub_port(struct pass *p, unsigned *port, struct error *e)
 }
 
 int pass_point(struct pass *p, enum debugger_point kind, bool set, uint64_t va, unsigned bytes,
-                 struct error *e)
+               struct error *e)
 {
     unsigned port;
 
@@ -263,17 +162,10 @@ int pass_point(struct pass *p, enum debugger_point kind, bool set, uint64_t va, 
 
 int pass_stay(struct pass *p, struct error *e)
 {
-    struct pollfd polled[SOURCES] = {{0}};
-    struct error hung_up;
+    const enum played how = player_stay(&p->player);
 
-    while (polled[PROCESS].revents == 0) {
-        if (wait_for_news(p, polled, NEVER, e) != 0)
-            return -1;
-        if (polled[MONITOR].revents != 0 && qmp_read(&p->qmp, &hung_up) != 0)
-            p->qmp.fd = -1;
-    }
-    p->ended = true;
-    return 0;
+    /* A debugger that kills it has done what it wanted. */
+    return how == PLAYED_END || how == PLAYED_AWRY ? 0 : failed(p, how, e);
 }
 
 /* ---- registers and memory */
@@ -317,8 +209,6 @@ int pass_registers(struct pass *p, struct pass_registers *to, struct error *e)
     bool whole;
 
     *to = (struct pass_registers){0};
-    if (p->ended)
-        return error_set(e, EXIT_ENVIRONMENT, "the machine is gone, and its registers with it");
     if (monitor(p, "info registers", text, sizeof(text), e) != 0)
         return -1;
     whole = take(text, "CPL=", &level) && take(text, "CR3=", &to->cr3) &&
@@ -342,8 +232,8 @@ static uint64_t low_memory(const struct machine *m, uint64_t bytes)
 
 bool pass_place(const struct pass *p, uint64_t address, uint64_t *offset)
 {
-    const uint64_t bytes = p->machine.megabytes << 20, high = UINT64_C(1) << 32;
-    const uint64_t low = low_memory(&p->machine, bytes);
+    const uint64_t bytes = p->player.machine.megabytes << 20, high = UINT64_C(1) << 32;
+    const uint64_t low = low_memory(&p->player.machine, bytes);
 
     if (address < low) {
         *offset = address;
@@ -364,55 +254,31 @@ int pass_word(const struct pass *p, uint64_t address, uint64_t *word, struct err
                          "machine address 0x%" PRIx64 " is no memory of the "
                          "machine's",
                          address);
-    if (pread(p->machine.ram_fd, word, sizeof(*word), (off_t)at) == sizeof(*word))
+    if (pread(p->player.machine.ram_fd, word, sizeof(*word), (off_t)at) == sizeof(*word))
         return 0;
     return error_errno(e, EXIT_ENVIRONMENT, "cannot read the machine's memory");
 }
 
 /* ---- from start to end */
 
-static void close_channels(struct qemu *q)
-{
-    close(q->com1);
-    close(q->com2);
-    close(q->errors);
-    close(q->qmp);
-}
-
-static int start(struct pass *p, struct error *e)
-{
-    if (recording_machine(p->playing->recording, &p->machine, e) != 0)
-        return -1;
-    p->machine.stopped = true;
-    if (p->playing->qemu != NULL)
-        p->machine.qemu = p->playing->qemu;
-    if (qemu_start(&p->qemu, &p->machine, e) == 0) {
-        if (qmp_open(&p->qmp, p->qemu.qmp, e) == 0)
-            return 0;
-        qemu_read_errors(&p->qemu, false);
-        if (p->qemu.said[0] != '\0')
-            error_context(e, "QEMU says \"%s\"", p->qemu.said);
-        qemu_end(&p->qemu);
-        close_channels(&p->qemu);
-    }
-    recording_machine_close(&p->machine);
-    return -1;
-}
-
 int pass_open(struct pass *p, struct playing *playing, struct error *e)
 {
-    *p = (struct pass){.playing = playing, .stub = -1};
+    *p = (struct pass){
+        .playing = playing,
+        .player = {.recording = playing->recording,
+                   .qemu = playing->qemu,
+                   .any_qemu = playing->any_qemu,
+                   .signals = playing->signals,
+                   .deadline = playing->deadline},
+        .stub = -1,
+    };
     playing->pass++;
-    return start(p, e) == 0 ? 0 : error_context(e, "replay of %s", playing->recording->dir);
+    return player_start(&p->player, e);
 }
 
 void pass_close(struct pass *p)
 {
     if (p->stub >= 0)
         close(p->stub);
-    qmp_close(&p->qmp);
-    qemu_end(&p->qemu);
-    close_channels(&p->qemu);
-    mailbox_close(&p->mailbox);
-    recording_machine_close(&p->machine);
+    player_end(&p->player);
 }

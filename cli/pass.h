@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A recording that is played, from its first instruction on, to stop wherever one wants: QEMU's
- * replay is exact to the instruction, and the same each time. It goes forward only; who wants to go
- * back starts another player. Every wait ends by itself, and at SIGINT, SIGTERM and SIGHUP.
+ * A pass over a recording, from its first instruction on, that stops wherever one wants, for a look
+ * at the machine: a replay is exact to the instruction, and the same each time. It goes forward
+ * only; who wants to go back begins another pass. Every wait ends by itself, and at a signal.
  */
 #ifndef PVMM_CLI_PASS_H
 #define PVMM_CLI_PASS_H
@@ -10,29 +10,24 @@
 #include <pvmm/channel.h>
 
 #include "debugger.h"
-#include "mailbox.h"
-#include "qmp.h"
-#include "recording.h"
+#include "player.h"
 
-/* What several players one after the other have in common. */
+/* What passes, one after the other, have in common. */
 struct playing {
     const struct recording *recording;
-    const char *qemu; /* program; NULL: as it was recorded */
+    const char *qemu; /* program */
+    bool any_qemu;    /* of any version */
     int signals;      /* a signalfd (signals.h) */
-    unsigned pass;    /* this player is the pass-th ... */
-    unsigned passes;  /* ... of so many, as far as is known; 0: it is not */
-    bool shown;       /* progress is on the terminal */
+    int64_t deadline;
+    unsigned pass;   /* this is the pass-th ... */
+    unsigned passes; /* ... of so many, as far as is known; 0: it is not */
+    bool shown;      /* progress is on the terminal */
 };
 
 struct pass {
     struct playing *playing;
-    struct machine machine;
-    struct qemu qemu;
-    struct qmp qmp;
-    struct mailbox mailbox; /* of our hypervisor, once it runs */
-    int stub;               /* a connection to QEMU's debugger stub; -1: none */
-    uint64_t icount;        /* instructions executed */
-    bool ended;             /* the machine is gone: its memory is as it was left */
+    struct player player; /* icount: where it stands */
+    int stub;             /* a connection to QEMU's debugger stub; -1: none */
 };
 
 /* The vCPU's registers while the machine stands, and its mode. */
@@ -42,25 +37,26 @@ struct pass_registers {
     unsigned level; /* of privilege: 0 the hypervisor, 1 a 32-bit guest kernel, 3 */
 };
 
-/* Starts a machine that stands before its first instruction; the next pass of `playing`. */
+/* Makes a machine that stands before its first instruction. */
 int pass_open(struct pass *p, struct playing *playing, struct error *e);
 void pass_close(struct pass *p);
 
 /* Runs until `icount` instructions were executed. Returns 1: it stands there (or was there already,
- * or beyond); 0: the machine ended before. */
+ * or beyond); 0: the machine was over before, and has its memory and its registers as they were
+ * left. */
 int pass_run_to(struct pass *p, uint64_t icount, struct error *e);
 
 /* The same, but with points of pass_point() it stops at them, too: before the instruction, after
- * the store. The caller sees by p->icount and the registers where it is. */
+ * the store. The caller sees by the icount and the registers where it is. */
 int pass_run(struct pass *p, uint64_t limit, struct error *e);
 
 /* Sets or clears one; `bytes` of an instruction are 1. */
 int pass_point(struct pass *p, enum debugger_point kind, bool set, uint64_t va, unsigned bytes,
-                 struct error *e);
+               struct error *e);
 
-/* Opens QEMU's debugger stub for others, at that port of this host. */
+/* Opens QEMU's debugger stub for others, at that port of this host; 0: at any. */
 int pass_listen(struct pass *p, unsigned port, struct error *e);
-/* Stays until the machine is gone. 0: it is, and a debugger let it go to its end. */
+/* Stays until a debugger has let the machine go to its end, or killed it. */
 int pass_stay(struct pass *p, struct error *e);
 
 int pass_registers(struct pass *p, struct pass_registers *r, struct error *e);

@@ -24,7 +24,7 @@ static bool bare_read(const struct pv_view *v, mfn_t m, unsigned offset, void *t
 
     return offset <= PAGE_BYTES && n <= PAGE_BYTES - offset && m.n < v->nr_frames &&
            pass_place(p, m.n * PAGE_BYTES, &at) &&
-           pread(p->machine.ram_fd, to, n, (off_t)(at + offset)) == (ssize_t)n;
+           pread(p->player.machine.ram_fd, to, n, (off_t)(at + offset)) == (ssize_t)n;
 }
 
 static bool bare_owned(const struct pv_view *v, mfn_t m)
@@ -77,7 +77,7 @@ static struct pv_view bare_view(struct pass *p)
         .image = p,
         .kind = "machine memory",
         .width = 8,
-        .nr_frames = ((p->machine.megabytes << 20) + HIGH_BASE) / PAGE_BYTES,
+        .nr_frames = ((p->player.machine.megabytes << 20) + HIGH_BASE) / PAGE_BYTES,
         .shared_info = NO_MFN,
         .start_info = NO_MFN,
         .initial_root = NO_MFN,
@@ -104,7 +104,7 @@ static void name_file(struct scene *s, int fd, const char *name)
 /* What was booted. A real Xen's kernel is as it was given, perhaps compressed. */
 static void name_images(struct scene *s)
 {
-    const struct machine *m = &s->pass->machine;
+    const struct machine *m = &s->pass->player.machine;
     int hypervisor;
 
     if (s->named_kernel || s->recording->real_xen)
@@ -140,7 +140,7 @@ int scene_open(struct scene *s, const struct recording *r, char *const *files, u
     for (unsigned i = 0; i < n; i++)
         if (pv_symbols_file(s->symbols, files[i], &why) != 0)
             return error_set(e, EXIT_USAGE, "--symbols %s", why.text);
-    for (unsigned i = 0; i < r->nr_symbols; i++) /* those of then may be gone */
+    for (unsigned i = 0; n == 0 && i < r->nr_symbols; i++) /* those of then may be gone */
         if (pv_symbols_file(s->symbols, r->symbols[i], &why) != 0)
             complain("the recording's --symbols", why.text);
     return 0;
@@ -157,18 +157,19 @@ void scene_close(struct scene *s)
 
 static void enter_machine(struct scene *s)
 {
-    const struct mailbox *m = &s->pass->mailbox;
+    const struct mailbox *m = &s->pass->player.mailbox;
     struct error e;
     struct pv_error why;
 
     s->running = mailbox_state(m) >= PVMM_STATE_RUNNING;
     if (!s->running || !reports_machine(m, &s->sources.machine))
         return;
-    if (pv_machine_open(&s->machine, s->pass->machine.ram_fd, &s->sources.machine, &why) != 0) {
+    if (pv_machine_open(&s->machine, s->pass->player.machine.ram_fd, &s->sources.machine, &why) !=
+        0) {
         complain("the machine's memory", why.text);
         s->machine = NULL;
     }
-    if (witness_open(&s->witness, s->pass->machine.ram_fd, &m->box->recorder, &e) != 0)
+    if (witness_open(&s->witness, s->pass->player.machine.ram_fd, &m->box->recorder, &e) != 0)
         complain("no witnesses", e.text);
 }
 
@@ -240,7 +241,7 @@ static void take_time(const struct scene *s, struct moment *m)
 
 int scene_moment(struct scene *s, struct moment *m, struct error *e)
 {
-    *m = (struct moment){.icount = s->pass->icount};
+    *m = (struct moment){.icount = s->pass->player.icount};
     if (pass_registers(s->pass, &m->registers, e) != 0)
         return -1;
     m->mode = mode_of(&m->registers);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "exitcodes.h"
 #include "explain_print.h"
 #include "jsonput.h"
@@ -70,6 +71,7 @@ int seek_stand(struct seeking *s, struct pass *p, unsigned port, struct error *e
     explain_text_label("stands", text, tone_wanted(stdout), stdout);
     if (fflush(stdout) != 0)
         return error_errno(e, EXIT_ENVIRONMENT, "cannot write to standard output");
+    p->player.deadline = NEVER; /* a person has all the time there is */
     return pass_stay(p, e);
 }
 
@@ -96,11 +98,20 @@ static int prepare(struct seeking *s, struct error *e)
     return s->playing.signals >= 0 ? 0 : -1;
 }
 
+static int64_t deadline_of(const struct seek_question *q)
+{
+    return q->timeout > 0 ? clock_now() + (int64_t)(q->timeout * (double)SECOND) : NEVER;
+}
+
 int seek(const struct seek_question *q, struct error *e)
 {
     struct seeking s = {
         .question = q,
-        .playing = {.recording = q->recording, .qemu = q->qemu, .signals = -1},
+        .playing = {.recording = q->recording,
+                    .qemu = q->qemu,
+                    .any_qemu = q->any_qemu,
+                    .signals = -1,
+                    .deadline = deadline_of(q)},
     };
     int rc = prepare(&s, e);
 
@@ -113,5 +124,5 @@ int seek(const struct seek_question *q, struct error *e)
         fclose(s.json);
     if (s.playing.signals >= 0)
         close(s.playing.signals);
-    return rc >= 0 ? rc : e->code;
+    return rc;
 }

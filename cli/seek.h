@@ -19,13 +19,14 @@ struct seek_question {
     unsigned gdb_port; /* stand there, with QEMU's debugger stub at that port; 0: do not. Without
                           who_stored: STAND_PORT if 0 */
     const char *json;  /* file for the answer; NULL: none */
-    const char *qemu;  /* program; NULL: the usual one */
+    const char *qemu;  /* program */
+    bool any_qemu;     /* of another version than the record's, too */
+    double timeout;    /* seconds in which what is sought is to be found; 0: none */
     char *const *symbols;
     unsigned nr_symbols;
 };
 
-/* Seeks, and tells. Returns the exit code; *e has the reason of those that are errors, and nothing
- * (text "") where all there is to say was said. */
+/* Seeks, and tells. Returns the exit code; -1: an error, of which nothing is said yet. */
 int seek(const struct seek_question *q, struct error *e);
 
 /* ---- for until.c and whostored.c */

@@ -32,19 +32,19 @@
 /* On until the report is there; *filed: no later than that. */
 static int await_report(struct pass *p, const struct finding *f, uint64_t *filed, struct error *e)
 {
-    const uint64_t end = p->icount + LATER_MOST;
+    const uint64_t end = p->player.icount + LATER_MOST;
     int rc = 1;
 
-    while (rc > 0 && reports_filed(&p->mailbox) <= f->index && p->icount < end)
-        rc = pass_run_to(p, p->icount + LATER, e);
+    while (rc > 0 && reports_filed(&p->player.mailbox) <= f->index && p->player.icount < end)
+        rc = pass_run_to(p, p->player.icount + LATER, e);
     if (rc < 0)
         return -1;
-    if (reports_filed(&p->mailbox) <= f->index)
+    if (reports_filed(&p->player.mailbox) <= f->index)
         return error_set(e, EXIT_ENVIRONMENT,
                          "%s#%u is not reported when it should be: the replay "
                          "does not take the same steps as the record",
                          f->code, f->number);
-    *filed = p->icount;
+    *filed = p->player.icount;
     return 0;
 }
 
@@ -52,7 +52,7 @@ static int check_report(struct pass *p, const struct finding *f, struct error *e
 {
     static struct pvmm_report r; /* large */
 
-    if (reports_copy(&p->mailbox, f->index, &r) && r.regs.rip == f->rip)
+    if (reports_copy(&p->player.mailbox, f->index, &r) && r.regs.rip == f->rip)
         return 0;
     return error_set(e, EXIT_UNREADABLE, "the report replayed is not the one of verdict.json");
 }
@@ -62,19 +62,19 @@ static int check_report(struct pass *p, const struct finding *f, struct error *e
 static int look_for_guest(struct pass *p, const struct finding *f, uint64_t to, uint64_t *guest,
                           bool *found, struct error *e)
 {
-    const uint64_t step = (to - p->icount) / LOOKS + 1;
+    const uint64_t step = (to - p->player.icount) / LOOKS + 1;
     struct pass_registers r;
     int rc = 1;
 
     *found = false;
-    while (rc > 0 && p->icount < to && reports_filed(&p->mailbox) <= f->index) {
+    while (rc > 0 && p->player.icount < to && reports_filed(&p->player.mailbox) <= f->index) {
         if (pass_registers(p, &r, e) != 0)
             return -1;
         if (r.level > 0) {
-            *guest = p->icount;
+            *guest = p->player.icount;
             *found = true;
         }
-        rc = pass_run_to(p, to - p->icount > step ? p->icount + step : to, e);
+        rc = pass_run_to(p, to - p->player.icount > step ? p->player.icount + step : to, e);
     }
     return rc < 0 ? -1 : 0;
 }
@@ -108,7 +108,7 @@ static int step_over(struct pass *p, uint64_t rip, struct error *e)
 {
     if (pass_point(p, POINT_EXECUTE, false, rip, 1, e) != 0)
         return -1;
-    const int rc = pass_run_to(p, p->icount + 1, e);
+    const int rc = pass_run_to(p, p->player.icount + 1, e);
 
     return rc > 0 && pass_point(p, POINT_EXECUTE, true, rip, 1, e) != 0 ? -1 : rc;
 }
@@ -123,18 +123,18 @@ static int last_execution(struct pass *p, uint64_t rip, const struct window *w, 
     *found = false;
     if (rc > 0 && pass_point(p, POINT_EXECUTE, true, rip, 1, e) != 0)
         return -1;
-    for (unsigned n = 0; rc > 0 && p->icount < w->to; n++) {
+    for (unsigned n = 0; rc > 0 && p->player.icount < w->to; n++) {
         if (n == PASSES_MOST)
             return error_set(e, EXIT_ENVIRONMENT,
                              "the guest comes by 0x%" PRIx64 " too often to be followed", rip);
         rc = pass_run(p, w->to, e);
-        if (rc <= 0 || p->icount >= w->to)
+        if (rc <= 0 || p->player.icount >= w->to)
             break;
         if (pass_registers(p, &r, e) != 0)
             return -1;
         if (r.r.rip != rip || r.level == 0)
             continue;
-        *at = p->icount;
+        *at = p->player.icount;
         *found = true;
         rc = step_over(p, rip, e);
     }

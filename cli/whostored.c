@@ -129,7 +129,7 @@ static int look_at_end(void *context, struct pass *p, struct error *e)
     int rc = 0;
 
     scene_enter(s, p, 0);
-    if (!p->ended) {
+    if (!p->player.over) {
         struct pass_registers r;
 
         rc = pass_registers(p, &r, e);
@@ -192,12 +192,12 @@ static bool find_record(const struct scene *s, uint64_t first, struct who_stored
 static int await_record(struct scene *s, struct pass *p, uint64_t first, struct who_stored *w,
                         bool *found, struct error *e)
 {
-    const uint64_t end = p->icount + RECORD_MOST;
+    const uint64_t end = p->player.icount + RECORD_MOST;
     int rc = 1;
 
     *found = false;
-    while (rc > 0 && !*found && p->icount < end) {
-        rc = pass_run_to(p, p->icount + RECORD_STEP, e);
+    while (rc > 0 && !*found && p->player.icount < end) {
+        rc = pass_run_to(p, p->player.icount + RECORD_STEP, e);
         *found = rc > 0 && find_record(s, first, w);
     }
     return rc < 0 ? -1 : 0;
@@ -211,16 +211,16 @@ static int await_guest(struct pass *p, const struct who_stored *w, bool *there, 
     int rc = 1;
 
     if (w->storer == STORER_REQUEST) {
-        const uint64_t end = p->icount + RETURN_MOST;
+        const uint64_t end = p->player.icount + RETURN_MOST;
 
         if (pass_point(p, POINT_EXECUTE, true, w->record.rip, 1, e) != 0)
             return -1;
         rc = pass_run(p, end, e);
-        *there = rc > 0 && p->icount < end;
+        *there = rc > 0 && p->player.icount < end;
         return rc < 0 ? -1 : 0;
     }
     for (unsigned n = 0; rc > 0 && r.level == 0 && n < RETURN_STEPS; n++) {
-        rc = pass_run_to(p, p->icount + 1, e);
+        rc = pass_run_to(p, p->player.icount + 1, e);
         if (rc > 0 && pass_registers(p, &r, e) != 0)
             return -1;
     }
