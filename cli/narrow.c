@@ -17,7 +17,8 @@ struct look {
 
 bool narrow_is_final(const struct change *c, uint64_t value)
 {
-    const uint64_t light = c->final & PTE_PRESENT ? PTE_ACCESSED | PTE_DIRTY : 0;
+    const uint64_t by_themselves = PTE_ACCESSED | PTE_DIRTY | PTE_USER | PTE_KERNEL;
+    const uint64_t light = c->final & PTE_PRESENT ? by_themselves : 0;
 
     return ((value ^ c->final) & ~light) == 0;
 }
@@ -153,8 +154,8 @@ static int set_points(struct pass *p, const struct narrow_watch *w, struct error
     return 0;
 }
 
-static int watch(struct pass *p, uint64_t end, struct change *c, struct narrow_watch *w,
-                 struct error *e)
+int narrow_verify(struct pass *p, uint64_t end, struct change *c, struct narrow_watch *w,
+                  struct error *e)
 {
     const uint64_t found = c->icount;
     bool is_final = true;
@@ -176,17 +177,4 @@ static int watch(struct pass *p, uint64_t end, struct change *c, struct narrow_w
         return -1;
     w->until = p->player.over ? end : p->player.icount;
     return c->icount != found;
-}
-
-int narrow_verify(struct playing *playing, uint64_t end, struct change *c, struct narrow_watch *w,
-                  struct error *e)
-{
-    struct pass p;
-    int rc;
-
-    if (pass_open(&p, playing, e) != 0)
-        return -1;
-    rc = watch(&p, end, c, w, e);
-    pass_close(&p);
-    return rc;
 }

@@ -10,8 +10,9 @@
  * to, by QEMU's watchpoints, which miss nothing there. What remains unseen is a value that comes
  * back by way of another virtual address, or of a device.
  *
- * CPUs set the ACCESSED and DIRTY bits of entries that are present: where the word has PRESENT at
- * the end, these two do not count.
+ * What CPU and hypervisor set by themselves in an entry that is present, ACCESSED and DIRTY, and in
+ * tables in use USER and the mark of a kernel's mapping (bit 52), is nobody's store: where the word
+ * has PRESENT at the end, these bits do not count.
  */
 #ifndef PVMM_CLI_NARROW_H
 #define PVMM_CLI_NARROW_H
@@ -47,9 +48,9 @@ struct narrow_watch {
 };
 void narrow_watch_add(struct narrow_watch *w, uint64_t va);
 
-/* Watches from the change to the end. Returns 1 if there is a later one, to which *c is set; 0:
- * there is none. */
-int narrow_verify(struct playing *playing, uint64_t end, struct change *c, struct narrow_watch *w,
+/* Watches from the change, behind which the pass stands, to the end. Returns 1 if there is a later
+ * one, to which *c is set; 0: there is none. */
+int narrow_verify(struct pass *p, uint64_t end, struct change *c, struct narrow_watch *w,
                   struct error *e);
 
 /* Does the word have its final value? */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "seek.h"
 
-#include <errno.h>
+#include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -12,6 +13,7 @@
 #include "explain_print.h"
 #include "jsonput.h"
 #include "signals.h"
+#include "stand.h"
 #include "tone.h"
 #include "until.h"
 #include "whostored.h"
@@ -60,8 +62,9 @@ int seek_write_json(struct seeking *s, struct json_object *o, struct error *e)
     return rc;
 }
 
-int seek_stand(struct seeking *s, struct pass *p, unsigned port, struct error *e)
+int seek_stand(struct seeking *s, struct pass *p, struct error *e)
 {
+    const unsigned port = seek_port(s->question);
     char text[1200];
 
     if (pass_listen(p, port, e) != 0)
@@ -87,11 +90,36 @@ static int open_json(struct seeking *s, struct error *e)
     return s->json != NULL ? 0 : error_errno(e, EXIT_ENVIRONMENT, "cannot write %s", path);
 }
 
+unsigned seek_port(const struct seek_question *q)
+{
+    return q->gdb_port == 0 && q->who_stored == NULL ? STAND_PORT : q->gdb_port;
+}
+
+/* A port that is taken is better said now than when the guest stands. */
+static int check_port(unsigned port, struct error *e)
+{
+    const struct sockaddr_in at = {.sin_family = AF_INET,
+                                   .sin_port = htons((uint16_t)port),
+                                   .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+    int rc;
+
+    if (port == 0 || fd < 0)
+        return fd < 0 ? 0 : close(fd);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)); /* as QEMU does */
+    rc = bind(fd, (const struct sockaddr *)&at, sizeof(at));
+    if (rc != 0)
+        error_errno(e, EXIT_ENVIRONMENT, "--gdb: port %u", port);
+    close(fd);
+    return rc;
+}
+
 static int prepare(struct seeking *s, struct error *e)
 {
     const struct seek_question *q = s->question;
 
-    if (scene_open(&s->scene, q->recording, q->symbols, q->nr_symbols, e) != 0 ||
+    if (check_port(seek_port(q), e) != 0 ||
+        scene_open(&s->scene, q->recording, q->symbols, q->nr_symbols, e) != 0 ||
         findings_open(&s->findings, q->recording, e) != 0 || open_json(s, e) != 0)
         return -1;
     s->playing.signals = signals_watch(e);

@@ -40,7 +40,9 @@ struct seeking {
 };
 
 /* "gdb -ex ...", for a machine that stands; and stays with it until a debugger lets it go. */
-int seek_stand(struct seeking *s, struct pass *p, unsigned port, struct error *e);
+int seek_stand(struct seeking *s, struct pass *p, struct error *e);
+/* Of the debugger stub; 0: nobody wants to stand. */
+unsigned seek_port(const struct seek_question *q);
 /* "instruction 31 of 4711", and the time of the guest's. */
 void seek_when(const struct seeking *s, const struct moment *m, char *text, size_t size);
 struct json_object *seek_moment_json(const struct moment *m);

@@ -17,7 +17,6 @@
 #include "explain_print.h"
 #include "jsonput.h"
 #include "reports.h"
-#include "stand.h"
 #include "tone.h"
 
 #define WINDOW      UINT64_C(1000000) /* instructions; what a report takes is some 100000 */
@@ -205,7 +204,6 @@ static struct json_object *answer(const struct seeking *s, const struct finding 
 
 static int stand(struct seeking *s, const struct finding *f, uint64_t at, struct error *e)
 {
-    const unsigned port = s->question->gdb_port != 0 ? s->question->gdb_port : STAND_PORT;
     struct moment m;
     struct pass p;
     int rc;
@@ -227,7 +225,7 @@ static int stand(struct seeking *s, const struct finding *f, uint64_t at, struct
         rc = seek_write_json(s, answer(s, f, &m), e);
     if (rc == 0) {
         tell(s, f, &m);
-        rc = seek_stand(s, &p, port, e);
+        rc = seek_stand(s, &p, e);
     }
     pass_close(&p);
     return rc == 0 ? EXIT_CLEAN : -1;

@@ -9,7 +9,6 @@
 #include "core.h"
 #include "exitcodes.h"
 #include "imagefile.h"
-#include "stand.h"
 
 #define DIRECT_BASE  0xffff830000000000ull /* of our hypervisor: machine address 0 */
 #define WORD         sizeof(uint64_t)
@@ -141,7 +140,7 @@ static int look_at_end(void *context, struct pass *p, struct error *e)
             add_mappings(s, &m, w);
     }
     explain_frame_name(&s->sources, w->address / PAGE_BYTES, w->frame, sizeof(w->frame));
-    explain_entry(&s->sources, 1, w->change.final, &w->is);
+    explain_entry(&s->sources, 1, w->change.final, &w->final);
     scene_leave(s);
     return rc;
 }
@@ -268,8 +267,6 @@ static int look_before(struct scene *s, struct pass *p, struct who_stored *w, st
     if (narrow_is_final(&w->change, was))
         return not_the_same(w, was, e);
     explain_entry(&s->sources, 1, was, &w->was);
-    if (s->machine == NULL) /* no pfns are known yet */
-        w->was.pfn = PVMM_NONE;
     w->storer = storer_of(s, &w->store);
     take_va(s, w);
     if (w->has_va)
@@ -290,12 +287,25 @@ static int look_after(struct scene *s, struct pass *p, struct who_stored *w, str
         return -1;
     if (!narrow_is_final(&w->change, is))
         return not_the_same(w, is, e);
+    explain_entry(&s->sources, 1, is, &w->is);
     return rc > 0 && w->storer == STORER_HYPERVISOR && !s->recording->real_xen
                ? find_asker(s, p, first, w, e)
                : 0;
 }
 
-static int look_at_store(struct seeking *s, struct who_stored *w, struct error *e)
+/* ---- from question to answer */
+
+static int watch(struct pass *p, struct who_stored *w, bool *later, struct error *e)
+{
+    const int rc = narrow_verify(p, w->end, &w->change, &w->watch, e);
+
+    *later = rc > 0;
+    return rc < 0 ? -1 : 0;
+}
+
+/* On to the store, and, unless what came of it was followed, at once further to the end. */
+static int look_at_store(struct seeking *s, struct who_stored *w, bool *later, bool *watched,
+                         struct error *e)
 {
     struct pass p;
     int rc;
@@ -306,18 +316,37 @@ static int look_at_store(struct seeking *s, struct who_stored *w, struct error *
     if (rc == 0)
         rc = look_before(&s->scene, &p, w, e) == 0 && look_after(&s->scene, &p, w, e) == 0 ? 0 : -1;
     scene_leave(&s->scene);
+    if (rc == 0 && !*watched && p.player.icount == w->change.icount) {
+        *watched = true;
+        rc = watch(&p, w, later, e);
+    }
     pass_close(&p);
     return rc;
 }
 
-/* ---- from question to answer */
+static int watch_anew(struct seeking *s, struct who_stored *w, bool *later, struct error *e)
+{
+    struct pass p;
+    int rc;
+
+    if (pass_open(&p, &s->playing, e) != 0)
+        return -1;
+    rc = watch(&p, w, later, e);
+    pass_close(&p);
+    return rc;
+}
 
 /* A later store, which was not seen by looking now and then, takes the place of the one found. */
-static int verify(struct seeking *s, struct who_stored *w, struct error *e)
+static int look_and_watch(struct seeking *s, struct who_stored *w, struct error *e)
 {
-    const int rc = narrow_verify(&s->playing, w->end, &w->change, &w->watch, e);
+    bool watched = false, later = false;
 
-    return rc > 0 ? look_at_store(s, w, e) : rc;
+    if (look_at_store(s, w, &later, &watched, e) != 0)
+        return -1;
+    if (!watched && watch_anew(s, w, &later, e) != 0)
+        return -1;
+    watched = true;
+    return later ? look_at_store(s, w, &later, &watched, e) : 0;
 }
 
 static int find(struct seeking *s, struct who_stored *w, struct error *e)
@@ -325,12 +354,10 @@ static int find(struct seeking *s, struct who_stored *w, struct error *e)
     struct at_end to = {s, w};
     int rc;
 
-    s->playing.passes = narrow_passes(w->end) + 2;
+    s->playing.passes = narrow_passes(w->end) + 1;
     rc = narrow_change(&s->playing, w->end, &w->change, look_at_end, &to, e);
     w->found = rc > 0;
-    if (rc <= 0)
-        return rc;
-    return look_at_store(s, w, e) == 0 && verify(s, w, e) == 0 ? 0 : -1;
+    return rc > 0 ? look_and_watch(s, w, e) : rc;
 }
 
 static int stand(struct seeking *s, const struct who_stored *w, struct error *e)
@@ -343,7 +370,7 @@ static int stand(struct seeking *s, const struct who_stored *w, struct error *e)
     rc = pass_run_to(&p, w->change.icount - 1, e) < 0 ? -1 : 0;
     playing_hide(&s->playing);
     if (rc == 0)
-        rc = seek_stand(s, &p, s->question->gdb_port, e);
+        rc = seek_stand(s, &p, e);
     pass_close(&p);
     return rc;
 }

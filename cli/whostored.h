@@ -29,8 +29,9 @@ struct who_stored {
     bool found;
     struct change change;
     struct narrow_watch watch;
-    char frame[64]; /* the table, "mfn 0x12 (pfn 0x34)" */
-    struct explain_entry was, is;
+    char frame[64];               /* the table, "mfn 0x12 (pfn 0x34)" */
+    struct explain_entry was, is; /* before and after the store */
+    struct explain_entry final;   /* at the end, with what CPU and hypervisor have set since */
     enum storer storer;
     struct moment store; /* before the instruction */
     bool has_va;

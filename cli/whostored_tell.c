@@ -101,7 +101,7 @@ static void print_checked(const struct who_stored *w, bool color, FILE *out)
     explain_text_label("watched", text, color, out);
 }
 
-static void print_store(const struct seeking *s, const struct who_stored *w, bool color, FILE *out)
+static void print_store(const struct who_stored *w, bool color, FILE *out)
 {
     char text[3 * EXPLAIN_LINE];
 
@@ -111,7 +111,6 @@ static void print_store(const struct seeking *s, const struct who_stored *w, boo
     snprintf(text, sizeof(text), "the guest, behind it, %s", w->guest.at.text);
     explain_text_label("for", text, color, out);
     explain_text_calls(w->guest.call, w->guest.calls, "", color, out);
-    (void)s;
 }
 
 static void print_values(const struct who_stored *w, bool color, FILE *out)
@@ -122,6 +121,10 @@ static void print_values(const struct who_stored *w, bool color, FILE *out)
     explain_text_label("before", text, color, out);
     snprintf(text, sizeof(text), "%s", w->is.text);
     explain_text_label("after", text, color, out);
+    if (w->final.value != w->is.value) {
+        snprintf(text, sizeof(text), "%s: CPU and hypervisor set bits of their own", w->final.text);
+        explain_text_label("since", text, color, out);
+    }
     if (w->before == NULL || w->before->entry != w->address ||
         narrow_is_final(&w->change, w->before->value))
         return;
@@ -157,7 +160,7 @@ void who_stored_text(const struct seeking *s, const struct who_stored *w, FILE *
     print_values(w, color, out);
     how_words(w, text, sizeof(text));
     explain_text_label("how", text, color, out);
-    print_store(s, w, color, out);
+    print_store(w, color, out);
     print_checked(w, color, out);
 }
 
@@ -244,6 +247,7 @@ struct json_object *who_stored_json(const struct seeking *s, const struct who_st
     put(o, "before", w->before != NULL ? json_object_new_string(id) : NULL);
     put_hex(o, "value", w->change.final);
     put_bool(o, "found", w->found);
+    put(o, "entry", explain_entry_json(&w->final));
     put(o, "store", w->found ? store_json(w) : NULL);
     put(o, "watched", w->found ? watched_json(w) : NULL);
     return o;
