@@ -8,7 +8,7 @@
 #include "exitcodes.h"
 
 #define LOOKS_LEAST  100u /* of a pass: a pass costs a start, a look 1.5 ms */
-#define LOOKS_MOST   1000u
+#define LOOKS_MOST   2000u
 #define WATCHED_MOST 20000u /* stores at which the watch stops: some 40 s */
 
 struct look {

@@ -88,7 +88,11 @@ static void print_checked(const struct who_stored *w, bool color, FILE *out)
     char text[EXPLAIN_LINE], time[FINDING_CODE + 16];
 
     time_name(w, time, sizeof(time));
-    if (w->watch.until >= w->end)
+    if (w->watch.count == 0)
+        snprintf(text, sizeof(text),
+                 "at no address: a value that came and went unseen between two "
+                 "looks may have been stored later");
+    else if (w->watch.until >= w->end)
         snprintf(text, sizeof(text),
                  "from there on to %s: %" PRIu64 " more store%s through %u address%s, none of "
                  "which made it another value and back",
