@@ -88,12 +88,15 @@ static bool members_differ(struct json_object *a, struct json_object *b, char ke
     const size_t used = strlen(key);
     bool found = false;
 
-    json_object_object_foreach(a, name, value)
-    {
-        if (found || (used == 0 && is_left_out(name)))
+    for (struct json_object_iterator i = json_object_iter_begin(a), end = json_object_iter_end(a);
+         !found && !json_object_iter_equal(&i, &end); json_object_iter_next(&i)) {
+        const char *name = json_object_iter_peek_name(&i);
+
+        if (used == 0 && is_left_out(name))
             continue;
         snprintf(key + used, KEY_CHARS - used, "%s%s", used > 0 ? "." : "", name);
-        found = differ(value, json_object_object_get(b, name), key, what, depth);
+        found = differ(json_object_iter_peek_value(&i), json_object_object_get(b, name), key, what,
+                       depth);
     }
     key[used] = '\0';
     return found;

@@ -13,11 +13,9 @@
 #include "exitcodes.h"
 #include "jsonput.h"
 
-#define ASK_AGAIN (2 * SECOND) /* how far it is */
-#define STANDSTILL                                                                                 \
-    (60 * SECOND)           /* then the record does not fit the machine: QEMU waits for ever       \
-                             */
-#define LAST_WORDS (SECOND) /* for a QEMU that hangs up to be gone */
+#define ASK_AGAIN  (2 * SECOND)  /* how far it is */
+#define STANDSTILL (60 * SECOND) /* then QEMU waits for what the record does not have */
+#define LAST_WORDS (SECOND)      /* for a QEMU that hangs up to be gone */
 
 enum source { SIGNALS, PROCESS, COM1, COM2, ERRORS, STDOUT, MONITOR, SOURCES };
 

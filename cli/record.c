@@ -19,6 +19,7 @@
 
 #define QUIT_PATIENCE   (20 * SECOND) /* to write what is left of a record */
 #define ICOUNT_PATIENCE (2 * SECOND)  /* for the vCPU to look at its clock, when it waits */
+#define BETWEEN         1001          /* instructions: what a vCPU that waits does in no time */
 #define UNFINISHED      "recording.json.new"
 
 static const char *const made[] = {"hypervisor",   "kernel",   "initrd",
@@ -143,22 +144,33 @@ int record_attach(struct record *r, int fd, struct error *e)
     return 0;
 }
 
-/*
- * What QEMU tells is as old as the vCPU's last look at its clock. The hypervisor waits by looking
- * at its clock: the next number is one of the wait.
- */
-static int icount_of_wait(struct qmp *q, uint64_t *icount, struct error *e)
+/* The next number that QEMU tells, and that is beyond `least`. */
+static int next_icount(struct qmp *q, uint64_t least, uint64_t *icount, struct error *e)
 {
     const int64_t deadline = clock_now() + ICOUNT_PATIENCE;
-    uint64_t before;
 
-    if (qmp_icount(q, &before, e) != 0)
-        return -1;
     do
         if (qmp_icount(q, icount, e) != 0)
             return -1;
-    while (*icount == before && clock_now() < deadline);
-    return *icount != before ? 0 : error_set(e, EXIT_ENVIRONMENT, "the machine stands still");
+    while (*icount <= least && clock_now() < deadline);
+    return *icount > least ? 0 : error_set(e, EXIT_ENVIRONMENT, "the machine stands still");
+}
+
+/*
+ * What QEMU tells is as old as the vCPU's last look at its clock. The hypervisor waits by looking
+ * at its clock, so that the second number is one of the wait, and the third too. Just at such
+ * instructions the record may have an input, and QEMU gets lost if it is stopped there: between
+ * them it has none.
+ */
+static int icount_of_wait(struct qmp *q, uint64_t *icount, struct error *e)
+{
+    uint64_t before, from, to;
+
+    if (qmp_icount(q, &before, e) != 0 || next_icount(q, before, &from, e) != 0 ||
+        next_icount(q, from + BETWEEN, &to, e) != 0)
+        return -1;
+    *icount = from + BETWEEN / 2;
+    return 0;
 }
 
 void record_wait(struct record *r, unsigned filed)

@@ -396,6 +396,17 @@ static void test_numbers_published(void **state)
     assert_int_equal(mailbox.version, PVMM_MAILBOX_VERSION);
 }
 
+/* What the host keeps its pace by: bytes ever, of each line by itself. */
+static void test_received_bytes_are_told(void **state)
+{
+    (void)state;
+    channel_received(0, 3);
+    channel_received(1, 0x100000005);
+    channel_received(0, 4);
+    assert_int_equal(mailbox.received[0], 4);
+    assert_int_equal(mailbox.received[1], 0x100000005);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -413,6 +424,7 @@ int main(void)
         cmocka_unit_test_setup(test_pieces, settle),
         cmocka_unit_test_setup(test_unknown_and_stop, settle),
         cmocka_unit_test_setup(test_numbers_published, settle),
+        cmocka_unit_test_setup(test_received_bytes_are_told, settle),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
