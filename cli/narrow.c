@@ -15,6 +15,22 @@ struct look {
     uint64_t icount, value;
 };
 
+/* QEMU 7.2 loses its place in the record when it is stopped just where it has an input, and the
+ * machine gets no further. There one does not look. */
+#define ASTRAY_MOST 8u
+struct astray {
+    uint64_t at[ASTRAY_MOST];
+    unsigned count;
+};
+
+static uint64_t passable(const struct astray *a, uint64_t icount)
+{
+    for (unsigned i = 0; i < a->count; i++)
+        if (a->at[i] == icount)
+            return passable(a, icount + 1);
+    return icount;
+}
+
 bool narrow_is_final(const struct change *c, uint64_t value)
 {
     const uint64_t by_themselves = PTE_ACCESSED | PTE_DIRTY | PTE_USER | PTE_KERNEL;
@@ -52,7 +68,7 @@ static int look_now(struct pass *p, uint64_t at, const struct change *c, struct 
 
 /* From `from` to `to`, both included. */
 static int look_through(struct pass *p, uint64_t from, uint64_t to, const struct change *c,
-                        struct look *look, unsigned *n, struct error *e)
+                        struct astray *a, struct look *look, unsigned *n, struct error *e)
 {
     const uint64_t step = (to - from + looks_of(to) - 1) / looks_of(to);
     int rc = pass_run_to(p, from, e);
@@ -61,8 +77,10 @@ static int look_through(struct pass *p, uint64_t from, uint64_t to, const struct
     if (rc < 0 || look_now(p, from, c, &look[(*n)++], e) != 0)
         return -1;
     while (from < to && rc > 0) {
-        from = to - from > step ? from + step : to;
+        from = passable(a, to - from > step ? from + step : to);
         rc = pass_run_to(p, from, e);
+        if (rc < 0 && p->player.trouble.code != 0 && a->count < ASTRAY_MOST)
+            a->at[a->count++] = from;
         if (rc == 0) /* what a machine that is gone has left is what it had at the end */
             from = to;
         if (rc < 0 || look_now(p, from, c, &look[(*n)++], e) != 0)
@@ -83,7 +101,8 @@ static int last_other(const struct change *c, const struct look *look, unsigned 
 
 /* One pass over *from..*to, which it narrows. Returns as narrow_change(). */
 static int pass(struct playing *playing, uint64_t *from, uint64_t *to, struct change *c,
-                struct look *looks, narrow_look *at_end, void *context, struct error *e)
+                struct astray *a, struct look *looks, narrow_look *at_end, void *context,
+                struct error *e)
 {
     struct pass p;
     unsigned n;
@@ -91,7 +110,7 @@ static int pass(struct playing *playing, uint64_t *from, uint64_t *to, struct ch
 
     if (pass_open(&p, playing, e) != 0)
         return -1;
-    rc = look_through(&p, *from, *to, c, looks, &n, e);
+    rc = look_through(&p, *from, *to, c, a, looks, &n, e);
     if (rc == 0 && at_end != NULL) {
         c->final = looks[n - 1].value;
         rc = at_end(context, &p, e);
@@ -113,18 +132,34 @@ static int pass(struct playing *playing, uint64_t *from, uint64_t *to, struct ch
     return 1;
 }
 
+/* The same, once more where a stop led astray. */
+static int sure_pass(struct playing *playing, uint64_t *from, uint64_t *to, struct change *c,
+                     struct astray *a, struct look *looks, narrow_look *at_end, void *context,
+                     struct error *e)
+{
+    unsigned before;
+    int rc;
+
+    do {
+        before = a->count;
+        rc = pass(playing, from, to, c, a, looks, at_end, context, e);
+    } while (rc < 0 && a->count > before);
+    return rc;
+}
+
 int narrow_change(struct playing *playing, uint64_t end, struct change *c, narrow_look *look,
                   void *context, struct error *e)
 {
     struct look *looks = calloc(LOOKS_MOST + 2, sizeof(*looks));
+    struct astray a = {.count = 0};
     uint64_t from = 0, to = end;
     int rc;
 
     if (looks == NULL)
         return error_set(e, EXIT_ENVIRONMENT, "out of memory");
-    rc = pass(playing, &from, &to, c, looks, look, context, e);
-    while (rc > 0 && to - from > 1) {
-        rc = pass(playing, &from, &to, c, looks, NULL, NULL, e);
+    rc = sure_pass(playing, &from, &to, c, &a, looks, look, context, e);
+    while (rc > 0 && passable(&a, from + 1) < to) {
+        rc = sure_pass(playing, &from, &to, c, &a, looks, NULL, NULL, e);
         if (rc == 0)
             rc = error_set(e, EXIT_ENVIRONMENT,
                            "a change that was seen is not there again: the replay does not take "
