@@ -10,7 +10,9 @@
 A path goes down by names with dots between: `frame.pfn`. Behind the name of a list stands which of its
 elements: `calls[0]`, `holders[conflicts=true]` (all of them that have this), `holders[]` (all). Where
 there are several, one is enough. A line `report CODE` begins a report: what follows up to the next such
-line is about one report with that code. Blank lines and those with a # in front are for people.
+line is about one report with that code. A line `stored FINDING` begins what `pvmm replay --who-stored FINDING`
+must say of the recorded run: who stored the entry that the finding is about. Blank lines and those with a # in
+front are for people.
 """
 import re
 
@@ -126,8 +128,18 @@ class Wanted:
         return f"{line.where}: {line.text} (there is: {seen})"
 
 
+class Stored:
+    """An answer to who stored the entry of a finding."""
+
+    def __init__(self, finding):
+        self.finding, self.lines = finding, []
+
+    def missing(self, answer):
+        return [Wanted.said(line, answer) for line in self.lines if not line.holds(answer)]
+
+
 def read(text, name):
-    """The reports that a file asks for."""
+    """The reports that a file asks for, and the answers."""
     wanted = []
     for number, raw in enumerate(text.splitlines(), 1):
         line, where = raw.strip(), f"{name}:{number}"
@@ -136,6 +148,8 @@ def read(text, name):
         words = line.split()
         if words[0] == "report" and len(words) == 2:
             wanted.append(Wanted(words[1]))
+        elif words[0] == "stored" and len(words) == 2 and wanted:
+            wanted.append(Stored(words[1]))
         elif not wanted:
             raise ExpectError(f"{where}: a line before the first \"report CODE\"")
         else:
@@ -145,5 +159,13 @@ def read(text, name):
     return wanted
 
 
+def of_reports(wanted):
+    return [w for w in wanted if isinstance(w, Wanted)]
+
+
+def of_stores(wanted):
+    return [w for w in wanted if isinstance(w, Stored)]
+
+
 def missing(wanted, reports):
-    return [m for w in wanted for m in w.missing(reports)]
+    return [m for w in of_reports(wanted) for m in w.missing(reports)]

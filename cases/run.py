@@ -5,6 +5,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 import tempfile
@@ -68,12 +69,27 @@ class Setting:
             raise RunError(f"{self.pvmm} is missing: run make")
 
     def boot(self, story, kind):
-        """A run of one kind, and the JSON verdict."""
-        path = os.path.join(self.keep, f"{story.name}.{kind}")
-        words = [self.pvmm, "run", "--accel", "tcg", "--json", f"{path}.json",
+        """A run of one kind, and the JSON verdict. Where stores are asked for, the broken one is recorded."""
+        words = [self.pvmm, "run", "--accel", "tcg",
                  *(["--hypervisor", self.xen] if kind == "xen" else ["--no-core"]),
+                 *(["--record", self.recording(story)] if kind == "broken" and story.stored else []),
                  *story.command(self.build, kind == "mended", kind == "xen")]
-        run = machine.run(words, self.timeout)
+        return self.run(story, kind, words)
+
+    def recording(self, story):
+        path = os.path.join(self.keep, f"{story.name}.recording")
+        shutil.rmtree(path, ignore_errors=True)
+        return path
+
+    def who_stored(self, story, finding):
+        """The replay that looks for the store, and its JSON."""
+        recording = os.path.join(self.keep, f"{story.name}.recording")
+        return self.run(story, f"stored-{finding}", [self.pvmm, "replay", recording, "--who-stored", finding])
+
+    def run(self, story, kind, words):
+        """A run to its end, and the JSON that it leaves."""
+        path = os.path.join(self.keep, f"{story.name}.{kind}")
+        run = machine.run([*words[:2], "--json", f"{path}.json", *words[2:]], self.timeout)
         for name, lines in (("out", run.out), ("err", run.err)):
             with open(f"{path}.{name}", "w", encoding="utf-8") as f:
                 f.writelines(line + "\n" for _, line in lines)
@@ -107,6 +123,17 @@ def broken(s, story):
     return missing, at
 
 
+def stored(s, story):
+    """What is missing from the answers to who stored the entries at fault."""
+    missing = []
+    for wanted in story.stored:
+        run, answer = s.who_stored(story, wanted.finding)
+        missing += wanted.missing(answer)
+        if run.code != 0:
+            missing.append(f"--who-stored {wanted.finding}: exit code {run.code}")
+    return missing
+
+
 def mended(s, story):
     run, verdict = s.boot(story, "mended")
     codes = [str(r.get("code")) for r in verdict.get("reports") or [] if r.get("weight") != "note"]
@@ -135,6 +162,7 @@ def tell(s, story, args):
     """Runs one story and prints its line; True: nothing is missing."""
     story.prepare(s.build)
     missing, at = broken(s, story)
+    missing += stored(s, story)
     if story.has_mended and not args.no_mended:
         missing += mended(s, story)
     more, xen = xen_said(s, story) if not args.no_xen else ([], "real Xen: left out")

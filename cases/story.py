@@ -40,7 +40,8 @@ class Story:
         path = os.path.join(self.folder, "expect")
         with open(path, encoding="utf-8") as f:
             self.expect_text = f.read()
-        self.wanted = expect.read(self.expect_text, f"{name}/expect")
+        wanted = expect.read(self.expect_text, f"{name}/expect")
+        self.wanted, self.stored = expect.of_reports(wanted), expect.of_stores(wanted)
         self.ends = [int(code) for code in self.keys.get("ends", "1").split()]
         self.within = float(self.keys.get("within", "10"))
         self.has_mended = self.keys.get("mended") != "no"

@@ -7,9 +7,28 @@
 #include "commands.h"
 #include "exitcodes.h"
 #include "help.h"
+#include "imagefile.h"
 #include "replay.h"
+#include "seek.h"
+#include "stand.h"
 
-enum long_option { OPT_JSON = 256, OPT_LOG, OPT_SYMBOLS, OPT_TIMEOUT, OPT_QEMU, OPT_ANY_QEMU };
+enum long_option {
+    OPT_JSON = 256,
+    OPT_LOG,
+    OPT_SYMBOLS,
+    OPT_TIMEOUT,
+    OPT_QEMU,
+    OPT_ANY_QEMU,
+    OPT_UNTIL,
+    OPT_WHO_STORED,
+    OPT_GDB
+};
+
+/* The whole run, or moments of it. */
+struct wanted {
+    struct replay_options whole;
+    struct seek_question moment;
+};
 
 static int parse_timeout(struct replay_options *o, const char *text, struct error *e)
 {
@@ -38,9 +57,29 @@ static int parse_symbols(struct replay_options *o, char *file, struct error *e)
     return 0;
 }
 
-static int parse_one(struct replay_options *o, int opt, char **argv, struct error *e)
+static int parse_gdb(struct seek_question *q, const char *text, struct error *e)
 {
+    uint64_t port = STAND_PORT;
+
+    if (text != NULL && (!parse_number(text, &port) || port < 1 || port > 65535))
+        return error_set(e, EXIT_USAGE, "--gdb=%s: a TCP port is wanted, 1 to 65535", text);
+    q->gdb_port = (unsigned)port;
+    return 0;
+}
+
+static int parse_one(struct wanted *w, int opt, char **argv, struct error *e)
+{
+    struct replay_options *o = &w->whole;
+
     switch (opt) {
+    case OPT_UNTIL:
+        w->moment.until = optarg;
+        return 0;
+    case OPT_WHO_STORED:
+        w->moment.who_stored = optarg;
+        return 0;
+    case OPT_GDB:
+        return parse_gdb(&w->moment, optarg, e);
     case OPT_JSON:
         return parse_json(o, optarg, e);
     case OPT_LOG:
@@ -64,8 +103,22 @@ static int parse_one(struct replay_options *o, int opt, char **argv, struct erro
     }
 }
 
+/* What fits a moment, and what the whole run. */
+static int check(const struct wanted *w, struct error *e)
+{
+    const bool moment = w->moment.until != NULL || w->moment.who_stored != NULL;
+
+    if (w->moment.gdb_port != 0 && !moment)
+        return error_set(e, EXIT_USAGE, "--gdb: where to stand is said by --until or --who-stored");
+    if (moment && w->whole.log != NULL)
+        return error_set(e, EXIT_USAGE,
+                         "--log: of a whole replay only, without --until and "
+                         "--who-stored");
+    return 0;
+}
+
 /* -1: go on; otherwise the exit code. */
-static int parse(int argc, char **argv, struct replay_options *o)
+static int parse(int argc, char **argv, struct wanted *w)
 {
     static const struct option options[] = {{"json", required_argument, NULL, OPT_JSON},
                                             {"log", required_argument, NULL, OPT_LOG},
@@ -73,6 +126,9 @@ static int parse(int argc, char **argv, struct replay_options *o)
                                             {"timeout", required_argument, NULL, OPT_TIMEOUT},
                                             {"qemu", required_argument, NULL, OPT_QEMU},
                                             {"any-qemu", no_argument, NULL, OPT_ANY_QEMU},
+                                            {"until", required_argument, NULL, OPT_UNTIL},
+                                            {"who-stored", required_argument, NULL, OPT_WHO_STORED},
+                                            {"gdb", optional_argument, NULL, OPT_GDB},
                                             {"verbose", no_argument, NULL, 'v'},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
@@ -84,20 +140,45 @@ static int parse(int argc, char **argv, struct replay_options *o)
     while ((opt = getopt_long(argc, argv, ":vh", options, NULL)) != -1) {
         if (opt == 'h')
             return command_help(help_replay);
-        if (parse_one(o, opt, argv, &e) != 0)
+        if (parse_one(w, opt, argv, &e) != 0)
             return command_failed(argv[0], &e);
     }
-    if (command_one_word(argc, argv, "the folder of a recording", &o->dir, &e) != 0)
+    if (command_one_word(argc, argv, "the folder of a recording", &w->whole.dir, &e) != 0 ||
+        check(w, &e) != 0)
         return command_failed(argv[0], &e);
     return -1;
+}
+
+static int seek_in(const struct wanted *w, const char *command)
+{
+    const struct replay_options *o = &w->whole;
+    struct seek_question q = w->moment;
+    struct recording r;
+    struct error e;
+    int code;
+
+    if (recording_open(o->dir, &r, &e) != 0)
+        return command_failed(command, &e);
+    q.recording = &r;
+    q.json = o->json;
+    q.qemu = o->qemu;
+    q.any_qemu = o->any_qemu;
+    q.timeout = o->timeout;
+    q.symbols = o->symbols;
+    q.nr_symbols = o->nr_symbols;
+    code = seek(&q, &e);
+    recording_close(&r);
+    return code >= 0 ? code : command_failed(command, &e);
 }
 
 int command_replay(int argc, char **argv)
 {
     const char *qemu = getenv("PVMM_QEMU");
-    struct replay_options o = {.qemu =
-                                   qemu != NULL && qemu[0] != '\0' ? qemu : "qemu-system-x86_64"};
-    const int rc = parse(argc, argv, &o);
+    struct wanted w = {.whole.qemu = qemu != NULL && qemu[0] != '\0' ? qemu : "qemu-system-x86_64"};
+    const int rc = parse(argc, argv, &w);
 
-    return rc >= 0 ? rc : replay(&o);
+    if (rc >= 0)
+        return rc;
+    return w.moment.until != NULL || w.moment.who_stored != NULL ? seek_in(&w, argv[0])
+                                                                 : replay(&w.whole);
 }

@@ -7,12 +7,22 @@
 #ifndef PVMM_CLI_DEBUGGER_H
 #define PVMM_CLI_DEBUGGER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "error.h"
 
 /* Connects to the stub at that port of this host; a descriptor, or -1. The machine stops. */
 int debugger_connect(unsigned port, struct error *e);
+
+/* Where the machine is to stop, by the numbers of the protocol. */
+enum debugger_point {
+    POINT_EXECUTE = 1, /* before the instruction there */
+    POINT_STORE = 2,   /* after a store there */
+};
+/* Sets or clears one, while the machine stands. */
+int debugger_point(int fd, enum debugger_point kind, bool set, uint64_t address, unsigned bytes,
+                   struct error *e);
 
 /* Lets the machine run, to stop before it executes what is at `address`. */
 int debugger_run_to(int fd, uint64_t address, struct error *e);

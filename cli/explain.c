@@ -188,24 +188,32 @@ static void explain_dead_end(const struct explain_sources *s, struct explanation
 
 /* ---- where in the guest */
 
+unsigned explain_calls(const struct explain_sources *s, uint64_t root, const struct pv_stack *stack,
+                       struct explain_call call[PV_FRAMES])
+{
+    struct pv_stack_frame frames[PV_FRAMES];
+    unsigned n = 0;
+
+    if (s->view != NULL && s->symbols != NULL)
+        n = (unsigned)pv_stack_walk(s->symbols, s->view, (mfn_t){root}, stack, frames);
+    else
+        frames[n++] = (struct pv_stack_frame){.address = stack->rip, .certain = true};
+    for (unsigned i = 0; i < n; i++) {
+        call[i].sp = frames[i].sp;
+        call[i].certain = i == 0 || frames[i].certain;
+        (i == 0 ? explain_name : explain_return_name)(s, frames[i].address, &call[i].at);
+    }
+    return n;
+}
+
 static void explain_stack(const struct explain_sources *s, struct explanation *x)
 {
     const struct pvmm_report *r = &x->report;
-    struct pv_stack_frame frames[PV_FRAMES];
-    const mfn_t root = {r->kernel_root};
     const struct pv_stack stack = {
         r->regs.rip, r->regs.rsp, r->regs.rbp, r->stack, r->stack_words,
     };
 
-    if (s->view != NULL && s->symbols != NULL)
-        x->calls = (unsigned)pv_stack_walk(s->symbols, s->view, root, &stack, frames);
-    else
-        frames[x->calls++] = (struct pv_stack_frame){.address = r->regs.rip, .certain = true};
-    for (unsigned i = 0; i < x->calls; i++) {
-        x->call[i].sp = frames[i].sp;
-        x->call[i].certain = i == 0 || frames[i].certain;
-        (i == 0 ? explain_name : explain_return_name)(s, frames[i].address, &x->call[i].at);
-    }
+    x->calls = explain_calls(s, r->kernel_root, &stack, x->call);
     if (r->origin == 0 || r->origin == r->regs.rip)
         explain_name(s, r->regs.rip, &x->origin);
     else

@@ -192,6 +192,10 @@ bool explain_seconds(const struct explain_sources *s, uint64_t time, double *sec
 const char *explain_error_name(int error);
 const char *explain_reason_code(unsigned reason);
 
+/* explain.c: the stack's calls, as seen from `root`; how many. */
+unsigned explain_calls(const struct explain_sources *s, uint64_t root, const struct pv_stack *stack,
+                       struct explain_call call[PV_FRAMES]);
+
 /* explain_request.c */
 void explain_request(const struct explain_sources *s, const struct pvmm_report *r,
                      struct explain_request *to);

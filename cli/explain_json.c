@@ -254,15 +254,25 @@ static struct json_object *holders(const struct explanation *x)
     return all;
 }
 
-static struct json_object *stack(const struct explanation *x)
+struct json_object *explain_symbol_json(const struct explain_symbol *s)
+{
+    return symbol(s);
+}
+
+struct json_object *explain_entry_json(const struct explain_entry *e)
+{
+    return entry(e);
+}
+
+struct json_object *explain_calls_json(const struct explain_call *call, unsigned n)
 {
     struct json_object *all = json_object_new_array();
 
-    for (unsigned i = 0; i < x->calls; i++) {
-        struct json_object *o = symbol(&x->call[i].at);
+    for (unsigned i = 0; i < n; i++) {
+        struct json_object *o = symbol(&call[i].at);
 
-        put_hex(o, "sp", x->call[i].sp);
-        put_bool(o, "certain", x->call[i].certain);
+        put_hex(o, "sp", call[i].sp);
+        put_bool(o, "certain", call[i].certain);
         json_object_array_add(all, o);
     }
     return all;
@@ -292,7 +302,7 @@ static struct json_object *guest(const struct explanation *x)
     put(o, "origin", symbol(&x->origin));
     put_text(o, "instruction", x->instruction);
     put(o, "registers", registers(&r->regs));
-    put(o, "stack", stack(x));
+    put(o, "stack", explain_calls_json(x->call, x->calls));
     return o;
 }
 

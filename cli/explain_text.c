@@ -202,12 +202,13 @@ static void print_call(const struct printer *p, const struct explain_call *c, un
         fprintf(p->out, "%*s%s\n", INDENT, "", text);
 }
 
-static void print_stack(const struct printer *p, const struct explanation *x)
+static void print_calls(const struct printer *p, const struct explain_call *call, unsigned n,
+                        const char *instruction)
 {
-    for (unsigned i = 0; i < x->calls; i++)
-        print_call(p, &x->call[i], i);
-    if (x->instruction[0] != '\0')
-        labelled(p, "instr.", x->instruction);
+    for (unsigned i = 0; i < n; i++)
+        print_call(p, &call[i], i);
+    if (instruction[0] != '\0')
+        labelled(p, "instr.", instruction);
 }
 
 static void print_gaps(const struct printer *p, const struct explanation *x)
@@ -258,7 +259,7 @@ void explain_text(const struct explanation *x, bool color, FILE *out)
         print_request(&p, x);
         if (!x->frame_told)
             print_frame_at_fault(&p, x);
-        print_stack(&p, x);
+        print_calls(&p, x->call, x->calls, x->instruction);
     }
     print_gaps(&p, x);
     print_hints(&p, x);
@@ -272,4 +273,22 @@ void explain_text_line(const struct explanation *x, FILE *out)
 
     fprintf(out, "    %-20s %8" PRIu64 " times, %s%sfrom %s\n", x->code, x->count, what,
             what[0] != '\0' ? " " : "", x->origin.text);
+}
+
+void explain_text_label(const char *label, const char *text, bool color, FILE *out)
+{
+    const struct printer p = {out, color};
+
+    if (label[0] != '\0')
+        labelled(&p, label, text);
+    else
+        below(&p, text);
+}
+
+void explain_text_calls(const struct explain_call *call, unsigned n, const char *instruction,
+                        bool color, FILE *out)
+{
+    const struct printer p = {out, color};
+
+    print_calls(&p, call, n, instruction);
 }

@@ -2,6 +2,7 @@
 #include "hvimage.h"
 
 #include <elf.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,4 +86,42 @@ int hv_image_load(const char *name, bool *real_xen, struct error *e)
             EXIT_ENVIRONMENT; /* it is not the kernel's fault, whatever the layers below say */
     }
     return fd;
+}
+
+static bool same_content(int a, int b)
+{
+    struct error unused;
+    struct view va, vb;
+    bool same;
+
+    if (view_of_fd(a, &va, &unused) != 0)
+        return false;
+    if (view_of_fd(b, &vb, &unused) != 0) {
+        view_drop(&va);
+        return false;
+    }
+    same = va.size == vb.size && memcmp(va.data, vb.data, va.size) == 0;
+    view_drop(&va);
+    view_drop(&vb);
+    return same;
+}
+
+int hv_image_symbols(int fd)
+{
+    char path[PATH_MAX + 64];
+    struct error unused;
+    int own, with = -1;
+    size_t length;
+
+    if (own_path(path, sizeof(path), &unused) != 0)
+        return -1;
+    length = strlen(path);
+    own = load(path, &unused);
+    if (own >= 0 && length > 2 && strcmp(path + length - 2, "32") == 0 && same_content(own, fd)) {
+        path[length - 2] = '\0'; /* pvmm.elf32 is made of pvmm.elf */
+        with = open(path, O_RDONLY | O_CLOEXEC);
+    }
+    if (own >= 0)
+        close(own);
+    return with;
 }

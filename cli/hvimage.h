@@ -13,4 +13,8 @@
  */
 int hv_image_load(const char *name, bool *real_xen, struct error *e);
 
+/* Our own hypervisor with its symbols, as a build leaves it beside the image, if `fd` is that very
+ * image. Returns a descriptor, or -1: there is none. */
+int hv_image_symbols(int fd);
+
 #endif

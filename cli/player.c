@@ -83,6 +83,23 @@ static void fill(struct pollfd *p, int fd, bool in, bool out)
     p->revents = 0;
 }
 
+static bool has_output(const struct player *p)
+{
+    return p->console != NULL && console_has_output(p->console);
+}
+
+/* What nobody wants to see has to be taken all the same, or the machine would wait. */
+static void on_com1(struct player *p)
+{
+    char data[4096];
+
+    if (p->console != NULL)
+        console_read_guest(p->console, p->qemu_process.com1);
+    else
+        while (read(p->qemu_process.com1, data, sizeof(data)) > 0)
+            ;
+}
+
 static void wait_for_news(const struct player *p, struct pollfd *f)
 {
     const struct qemu *q = &p->qemu_process;
@@ -90,10 +107,10 @@ static void wait_for_news(const struct player *p, struct pollfd *f)
 
     fill(&f[SIGNALS], p->signals, true, false);
     fill(&f[PROCESS], q->pidfd, true, false);
-    fill(&f[COM1], q->com1, console_wants_output(p->console), false);
+    fill(&f[COM1], q->com1, p->console == NULL || console_wants_output(p->console), false);
     fill(&f[COM2], q->com2, true, false);
     fill(&f[ERRORS], q->errors, true, false);
-    fill(&f[STDOUT], STDOUT_FILENO, false, console_has_output(p->console));
+    fill(&f[STDOUT], STDOUT_FILENO, false, has_output(p));
     fill(&f[MONITOR], q->qmp, true, false);
     while (poll(f, SOURCES, left > 0 ? (int)(left / 1000000 + 1) : 0) < 0 && errno == EINTR)
         ;
@@ -102,7 +119,7 @@ static void wait_for_news(const struct player *p, struct pollfd *f)
 static void handle_output(struct player *p, const struct pollfd *f)
 {
     if (f[COM1].revents)
-        console_read_guest(p->console, p->qemu_process.com1);
+        on_com1(p);
     if (f[COM2].revents)
         on_com2(p);
     if (f[ERRORS].revents)
@@ -154,7 +171,7 @@ static bool stands_still(struct player *p)
     const int64_t now = clock_now();
     struct error ignored;
 
-    if (console_has_output(p->console))
+    if (has_output(p))
         p->moved = now;
     if (now - p->asked >= ASK_AGAIN) {
         p->asked = now;
@@ -190,7 +207,7 @@ static bool stopped(struct player *p, uint64_t icount, enum played *how)
         return false;
     *how = stands(p, PLAYED_THERE);
     if (*how == PLAYED_THERE && p->icount != icount)
-        *how = awry(p, "the record ends early");
+        *how = p->points ? PLAYED_POINT : awry(p, "the record ends early");
     return true;
 }
 
@@ -216,7 +233,8 @@ static enum played play(struct player *p, uint64_t icount)
     struct error e;
     enum played how;
 
-    for (;;) {
+    qmp_read(&p->qmp, &e); /* what came with the answer to "cont" */
+    while (!stopped(p, icount, &how)) {
         wait_for_news(p, f);
         handle_output(p, f);
         if (f[SIGNALS].revents)
@@ -231,15 +249,14 @@ static enum played play(struct player *p, uint64_t icount)
             return awry(p, "QEMU hung up");
         }
         take_answer(p);
-        if (stopped(p, icount, &how))
-            return how;
-        if (p->console->broken)
+        if (p->console != NULL && p->console->broken)
             return PLAYED_OUTPUT;
         if (clock_now() >= p->deadline)
             return PLAYED_TIMEOUT;
         if (stands_still(p))
             return awry(p, "the machine stands still, where it did not when it was recorded");
     }
+    return how;
 }
 
 enum played player_run(struct player *p, uint64_t icount)
@@ -250,7 +267,27 @@ enum played player_run(struct player *p, uint64_t icount)
         return awry(p, "nothing is left to play");
     how = play(p, icount);
     on_com2(p);
-    if (how == PLAYED_THERE || how == PLAYED_END || how == PLAYED_AWRY)
+    if (p->console != NULL && (how == PLAYED_THERE || how == PLAYED_END || how == PLAYED_AWRY))
         console_drain(p->console, p->qemu_process.com1);
     return how;
+}
+
+enum played player_stay(struct player *p)
+{
+    struct pollfd f[SOURCES];
+    struct error e;
+
+    for (;;) {
+        p->asked = clock_now(); /* nobody asks how far it is */
+        wait_for_news(p, f);
+        handle_output(p, f);
+        if (f[SIGNALS].revents)
+            return signalled(p);
+        if (f[PROCESS].revents || (f[MONITOR].revents && qmp_read(&p->qmp, &e) != 0))
+            return awry(p, "QEMU ended");
+        if (qmp_take_event(&p->qmp, "SHUTDOWN", NULL)) {
+            p->over = true;
+            return PLAYED_END;
+        }
+    }
 }

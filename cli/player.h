@@ -15,6 +15,7 @@
 
 enum played {
     PLAYED_THERE, /* it stands at the instruction */
+    PLAYED_POINT, /* with `points`: it stands before it, where a debugger's stub has it stop */
     PLAYED_END,   /* the machine is over, as it was when it was recorded */
     PLAYED_AWRY,  /* QEMU died, or goes other ways than the record: `trouble` */
     PLAYED_TIMEOUT,
@@ -29,11 +30,12 @@ struct player {
     const char *qemu;        /* program */
     bool any_qemu;           /* another version than the record's will do */
     unsigned gdb_port;       /* of the debugger stub; 0: none */
-    struct console *console; /* its output goes to standard output */
+    struct console *console; /* its output goes to standard output; NULL: nowhere */
     FILE *log;               /* of the hypervisor; NULL: nowhere */
     int signals;             /* a signalfd */
     int64_t deadline;
     bool verbose;
+    bool points; /* stops before the end are wanted */
 
     /* its own */
     struct machine machine;
@@ -53,6 +55,10 @@ int player_start(struct player *p, struct error *e);
 
 /* Play up to that instruction, beyond where it stands. */
 enum played player_run(struct player *p, uint64_t icount);
+
+/* A debugger plays, at its stub: until the machine is over (PLAYED_END) or QEMU is (PLAYED_AWRY).
+ */
+enum played player_stay(struct player *p);
 
 void player_end(struct player *p);
 

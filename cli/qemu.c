@@ -116,6 +116,8 @@ static void add_play(struct command *c, const struct machine *m, int qmp)
     add(c, "-icount");
     add(c, "shift=auto,rr=%s,rrfile=/proc/self/fd/%d", m->play == PLAY_RECORD ? "record" : "replay",
         m->events_fd);
+    add(c, "-rtc"); /* by the host's clock, each look at it would be an input to be kept */
+    add(c, "clock=vm");
     add(c, "-chardev");
     add(c, "socket,id=qmp,fd=%d", qmp);
     add(c, "-mon");

@@ -91,4 +91,10 @@ size_t pv_stack_walk(const struct pv_symbols *s, const struct pv_view *v, mfn_t 
 /* One instruction in words ("mov %rax, (%rdi)"); false: it makes no sense. */
 bool pv_disassemble(const uint8_t *code, size_t bytes, uint64_t address, char *text, size_t size);
 
+/* Where the instruction stores to, with the registers of before it in the order of their numbers
+ * (rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8...); bases of segments are taken for 0. false: it
+ * stores to no memory, or makes no sense. */
+bool pv_stores_to(const uint8_t *code, size_t bytes, uint64_t address, const uint64_t gpr[16],
+                  uint64_t *va);
+
 #endif

@@ -28,6 +28,39 @@ bool pv_disassemble(const uint8_t *code, size_t bytes, uint64_t address, char *t
                                                         text, size, address, NULL));
 }
 
+/* What PUSH and CALL store to lies below the stack pointer of before. */
+static ZyanU64 pushed(const ZydisDecodedInstruction *i, const ZydisDecodedOperand *o)
+{
+    const bool pushes =
+        i->meta.category == ZYDIS_CATEGORY_PUSH || i->meta.category == ZYDIS_CATEGORY_CALL;
+
+    return pushes && o->visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN ? o->size / 8 : 0;
+}
+
+bool pv_stores_to(const uint8_t *code, size_t bytes, uint64_t address, const uint64_t gpr[16],
+                  uint64_t *va)
+{
+    ZydisDecodedInstruction i;
+    ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+    ZydisRegisterContext registers = {{0}};
+
+    if (!decode(code, bytes, &i, operands))
+        return false;
+    for (unsigned n = 0; n < 16; n++)
+        registers.values[ZYDIS_REGISTER_RAX + n] = gpr[n];
+    for (unsigned n = 0; n < i.operand_count; n++) {
+        const ZydisDecodedOperand *o = &operands[n];
+
+        if (o->type != ZYDIS_OPERAND_TYPE_MEMORY ||
+            !(o->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) ||
+            !ZYAN_SUCCESS(ZydisCalcAbsoluteAddressEx(&i, o, address, &registers, va)))
+            continue;
+        *va -= pushed(&i, o);
+        return true;
+    }
+    return false;
+}
+
 /* Are all `bytes` one near call? */
 static bool is_call(const uint8_t *code, size_t bytes, uint64_t address, struct call *out)
 {

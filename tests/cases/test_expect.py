@@ -107,6 +107,21 @@ class Expect(unittest.TestCase):
         self.assertEqual(len(missing("report type-in-use\nclean = 0", REPORT)), 1)
         self.assertEqual(len(missing("report type-in-use\nrule = true", dict(REPORT, rule=1))), 1)
 
+    def test_stored(self):
+        wanted = expect.read("report x\nrule = 2\nstored x#2\nby = plain\nstack[].symbol = f\n", "f")
+        self.assertEqual([w.code for w in expect.of_reports(wanted)], ["x"])
+        stored = expect.of_stores(wanted)
+        self.assertEqual([w.finding for w in stored], ["x#2"])
+        right = {"by": "plain", "stack": [{"symbol": "e"}, {"symbol": "f"}]}
+        self.assertEqual(stored[0].missing(right), [])
+        self.assertEqual(stored[0].missing(dict(right, by="request")), ["f:4: by = plain (there is: request)"])
+        self.assertEqual(len(stored[0].missing({})), 2)
+        self.assertEqual(expect.missing(wanted, [{"code": "x", "rule": 2}]), [])
+
+    def test_stored_alone(self):
+        with self.assertRaises(expect.ExpectError):
+            expect.read("stored x\nby = plain\n", "f")
+
     def test_nonsense(self):
         for text in NONSENSE:
             with self.assertRaises(expect.ExpectError, msg=text):

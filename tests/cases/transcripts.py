@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What a story's README shows is what pvmm says now, but for numbers and the unsure words of stacks.
+"""What a story's README shows is what pvmm says now, but for numbers and the unsure words of stacks: of the broken
+kernel's run, and of the store that is looked for in its recording.
 
 Usage: transcripts.py [--write] CASES-FOLDER BUILD STORY...
 
@@ -11,11 +12,13 @@ import itertools
 import os
 import re
 import sys
+import tempfile
 
 SHOWN = re.compile(r"(?<=^```\n)pvmm: .*?(?=^```$)", re.M | re.S)
+STORED = re.compile(r"(?<=^```\n)pvmm: entry .*?(?=^```$)", re.M | re.S)
 VERDICT = re.compile(r"pvmm: (not )?clean: ")
 UNSURE = re.compile(r"^ +(stack +)?\? 0x")
-NUMBER = re.compile(r"0x[0-9a-f]+|\d+\.\d+|(?<=mfn )[0-9a-f]+")
+NUMBER = re.compile(r"0x[0-9a-f]+|\d+\.\d+|(?<=mfn )[0-9a-f]+|\d+ of \d+|\d+ more stores?|\d+ address(es)?")
 
 
 def said(machine, story, build):
@@ -27,6 +30,17 @@ def said(machine, story, build):
     if not ends:
         sys.exit(f"{story.name}: no verdict: {lines[-3:]}")
     return "".join(line + "\n" for line in lines[:ends[0] + 1])
+
+
+def said_of_store(machine, story, build):
+    """Who stored the entry of the first finding that it is asked of, in a recording that is made for it."""
+    with tempfile.TemporaryDirectory(prefix="pvmm-transcripts-") as folder:
+        recording, pvmm = os.path.join(folder, "recording"), os.path.join(build, "pvmm")
+        machine.run([pvmm, "run", "--no-core", "--record", recording, *story.command(build, False, False)], 240)
+        run = machine.run([pvmm, "replay", recording, "--who-stored", story.stored[0].finding], 240)
+    if run.code != 0:
+        sys.exit(f"{story.name}: who stored it is not found: {run.err[-3:]}")
+    return "".join(line + "\n" for line in run.words())
 
 
 def shape(text):
@@ -69,16 +83,19 @@ def main():
         path = f"{cases}/{name}/README.md"
         with open(path, encoding="utf-8") as f:
             text = f.read()
-        shown, now = SHOWN.search(text), said(machine, story, build)
-        if not shown:
-            sys.exit(f"{path}: it shows nothing that pvmm said")
+        for block, say in [(SHOWN, said), *([(STORED, said_of_store)] if story.stored else [])]:
+            shown, now = block.search(text), say(machine, story, build)
+            if not shown:
+                sys.exit(f"{path}: it does not show what pvmm said")
+            if write:
+                text = text[:shown.start()] + now + text[shown.end():]
+                continue
+            for line in difflib.unified_diff(shape(shown.group(0)), shape(now), path, "now", lineterm="", n=0):
+                print(line)
+                wrong = True
         if write:
             with open(path, "w", encoding="utf-8") as f:
-                f.write(text[:shown.start()] + now + text[shown.end():])
-            continue
-        for line in difflib.unified_diff(shape(shown.group(0)), shape(now), path, "now", lineterm="", n=0):
-            print(line)
-            wrong = True
+                f.write(text)
     sys.exit(1 if wrong else 0)
 
 
