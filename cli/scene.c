@@ -85,6 +85,11 @@ static struct pv_view bare_view(struct pass *p)
     };
 }
 
+static mfn_t root_of(const struct pass_registers *r)
+{
+    return maddr_frame((maddr_t){r->cr3 & PTE_FRAME_MASK});
+}
+
 /* ---- names */
 
 static void complain(const char *what, const char *why)
@@ -118,15 +123,15 @@ static void name_images(struct scene *s)
 }
 
 /* Of a guest that keeps no names there is nothing to be said. */
-static void name_guest(struct scene *s, uint64_t root)
+void scene_learn(struct scene *s, uint64_t address, const struct pass_registers *r)
 {
+    struct pv_symbol unused;
     struct pv_error why;
     size_t count;
 
-    if (root == 0 || s->named_guest)
+    if (s->named_guest || address < KERNEL_HALF || pv_symbol_at(s->symbols, address, &unused))
         return;
-    s->named_guest =
-        pv_symbols_guest(s->symbols, s->sources.view, (mfn_t){root}, &count, &why) == 0;
+    s->named_guest = pv_symbols_guest(s->symbols, s->sources.view, root_of(r), &count, &why) == 0;
 }
 
 int scene_open(struct scene *s, const struct recording *r, char *const *files, unsigned n,
@@ -173,7 +178,7 @@ static void enter_machine(struct scene *s)
         complain("no witnesses", e.text);
 }
 
-void scene_enter(struct scene *s, struct pass *p, uint64_t root)
+void scene_enter(struct scene *s, struct pass *p)
 {
     s->pass = p;
     s->bare = bare_view(p);
@@ -182,7 +187,6 @@ void scene_enter(struct scene *s, struct pass *p, uint64_t root)
     s->sources.view = s->machine != NULL ? s->machine : &s->bare;
     s->sources.witness = &s->witness;
     name_images(s);
-    name_guest(s, root);
 }
 
 void scene_leave(struct scene *s)
@@ -204,15 +208,10 @@ static enum scene_mode mode_of(const struct pass_registers *r)
     return r->level < 3 || r->r.rip >= KERNEL_HALF ? MODE_KERNEL : MODE_USER;
 }
 
-static mfn_t root_of(const struct moment *m)
-{
-    return maddr_frame((maddr_t){m->registers.cr3 & PTE_FRAME_MASK});
-}
-
 static void take_code(const struct scene *s, struct moment *m)
 {
-    m->code_bytes =
-        pv_read_va(&s->bare, root_of(m), gva(m->registers.r.rip), m->code, sizeof(m->code));
+    m->code_bytes = pv_read_va(&s->bare, root_of(&m->registers), gva(m->registers.r.rip), m->code,
+                               sizeof(m->code));
     if (m->code_bytes == 0 || !pv_disassemble(m->code, m->code_bytes, m->registers.r.rip,
                                               m->instruction, sizeof(m->instruction)))
         m->instruction[0] = '\0';
@@ -222,12 +221,13 @@ static void take_calls(const struct scene *s, struct moment *m)
 {
     const struct pvmm_regs *r = &m->registers.r;
     uint64_t word[STACK_WORDS];
-    const size_t bytes = pv_read_va(&s->bare, root_of(m), gva(r->rsp), word, sizeof(word));
+    const size_t bytes =
+        pv_read_va(&s->bare, root_of(&m->registers), gva(r->rsp), word, sizeof(word));
     const struct pv_stack stack = {r->rip, r->rsp, r->rbp, word, bytes / sizeof(word[0])};
     struct explain_sources bare = s->sources;
 
     bare.view = &s->bare; /* the hypervisor's code is none of the guest's memory */
-    m->calls = explain_calls(&bare, root_of(m).n, &stack, m->call);
+    m->calls = explain_calls(&bare, root_of(&m->registers).n, &stack, m->call);
 }
 
 static void take_time(const struct scene *s, struct moment *m)
@@ -245,6 +245,8 @@ int scene_moment(struct scene *s, struct moment *m, struct error *e)
     if (pass_registers(s->pass, &m->registers, e) != 0)
         return -1;
     m->mode = mode_of(&m->registers);
+    if (m->mode == MODE_KERNEL)
+        scene_learn(s, m->registers.r.rip, &m->registers);
     explain_name(&s->sources, m->registers.r.rip, &m->at);
     if (m->mode == MODE_FIRMWARE)
         return 0; /* its segments and stacks are another world */
@@ -279,7 +281,7 @@ bool scene_store(const struct scene *s, const struct moment *m, uint64_t *va, ui
     struct pv_walk w;
 
     if (m->code_bytes == 0 || !pv_stores_to(m->code, m->code_bytes, r->rip, gpr, va) ||
-        !pv_walk(&s->bare, root_of(m), gva(*va), &w))
+        !pv_walk(&s->bare, root_of(&m->registers), gva(*va), &w))
         return false;
     *address = w.to.a;
     return true;
@@ -303,7 +305,7 @@ unsigned scene_mappings(const struct scene *s, const struct moment *m, uint64_t 
                         unsigned most)
 {
     struct mappings found = {.va = va, .most = most};
-    const mfn_t root = root_of(m);
+    const mfn_t root = root_of(&m->registers);
     struct pv_error unused;
 
     if (s->machine == NULL || most == 0 ||

@@ -53,9 +53,12 @@ int scene_open(struct scene *s, const struct recording *r, char *const *files, u
                struct error *e);
 void scene_close(struct scene *s);
 
-/* `root`: of the page tables that lead to the guest's own names, if these are wanted; 0: not. */
-void scene_enter(struct scene *s, struct pass *p, uint64_t root);
+void scene_enter(struct scene *s, struct pass *p);
 void scene_leave(struct scene *s);
+
+/* An address of the guest's is to be named: if it has no name yet, the guest is asked for its own.
+ */
+void scene_learn(struct scene *s, uint64_t address, const struct pass_registers *r);
 
 int scene_moment(struct scene *s, struct moment *m, struct error *e);
 

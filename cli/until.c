@@ -212,13 +212,8 @@ static int stand(struct seeking *s, const struct finding *f, uint64_t at, struct
         return -1;
     rc = pass_run_to(&p, at, e) < 0 ? -1 : 0;
     if (rc == 0) {
-        scene_enter(&s->scene, &p, 0);
+        scene_enter(&s->scene, &p);
         rc = scene_moment(&s->scene, &m, e);
-        if (rc == 0) {
-            scene_leave(&s->scene);
-            scene_enter(&s->scene, &p, m.registers.cr3 >> 12);
-            rc = scene_moment(&s->scene, &m, e);
-        }
         scene_leave(&s->scene);
     }
     if (rc == 0)

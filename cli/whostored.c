@@ -117,28 +117,19 @@ struct at_end {
     struct who_stored *w;
 };
 
-/* Names of the guest's, what the table is, and where it is mapped then. A machine that is gone has
- * its memory, but no registers. */
+/* What the table is, and where it is mapped then. */
 static int look_at_end(void *context, struct pass *p, struct error *e)
 {
     struct at_end *to = context;
     struct scene *s = &to->s->scene;
     struct who_stored *w = to->w;
     struct moment m;
-    int rc = 0;
+    int rc;
 
-    scene_enter(s, p, 0);
-    if (!p->player.over) {
-        struct pass_registers r;
-
-        rc = pass_registers(p, &r, e);
-        scene_leave(s);
-        scene_enter(s, p, rc == 0 && r.level > 0 ? r.cr3 / PAGE_BYTES : 0);
-        if (rc == 0)
-            rc = scene_moment(s, &m, e);
-        if (rc == 0)
-            add_mappings(s, &m, w);
-    }
+    scene_enter(s, p);
+    rc = scene_moment(s, &m, e);
+    if (rc == 0)
+        add_mappings(s, &m, w);
     explain_frame_name(&s->sources, w->address / PAGE_BYTES, w->frame, sizeof(w->frame));
     explain_entry(&s->sources, 1, w->change.final, &w->final);
     scene_leave(s);
@@ -238,6 +229,7 @@ static int find_asker(struct scene *s, struct pass *p, uint64_t first, struct wh
         return -1;
     if (!found)
         return 0;
+    scene_learn(s, w->record.rip, &w->store.registers);
     (w->storer == STORER_REQUEST ? explain_return_name : explain_name)(&s->sources, w->record.rip,
                                                                        &w->asker);
     w->asked_at = explain_seconds(&s->sources, w->record.time, &w->seconds);
@@ -261,7 +253,7 @@ static int look_before(struct scene *s, struct pass *p, struct who_stored *w, st
     uint64_t was;
 
     scene_leave(s);
-    scene_enter(s, p, 0);
+    scene_enter(s, p);
     if (scene_moment(s, &w->store, e) != 0 || pass_word(p, w->address, &was, e) != 0)
         return -1;
     if (narrow_is_final(&w->change, was))
