@@ -18,7 +18,7 @@
 #include "memfd.h"
 
 #define QUIT_PATIENCE   (20 * SECOND) /* to write what is left of a record */
-#define ICOUNT_PATIENCE (2 * SECOND)  /* for the vCPU to look at its clock, when it waits */
+#define ICOUNT_PATIENCE (8 * SECOND)  /* for the vCPU to look at its clock, when it waits */
 #define BETWEEN         1001          /* instructions: what a vCPU that waits does in no time */
 #define UNFINISHED      "recording.json.new"
 
