@@ -18,7 +18,7 @@
 #include "memfd.h"
 
 #define QUIT_PATIENCE   (20 * SECOND) /* to write what is left of a record */
-#define ICOUNT_PATIENCE (2 * SECOND)  /* for the vCPU to look at its clock, when it waits */
+#define ICOUNT_PATIENCE (8 * SECOND)  /* for the vCPU to look at its clock, when it waits */
 #define BETWEEN         1001          /* instructions: what a vCPU that waits does in no time */
 #define UNFINISHED      "recording.json.new"
 
@@ -186,15 +186,14 @@ void record_wait(struct record *r, unsigned filed)
         r->stop[r->nr_stops++] = s;
 }
 
-/* It answers first, then writes what is left, and ends. */
+/* It writes what is left, and ends; whether it answers before that is its own affair. */
 static void quit(struct record *r)
 {
     struct error e;
 
     if (r->ended)
         return;
-    if (qmp_icount(&r->qmp, &r->instructions, &e) != 0 ||
-        qmp_command(&r->qmp, "quit", NULL, NULL, &e) != 0)
+    if (qmp_icount(&r->qmp, &r->instructions, &e) != 0 || qmp_send(&r->qmp, "quit", NULL, &e) != 0)
         note(r, &e);
     else
         r->ended = true;
