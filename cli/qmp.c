@@ -194,15 +194,20 @@ static int send_command(struct qmp *q, const char *name, struct json_object *arg
                         int64_t deadline, struct error *e)
 {
     struct json_object *o = json_object_new_object();
+    char *line;
     int rc;
 
     put(o, "execute", json_object_new_string(name));
     if (arguments != NULL)
         put(o, "arguments", arguments);
     put_int(o, "id", ++q->commands);
-    rc = send_line(q, json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN), deadline, e);
-    if (rc == 0)
-        rc = send_line(q, "\n", deadline, e);
+    /* In one piece: QEMU reads up to the last brace, and may be gone before more is sent. */
+    if (asprintf(&line, "%s\n", json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN)) < 0) {
+        json_object_put(o);
+        return error_set(e, EXIT_ENVIRONMENT, "out of memory");
+    }
+    rc = send_line(q, line, deadline, e);
+    free(line);
     json_object_put(o);
     return rc;
 }

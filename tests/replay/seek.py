@@ -87,8 +87,9 @@ class Bench:
 
     def record(self, *options, kernel="kernel/pvkernel", code=1):
         shutil.rmtree(self.path("rec"), ignore_errors=True)
-        self.call("run", "--no-core", "--timeout", str(PATIENCE), "--record", self.path("rec"), *options,
-                  os.path.join(self.build, kernel), code=code)
+        _, err = self.call("run", "--no-core", "--timeout", str(PATIENCE), "--record", self.path("rec"), *options,
+                           os.path.join(self.build, kernel), code=code)
+        check("the recording is not complete", os.path.exists(self.path("rec/recording.json")), err[-3000:])
         with open(self.path("rec/verdict.json"), encoding="utf-8") as f:
             return {r["id"]: r for r in json.load(f).get("reports", [])}
 
