@@ -68,7 +68,7 @@ static bool check_half(const struct guest_layout *l, struct builder_error *e)
 {
     if (l->region_end <= l->virt_base ||
         (l->virt_base < HYPERVISOR_VIRT_END && l->region_end > LOW_HALF_END))
-        return BUILDER_FAIL(e,
+        return BUILDER_FAIL(e, BUILDER_VIRT_BASE,
                             "the kernel's initial mapping 0x%lx-0x%lx leaves its half of the "
                             "address space",
                             {l->virt_base, l->region_end});
@@ -84,7 +84,7 @@ static bool check_size(const struct guest_layout *l, uint64_t needed, const stru
                        uint64_t module_pages, struct builder_error *e)
 {
     if (needed > l->total)
-        return BUILDER_FAIL(e,
+        return BUILDER_FAIL(e, BUILDER_MEMORY,
                             "the guest's memory is too small: %lu KiB given, its start needs %lu "
                             "KiB (the image ends at %lu KiB, the ramdisk has %lu KiB)",
                             {l->total * 4, needed * 4, image_pages(g) * 4, module_pages * 4});
@@ -104,12 +104,12 @@ static bool check_p2m(const struct guest_layout *l, uint64_t va, uint64_t bytes,
 {
     uint64_t last = va + bytes - 1;
     if (last < va || (va < HYPERVISOR_VIRT_END && last >= LOW_HALF_END))
-        return BUILDER_FAIL(e,
+        return BUILDER_FAIL(e, BUILDER_INIT_P2M,
                             "the kernel's INIT_P2M 0x%lx leaves no room for a list of 0x%lx bytes "
                             "in its half of the address space",
                             {va, bytes});
     if (va < l->region_end && last >= l->virt_base)
-        return BUILDER_FAIL(e,
+        return BUILDER_FAIL(e, BUILDER_INIT_P2M,
                             "the kernel's INIT_P2M 0x%lx lies in its initial mapping 0x%lx-0x%lx",
                             {va, l->virt_base, l->region_end});
     return true;

@@ -125,7 +125,7 @@ static bool take_note(const struct reader *r, uint32_t type, const uint8_t *desc
     else if (bytes == 1 || bytes == 2 || bytes == 4 || bytes == 8)
         set_number(g, type, number_at(desc, (unsigned)bytes));
     else
-        return BUILDER_FAIL(r->error,
+        return BUILDER_FAIL(r->error, BUILDER_NOTES,
                             "the kernel's notes are damaged: Xen note %lu is a number of %lu "
                             "bytes, not of 1, 2, 4 or 8",
                             {type, bytes});
@@ -141,7 +141,7 @@ static uint64_t aligned4(uint64_t n)
 static bool walk_notes(const struct reader *r, uint64_t offset, uint64_t bytes)
 {
     if (!in_file(r, offset, bytes))
-        return BUILDER_FAIL(r->error,
+        return BUILDER_FAIL(r->error, BUILDER_TRUNCATED,
                             "the kernel is truncated: notes at 0x%lx + 0x%lx, file ends at 0x%lx",
                             {offset, bytes, r->bytes});
     while (bytes >= 12) {
@@ -150,7 +150,7 @@ static bool walk_notes(const struct reader *r, uint64_t offset, uint64_t bytes)
         uint32_t type = (uint32_t)number_at(p + 8, 4);
         uint64_t used = 12 + aligned4(name) + desc, next = 12 + aligned4(name) + aligned4(desc);
         if (used > bytes)
-            return BUILDER_FAIL(r->error,
+            return BUILDER_FAIL(r->error, BUILDER_NOTES,
                                 "the kernel's notes are damaged: the one at 0x%lx has 0x%lx bytes "
                                 "where 0x%lx are left",
                                 {offset, used, bytes});
@@ -311,7 +311,8 @@ static bool read_legacy(const struct reader *r, const struct header_table *t)
     uint64_t offset = number_at(h + 24, 8), bytes = number_at(h + 32, 8);
     if (!in_file(r, offset, bytes))
         return BUILDER_FAIL(
-            r->error, "the kernel is truncated: __xen_guest at 0x%lx + 0x%lx, file ends at 0x%lx",
+            r->error, BUILDER_TRUNCATED,
+            "the kernel is truncated: __xen_guest at 0x%lx + 0x%lx, file ends at 0x%lx",
             {offset, bytes, r->bytes});
     take_legacy(r->image, (const char *)r->file + offset, bytes);
     return true;
@@ -331,7 +332,7 @@ bool guest_notes_read(const struct reader *r, const struct header_table *segment
     if (g->notes == 0 && !read_legacy(r, &sections))
         return false;
     if (g->notes == 0 && !g->legacy)
-        return BUILDER_FAIL(r->error,
+        return BUILDER_FAIL(r->error, BUILDER_NO_NOTES,
                             "the kernel has no Xen notes: it is not built for paravirtual guests");
     return true;
 }

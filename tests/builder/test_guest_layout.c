@@ -17,12 +17,14 @@
 
 static struct guest_layout l;
 static char said[512];
+static enum builder_cause cause;
 
 static bool make(const struct guest_image *g, uint64_t total, uint64_t module)
 {
     struct builder_error e = {.text = ""};
     bool ok = guest_layout_make(&l, g, total, module, &e);
 
+    cause = e.cause;
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
     snprintf(said, sizeof(said), e.text, e.value[0], e.value[1], e.value[2], e.value[3]);
@@ -148,12 +150,14 @@ static void test_large(void **state)
     assert_int_equal(l.p2m.count, 64 * 1024 * 256 / 512);
 }
 
-static void refused(const struct guest_image *g, uint64_t total, uint64_t module, const char *text)
+static void refused(const struct guest_image *g, uint64_t total, uint64_t module,
+                    enum builder_cause because, const char *text)
 {
     if (make(g, total, module))
         fail_msg("laid out, instead of \"%s\"", text);
     if (strstr(said, text) == NULL)
         fail_msg("\"%s\" does not say \"%s\"", said, text);
+    assert_int_equal(cause, because);
 }
 
 /* Said of the whole start. It once came out as an initial mapping that ended at address 0. */
@@ -162,15 +166,18 @@ static void test_too_small(void **state)
     struct guest_image g = kernel(40);
 
     (void)state;
-    refused(&g, PAGES(16), 0, "memory is too small: 16384 KiB given, its start needs 57");
-    refused(&g, PAGES(56), 0, "memory is too small: 57344 KiB given");
-    refused(&g, PAGES(64), 32 * MIB, "memory is too small: 65536 KiB given");
-    refused(&g, PAGES(64), 32 * MIB, "(the image ends at 57344 KiB, the ramdisk has 32768 KiB)");
-    refused(&g, 1, 0, "memory is too small: 4 KiB given");
+    refused(&g, PAGES(16), 0, BUILDER_MEMORY,
+            "memory is too small: 16384 KiB given, its start needs 57");
+    refused(&g, PAGES(56), 0, BUILDER_MEMORY, "memory is too small: 57344 KiB given");
+    refused(&g, PAGES(64), 32 * MIB, BUILDER_MEMORY, "memory is too small: 65536 KiB given");
+    refused(&g, PAGES(64), 32 * MIB, BUILDER_MEMORY,
+            "(the image ends at 57344 KiB, the ramdisk has 32768 KiB)");
+    refused(&g, 1, 0, BUILDER_MEMORY, "memory is too small: 4 KiB given");
     g.unmapped_module = false;
-    refused(&g, PAGES(64), 32 * MIB, "memory is too small");
+    refused(&g, PAGES(64), 32 * MIB, BUILDER_MEMORY, "memory is too small");
     g.end = g.virt_base + (1ull << 30);
-    refused(&g, PAGES(256), 0, "memory is too small: 262144 KiB given, its start needs 10485");
+    refused(&g, PAGES(256), 0, BUILDER_MEMORY,
+            "memory is too small: 262144 KiB given, its start needs 10485");
 }
 
 /*
@@ -185,14 +192,14 @@ static void test_no_room_behind(void **state)
     (void)state;
     g.unmapped_module = g.has_init_p2m = true;
     g.init_p2m = P2M;
-    refused(&g, PAGES(64), 0, "leaves its half");
+    refused(&g, PAGES(64), 0, BUILDER_VIRT_BASE, "leaves its half");
     g.unmapped_module = false;
-    refused(&g, PAGES(64), 20 * MIB, "leaves its half");
+    refused(&g, PAGES(64), 20 * MIB, BUILDER_VIRT_BASE, "leaves its half");
     g.virt_base = g.start = 0x7fffffc00000;
     g.end = g.start + 4096;
-    refused(&g, PAGES(64), 5 * MIB, "leaves its half");
+    refused(&g, PAGES(64), 5 * MIB, BUILDER_VIRT_BASE, "leaves its half");
     g.end = g.start + 4 * MIB;
-    refused(&g, PAGES(64), 0, "leaves its half");
+    refused(&g, PAGES(64), 0, BUILDER_VIRT_BASE, "leaves its half");
 }
 
 static void test_list_out_of_place(void **state)
@@ -201,13 +208,14 @@ static void test_list_out_of_place(void **state)
 
     (void)state;
     g.init_p2m = BASE;
-    refused(&g, PAGES(128), 0, "INIT_P2M 0xffffffff80000000 lies in its initial mapping");
+    refused(&g, PAGES(128), 0, BUILDER_INIT_P2M,
+            "INIT_P2M 0xffffffff80000000 lies in its initial mapping");
     g.init_p2m = BASE - 4096;
-    refused(&g, PAGES(128), 0, "lies in its initial mapping");
+    refused(&g, PAGES(128), 0, BUILDER_INIT_P2M, "lies in its initial mapping");
     g.init_p2m = 0x7ffffffff000;
-    refused(&g, PAGES(128), 0, "leaves no room for a list of 0x40000 bytes");
+    refused(&g, PAGES(128), 0, BUILDER_INIT_P2M, "leaves no room for a list of 0x40000 bytes");
     g.init_p2m = ~0x1ffffull; /* the list would go on at address 0 */
-    refused(&g, PAGES(128), 0, "leaves no room for a list");
+    refused(&g, PAGES(128), 0, BUILDER_INIT_P2M, "leaves no room for a list");
 }
 
 int main(void)
