@@ -24,7 +24,7 @@ enum builder_cause {
     BUILDER_HYPERCALL_PAGE,
     BUILDER_INIT_P2M,
     BUILDER_HV_START_LOW,
-    BUILDER_MEMORY, /* too small */
+    BUILDER_MEMORY, /* too small, or more than there can be */
     BUILDER_CAUSES
 };
 

@@ -8,6 +8,7 @@
 #define REGION_ALIGN (4ull << 20)
 #define PAGE_SHIFT   12u
 #define LOW_HALF_END 0x0000800000000000ull
+#define MOST_PAGES   (1ull << 40) /* a page table's entry names no more; nothing below overflows */
 
 static uint64_t pages_of(uint64_t bytes)
 {
@@ -91,6 +92,16 @@ static bool check_size(const struct guest_layout *l, uint64_t needed, const stru
     return true;
 }
 
+static bool check_total(uint64_t total, struct builder_error *e)
+{
+    if (total > MOST_PAGES)
+        return BUILDER_FAIL(e, BUILDER_MEMORY,
+                            "the guest's memory is too large: 0x%lx pages, where page tables can "
+                            "name 0x%lx",
+                            {total, MOST_PAGES});
+    return true;
+}
+
 static void take_tables(struct guest_layout *l, uint64_t *cursor, const uint64_t count[5])
 {
     l->tables.first = *cursor;
@@ -153,6 +164,8 @@ bool guest_layout_make(struct guest_layout *l, const struct guest_image *g, uint
     uint64_t module_pages = pages_of(module_bytes);
     uint64_t list_pages = pages_of(total * sizeof(uint64_t));
     *l = (struct guest_layout){.total = total, .virt_base = g->virt_base};
+    if (!check_total(total, error))
+        return false;
     cursor = take_front(l, g, module_pages, list_pages);
     /* before a region is computed that nothing can fill */
     if (!check_size(l, cursor, g, module_pages, error))

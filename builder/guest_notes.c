@@ -137,13 +137,20 @@ static uint64_t aligned4(uint64_t n)
     return (n + 3) & ~3ull;
 }
 
-/* Walks the notes in file[offset, +bytes). */
-static bool walk_notes(const struct reader *r, uint64_t offset, uint64_t bytes)
+/* Walks the notes in file[offset, +bytes). Of one table's headers they are at most *left bytes, so
+ * that many headers of the same bytes do not take for ever. */
+static bool walk_notes(const struct reader *r, uint64_t offset, uint64_t bytes, uint64_t *left)
 {
     if (!in_file(r, offset, bytes))
         return BUILDER_FAIL(r->error, BUILDER_TRUNCATED,
                             "the kernel is truncated: notes at 0x%lx + 0x%lx, file ends at 0x%lx",
                             {offset, bytes, r->bytes});
+    if (bytes > *left)
+        return BUILDER_FAIL(r->error, BUILDER_NOTES,
+                            "the kernel's notes are damaged: their headers claim more bytes than "
+                            "the file has (0x%lx)",
+                            {r->bytes});
+    *left -= bytes;
     while (bytes >= 12) {
         const uint8_t *p = r->file + offset;
         uint64_t name = number_at(p, 4), desc = number_at(p + 4, 4);
@@ -168,11 +175,16 @@ static bool walk_notes(const struct reader *r, uint64_t offset, uint64_t bytes)
 #define PT_NOTE  4
 #define SHT_NOTE 7
 
+/* One at offset 0 has not been told where its notes are (by older linkers), and Xen passes it
+ * over too. */
 static bool notes_in_segments(const struct reader *r, const struct header_table *t)
 {
+    uint64_t left = r->bytes;
     for (uint64_t i = 0; i < t->count; i++) {
         const uint8_t *h = t->at + i * PHDR_BYTES;
-        if (number_at(h, 4) == PT_NOTE && !walk_notes(r, number_at(h + 8, 8), number_at(h + 32, 8)))
+        uint64_t offset = number_at(h + 8, 8);
+        if (number_at(h, 4) == PT_NOTE && offset != 0 &&
+            !walk_notes(r, offset, number_at(h + 32, 8), &left))
             return false;
     }
     return true;
@@ -180,10 +192,11 @@ static bool notes_in_segments(const struct reader *r, const struct header_table 
 
 static bool notes_in_sections(const struct reader *r, const struct header_table *t)
 {
+    uint64_t left = r->bytes;
     for (uint64_t i = 0; i < t->count; i++) {
         const uint8_t *h = t->at + i * SHDR_BYTES;
         if (number_at(h + 4, 4) == SHT_NOTE &&
-            !walk_notes(r, number_at(h + 24, 8), number_at(h + 32, 8)))
+            !walk_notes(r, number_at(h + 24, 8), number_at(h + 32, 8), &left))
             return false;
     }
     return true;

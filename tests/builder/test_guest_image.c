@@ -361,6 +361,49 @@ static void test_section_headers(void **state)
     refuses(BUILDER_TRUNCATED, "notes at 0x200000000");
 }
 
+/* Changes what the built image says of its notes in program header 1. */
+static void put_note_header(unsigned field, uint64_t value)
+{
+    memcpy(m.byte + 64 + 56 + field, &value, sizeof(value));
+}
+
+/* Older linkers left a note segment's offset at 0. It is passed over, as Xen does; not the file's
+ * own header taken for a note. */
+static void test_note_segment_at_0(void **state)
+{
+    (void)state;
+    image_linux(&m);
+    image_build(&m);
+    put_note_header(8, 0);
+    assert_false(parse_bytes(m.byte, m.n));
+    assert_int_equal(cause, BUILDER_NO_NOTES);
+}
+
+/* 65535 headers, each with the whole file for notes, kept the builder busy for minutes. */
+static void test_notes_claimed_again_and_again(void **state)
+{
+    const uint64_t headers = 60;
+
+    (void)state;
+    image_linux(&m);
+    m.phnum = (uint16_t)headers + 2;
+    image_build(&m);
+    m.n = sizeof(m.byte);
+    /* From behind the headers on nothing but empty notes. */
+    memset(m.byte + 4096, 0, 4096);
+    for (unsigned i = 0; i < headers; i++) {
+        const uint64_t header[7] = {4, 4096, 0, 0, 4096, 4096, 4};
+
+        memcpy(m.byte + 64 + (2 + i) * 56, header, sizeof(header));
+    }
+    put_note_header(8, 4096);
+    put_note_header(32, 4096);
+    assert_false(parse_bytes(m.byte, m.n));
+    assert_int_equal(cause, BUILDER_NOTES);
+    assert_string_equal(said, "the kernel's notes are damaged: their headers claim more bytes than "
+                              "the file has (0x2000)");
+}
+
 static void test_legacy_section(void **state)
 {
     (void)state;
@@ -675,6 +718,8 @@ int main(void)
         cmocka_unit_test(test_random_file),
         cmocka_unit_test(test_wrong_fields),
         cmocka_unit_test(test_section_headers),
+        cmocka_unit_test(test_note_segment_at_0),
+        cmocka_unit_test(test_notes_claimed_again_and_again),
         cmocka_unit_test(test_legacy_section),
         cmocka_unit_test(test_wrong_notes),
         cmocka_unit_test(test_wrong_words),

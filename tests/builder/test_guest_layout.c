@@ -180,6 +180,29 @@ static void test_too_small(void **state)
             "memory is too small: 262144 KiB given, its start needs 10485");
 }
 
+/* Numbers that would overflow on the way: a list of 2^64 bytes is one of none. */
+static void test_beyond_all_memory(void **state)
+{
+    struct guest_image g = kernel(40);
+    const uint64_t most = 1ull << 40;
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        refused(&g, 0, 0, BUILDER_MEMORY, "memory is too small: 0 KiB given");
+        refused(
+            &g, most + 1, 0, BUILDER_MEMORY,
+            "memory is too large: 0x10000000001 pages, where page tables can name 0x10000000000");
+        for (unsigned shift = 51; shift < 64; shift++)
+            refused(&g, 1ull << shift, ~0ull, BUILDER_MEMORY, "memory is too large");
+        refused(&g, ~0ull, ~0ull, BUILDER_MEMORY, "memory is too large");
+        refused(&g, most, ~0ull, BUILDER_MEMORY, "the ramdisk has 18014398509481984 KiB");
+        g.has_init_p2m = g.unmapped_module = false;
+    }
+    g = kernel(40);
+    fits(&g, most, 0);
+    assert_int_equal(l.p2m.count, most / 512);
+}
+
 /*
  * What the image leaves of its half of the address space has to hold the rest. An image in the last
  * megabytes once made the search for the region's end run in a circle for ever: the end wrapped,
@@ -221,15 +244,11 @@ static void test_list_out_of_place(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_linux),
-        cmocka_unit_test(test_mapped_module_and_list),
-        cmocka_unit_test(test_from_address_0),
-        cmocka_unit_test(test_list_beside_the_region),
-        cmocka_unit_test(test_every_size),
-        cmocka_unit_test(test_large),
-        cmocka_unit_test(test_too_small),
-        cmocka_unit_test(test_no_room_behind),
-        cmocka_unit_test(test_list_out_of_place),
+        cmocka_unit_test(test_linux),          cmocka_unit_test(test_mapped_module_and_list),
+        cmocka_unit_test(test_from_address_0), cmocka_unit_test(test_list_beside_the_region),
+        cmocka_unit_test(test_every_size),     cmocka_unit_test(test_large),
+        cmocka_unit_test(test_too_small),      cmocka_unit_test(test_beyond_all_memory),
+        cmocka_unit_test(test_no_room_behind), cmocka_unit_test(test_list_out_of_place),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
