@@ -5,8 +5,32 @@
 
 #include <stdbool.h>
 
+/* What a refusal is about, for those who have to tell them apart. */
+enum builder_cause {
+    BUILDER_NO_ELF,
+    BUILDER_32_BIT,
+    BUILDER_MACHINE,
+    BUILDER_TYPE, /* no executable */
+    BUILDER_HEADERS,
+    BUILDER_TRUNCATED,
+    BUILDER_NO_NOTES,
+    BUILDER_NOTES, /* damaged */
+    BUILDER_PVH_ALONE,
+    BUILDER_VERSION,
+    BUILDER_LOADER,
+    BUILDER_VIRT_BASE, /* and the initial mapping from there on */
+    BUILDER_SEGMENTS,
+    BUILDER_ENTRY,
+    BUILDER_HYPERCALL_PAGE,
+    BUILDER_INIT_P2M,
+    BUILDER_HV_START_LOW,
+    BUILDER_MEMORY, /* too small, or more than there can be */
+    BUILDER_CAUSES
+};
+
 /* A printf format for up to four unsigned longs. */
 struct builder_error {
+    enum builder_cause cause;
     const char *text;
     unsigned long value[4];
 };
@@ -17,7 +41,9 @@ static inline bool builder_refuse(struct builder_error *e, struct builder_error 
     return false;
 }
 
-/* BUILDER_FAIL(e, "text") or BUILDER_FAIL(e, "text %lx %lu", {a, b}); its value is false. */
-#define BUILDER_FAIL(e, ...) builder_refuse(e, (struct builder_error){.text = __VA_ARGS__})
+/* BUILDER_FAIL(e, cause, "text") or BUILDER_FAIL(e, cause, "text %lx %lu", {a, b}); its value is
+ * false. */
+#define BUILDER_FAIL(e, why, ...)                                                                  \
+    builder_refuse(e, (struct builder_error){.cause = (why), .text = __VA_ARGS__})
 
 #endif

@@ -29,13 +29,14 @@
 static bool check_magic(const struct reader *r)
 {
     if (r->bytes == 0)
-        return BUILDER_FAIL(r->error, "the kernel file is empty");
+        return BUILDER_FAIL(r->error, BUILDER_NO_ELF, "the kernel file is empty");
     if (r->bytes < EHDR_BYTES)
-        return BUILDER_FAIL(r->error,
+        return BUILDER_FAIL(r->error, BUILDER_NO_ELF,
                             "the kernel file has only %lu bytes, less than an ELF header (%lu)",
                             {r->bytes, EHDR_BYTES});
     if (number_at(r->file, 4) != 0x464c457f)
-        return BUILDER_FAIL(r->error, "the kernel is no ELF file (it starts with %08lx)",
+        return BUILDER_FAIL(r->error, BUILDER_NO_ELF,
+                            "the kernel is no ELF file (it starts with %08lx)",
                             {number_at(r->file, 4)});
     return true;
 }
@@ -45,18 +46,20 @@ static bool check_header(const struct reader *r)
     const uint8_t *h = r->file;
     uint64_t type = number_at(h + 16, 2), machine = number_at(h + 18, 2);
     if (h[4] == ELF_CLASS_32)
-        return BUILDER_FAIL(r->error,
+        return BUILDER_FAIL(r->error, BUILDER_32_BIT,
                             "the kernel is a 32-bit ELF file; only 64-bit guests can be started");
     if (h[4] != ELF_CLASS_64 || h[5] != ELF_DATA_LSB)
-        return BUILDER_FAIL(r->error,
+        return BUILDER_FAIL(r->error, BUILDER_MACHINE,
                             "the kernel's ELF class %lu, byte order %lu are not 64-bit "
                             "little-endian",
                             {h[4], h[5]});
     if (machine != ELF_MACHINE_X86_64)
-        return BUILDER_FAIL(r->error, "the kernel is for ELF machine %lu, not x86-64 (%lu)",
+        return BUILDER_FAIL(r->error, BUILDER_MACHINE,
+                            "the kernel is for ELF machine %lu, not x86-64 (%lu)",
                             {machine, ELF_MACHINE_X86_64});
     if (type != ELF_TYPE_EXEC && type != ELF_TYPE_DYN)
-        return BUILDER_FAIL(r->error, "the kernel's ELF type %lu is not an executable", {type});
+        return BUILDER_FAIL(r->error, BUILDER_TYPE,
+                            "the kernel's ELF type %lu is not an executable", {type});
     return true;
 }
 
@@ -70,13 +73,13 @@ bool guest_find_headers(const struct reader *r, bool sections, struct header_tab
     if (count == 0)
         return true;
     if (size != wanted)
-        return BUILDER_FAIL(r->error,
+        return BUILDER_FAIL(r->error, BUILDER_HEADERS,
                             sections ? "the kernel's section headers have %lu bytes each, not %lu"
                                      : "the kernel's program headers have %lu bytes each, not %lu",
                             {size, wanted});
     if (!in_file(r, offset, count * size))
         return BUILDER_FAIL(
-            r->error,
+            r->error, BUILDER_TRUNCATED,
             sections ? "the kernel is truncated: %lu section headers at 0x%lx, file ends at 0x%lx"
                      : "the kernel is truncated: %lu program headers at 0x%lx, file ends at 0x%lx",
             {count, offset, r->bytes});
@@ -89,7 +92,8 @@ static bool find_segments(const struct reader *r, struct header_table *table)
     if (!guest_find_headers(r, false, table))
         return false;
     if (table->count == 0)
-        return BUILDER_FAIL(r->error, "the kernel has no program headers to load it by");
+        return BUILDER_FAIL(r->error, BUILDER_HEADERS,
+                            "the kernel has no program headers to load it by");
     return true;
 }
 
@@ -116,10 +120,12 @@ static enum range range_of(uint64_t first, uint64_t last)
         [RANGE_HYPERVISOR] = what " 0x%lx lies in the hypervisor's slots 0x%lx-0x%lx",             \
     }
 
-static bool check_address(const struct reader *r, const char *const texts[], uint64_t va)
+static bool check_address(const struct reader *r, enum builder_cause cause,
+                          const char *const texts[], uint64_t va)
 {
     enum range range = range_of(va, va);
-    return range == RANGE_GOOD || BUILDER_FAIL(r->error, texts[range], {va, HV_START, HV_LAST});
+    return range == RANGE_GOOD ||
+           BUILDER_FAIL(r->error, cause, texts[range], {va, HV_START, HV_LAST});
 }
 
 /* ---- segments */
@@ -137,24 +143,26 @@ static bool check_place(const struct reader *r, const struct guest_segment *s)
     };
     uint64_t base = r->image->virt_base, end = s->va + s->bytes;
     enum range range = s->va < base || end < s->va ? RANGE_WRAPS : range_of(base, end - 1);
-    return range == RANGE_GOOD ||
-           BUILDER_FAIL(r->error, texts[range], {s->index, s->va, s->bytes, base});
+    return range == RANGE_GOOD || BUILDER_FAIL(r->error, BUILDER_SEGMENTS, texts[range],
+                                               {s->index, s->va, s->bytes, base});
 }
 
 static bool check_segment(const struct reader *r, const struct guest_segment *s, uint64_t paddr)
 {
     if (s->file_bytes > s->bytes)
-        return BUILDER_FAIL(r->error,
+        return BUILDER_FAIL(r->error, BUILDER_SEGMENTS,
                             "kernel segment %lu at 0x%lx has 0x%lx bytes in the file but 0x%lx in "
                             "memory",
                             {s->index, paddr, s->file_bytes, s->bytes});
     if (!in_file(r, s->offset, s->file_bytes))
         return BUILDER_FAIL(
-            r->error, "the kernel is truncated: segment %lu at 0x%lx + 0x%lx, file ends at 0x%lx",
+            r->error, BUILDER_TRUNCATED,
+            "the kernel is truncated: segment %lu at 0x%lx + 0x%lx, file ends at 0x%lx",
             {s->index, s->offset, s->file_bytes, r->bytes});
     if (paddr < r->image->paddr_offset)
         return BUILDER_FAIL(
-            r->error, "kernel segment %lu's physical address 0x%lx lies below PADDR_OFFSET 0x%lx",
+            r->error, BUILDER_SEGMENTS,
+            "kernel segment %lu's physical address 0x%lx lies below PADDR_OFFSET 0x%lx",
             {s->index, paddr, r->image->paddr_offset});
     return check_place(r, s);
 }
@@ -174,8 +182,8 @@ static bool take_segment(const struct reader *r, const uint8_t *h, unsigned inde
     if (s.bytes == 0)
         return true;
     if (g->segments == GUEST_SEGMENTS_MAX)
-        return BUILDER_FAIL(r->error, "the kernel has more than %lu loadable segments",
-                            {GUEST_SEGMENTS_MAX});
+        return BUILDER_FAIL(r->error, BUILDER_SEGMENTS,
+                            "the kernel has more than %lu loadable segments", {GUEST_SEGMENTS_MAX});
     if (!check_segment(r, &s, paddr))
         return false;
     g->segment[g->segments++] = s;
@@ -189,7 +197,7 @@ static bool check_overlap(const struct reader *r)
         for (unsigned k = 0; k < i; k++) {
             const struct guest_segment *a = &g->segment[k], *b = &g->segment[i];
             if (a->va < b->va + b->bytes && b->va < a->va + a->bytes)
-                return BUILDER_FAIL(r->error,
+                return BUILDER_FAIL(r->error, BUILDER_SEGMENTS,
                                     "kernel segments overlap: 0x%lx-0x%lx and 0x%lx-0x%lx",
                                     {a->va, a->va + a->bytes - 1, b->va, b->va + b->bytes - 1});
         }
@@ -205,7 +213,7 @@ static bool read_segments(const struct reader *r, const struct header_table *t)
             return false;
     }
     if (g->segments == 0)
-        return BUILDER_FAIL(r->error, "the kernel has no loadable segments");
+        return BUILDER_FAIL(r->error, BUILDER_SEGMENTS, "the kernel has no loadable segments");
     if (!check_overlap(r))
         return false;
     g->start = g->segment[0].va;
@@ -231,17 +239,20 @@ static bool check_kind(const struct reader *r)
 {
     const struct guest_image *g = r->image;
     if (!g->seen[XEN_ELFNOTE_ENTRY] && g->seen[XEN_ELFNOTE_PHYS32_ENTRY])
-        return BUILDER_FAIL(r->error,
+        return BUILDER_FAIL(r->error, BUILDER_PVH_ALONE,
                             "the kernel's Xen notes have no ENTRY (only PHYS32_ENTRY 0x%lx): it "
                             "was built for PVH alone",
                             {g->phys32_entry});
     if (g->xen_version[0] == '\0')
-        return BUILDER_FAIL(r->error, "the kernel's Xen notes do not describe a paravirtual guest "
-                                      "(no version)");
+        return BUILDER_FAIL(r->error, BUILDER_VERSION,
+                            "the kernel's Xen notes do not describe a paravirtual guest "
+                            "(no version)");
     if (!same_text(g->xen_version, "xen-3.0"))
-        return BUILDER_FAIL(r->error, "the kernel is built for another interface than xen-3.0");
+        return BUILDER_FAIL(r->error, BUILDER_VERSION,
+                            "the kernel is built for another interface than xen-3.0");
     if (g->loader[0] != '\0' && !same_bytes(g->loader, "generic", 7))
-        return BUILDER_FAIL(r->error, "the kernel asks for another loader than the generic one");
+        return BUILDER_FAIL(r->error, BUILDER_LOADER,
+                            "the kernel asks for another loader than the generic one");
     return true;
 }
 
@@ -250,20 +261,21 @@ static bool check_base(const struct reader *r)
     static const char *const texts[] = ADDRESS_TEXTS("the kernel's VIRT_BASE");
     uint64_t base = r->image->virt_base;
     if (base % GUEST_PAGE_BYTES)
-        return BUILDER_FAIL(r->error, "the kernel's VIRT_BASE 0x%lx is not page-aligned", {base});
-    return check_address(r, texts, base);
+        return BUILDER_FAIL(r->error, BUILDER_VIRT_BASE,
+                            "the kernel's VIRT_BASE 0x%lx is not page-aligned", {base});
+    return check_address(r, BUILDER_VIRT_BASE, texts, base);
 }
 
 static bool check_entry(const struct reader *r)
 {
     static const char *const texts[] = ADDRESS_TEXTS("the kernel's entry");
     const struct guest_image *g = r->image;
-    if (!check_address(r, texts, g->entry))
+    if (!check_address(r, BUILDER_ENTRY, texts, g->entry))
         return false;
     for (unsigned i = 0; i < g->segments; i++)
         if (g->entry >= g->segment[i].va && g->entry - g->segment[i].va < g->segment[i].bytes)
             return true;
-    return BUILDER_FAIL(r->error,
+    return BUILDER_FAIL(r->error, BUILDER_ENTRY,
                         "the kernel's entry 0x%lx is in no loaded segment (its image is mapped at "
                         "0x%lx-0x%lx)",
                         {g->entry, g->start, g->end - 1});
@@ -277,7 +289,7 @@ static bool check_hypercall_page(const struct reader *r)
         return true;
     if (page % GUEST_PAGE_BYTES || page < g->start || page > g->end ||
         g->end - page < GUEST_PAGE_BYTES)
-        return BUILDER_FAIL(r->error,
+        return BUILDER_FAIL(r->error, BUILDER_HYPERCALL_PAGE,
                             "the kernel's hypercall page 0x%lx is no page of its image "
                             "0x%lx-0x%lx",
                             {page, g->start, g->end - 1});
@@ -291,16 +303,16 @@ static bool check_init_p2m(const struct reader *r)
     if (!g->has_init_p2m)
         return true;
     if (g->init_p2m % GUEST_PAGE_BYTES)
-        return BUILDER_FAIL(r->error, "the kernel's INIT_P2M 0x%lx is not page-aligned",
-                            {g->init_p2m});
-    return check_address(r, texts, g->init_p2m);
+        return BUILDER_FAIL(r->error, BUILDER_INIT_P2M,
+                            "the kernel's INIT_P2M 0x%lx is not page-aligned", {g->init_p2m});
+    return check_address(r, BUILDER_INIT_P2M, texts, g->init_p2m);
 }
 
 static bool check_slots(const struct reader *r)
 {
     uint64_t low = r->image->hv_start_low;
     if (low > HV_START && low <= HV_LAST)
-        return BUILDER_FAIL(r->error,
+        return BUILDER_FAIL(r->error, BUILDER_HV_START_LOW,
                             "the kernel leaves the hypervisor only 0x%lx upwards; it needs 0x%lx",
                             {low, HV_START});
     return true;

@@ -8,6 +8,7 @@
 #define REGION_ALIGN (4ull << 20)
 #define PAGE_SHIFT   12u
 #define LOW_HALF_END 0x0000800000000000ull
+#define MOST_PAGES   (1ull << 40) /* a page table's entry names no more; nothing below overflows */
 
 static uint64_t pages_of(uint64_t bytes)
 {
@@ -68,7 +69,7 @@ static bool check_half(const struct guest_layout *l, struct builder_error *e)
 {
     if (l->region_end <= l->virt_base ||
         (l->virt_base < HYPERVISOR_VIRT_END && l->region_end > LOW_HALF_END))
-        return BUILDER_FAIL(e,
+        return BUILDER_FAIL(e, BUILDER_VIRT_BASE,
                             "the kernel's initial mapping 0x%lx-0x%lx leaves its half of the "
                             "address space",
                             {l->virt_base, l->region_end});
@@ -84,10 +85,20 @@ static bool check_size(const struct guest_layout *l, uint64_t needed, const stru
                        uint64_t module_pages, struct builder_error *e)
 {
     if (needed > l->total)
-        return BUILDER_FAIL(e,
+        return BUILDER_FAIL(e, BUILDER_MEMORY,
                             "the guest's memory is too small: %lu KiB given, its start needs %lu "
                             "KiB (the image ends at %lu KiB, the ramdisk has %lu KiB)",
                             {l->total * 4, needed * 4, image_pages(g) * 4, module_pages * 4});
+    return true;
+}
+
+static bool check_total(uint64_t total, struct builder_error *e)
+{
+    if (total > MOST_PAGES)
+        return BUILDER_FAIL(e, BUILDER_MEMORY,
+                            "the guest's memory is too large: 0x%lx pages, where page tables can "
+                            "name 0x%lx",
+                            {total, MOST_PAGES});
     return true;
 }
 
@@ -104,12 +115,12 @@ static bool check_p2m(const struct guest_layout *l, uint64_t va, uint64_t bytes,
 {
     uint64_t last = va + bytes - 1;
     if (last < va || (va < HYPERVISOR_VIRT_END && last >= LOW_HALF_END))
-        return BUILDER_FAIL(e,
+        return BUILDER_FAIL(e, BUILDER_INIT_P2M,
                             "the kernel's INIT_P2M 0x%lx leaves no room for a list of 0x%lx bytes "
                             "in its half of the address space",
                             {va, bytes});
     if (va < l->region_end && last >= l->virt_base)
-        return BUILDER_FAIL(e,
+        return BUILDER_FAIL(e, BUILDER_INIT_P2M,
                             "the kernel's INIT_P2M 0x%lx lies in its initial mapping 0x%lx-0x%lx",
                             {va, l->virt_base, l->region_end});
     return true;
@@ -153,6 +164,8 @@ bool guest_layout_make(struct guest_layout *l, const struct guest_image *g, uint
     uint64_t module_pages = pages_of(module_bytes);
     uint64_t list_pages = pages_of(total * sizeof(uint64_t));
     *l = (struct guest_layout){.total = total, .virt_base = g->virt_base};
+    if (!check_total(total, error))
+        return false;
     cursor = take_front(l, g, module_pages, list_pages);
     /* before a region is computed that nothing can fill */
     if (!check_size(l, cursor, g, module_pages, error))

@@ -125,7 +125,7 @@ static bool take_note(const struct reader *r, uint32_t type, const uint8_t *desc
     else if (bytes == 1 || bytes == 2 || bytes == 4 || bytes == 8)
         set_number(g, type, number_at(desc, (unsigned)bytes));
     else
-        return BUILDER_FAIL(r->error,
+        return BUILDER_FAIL(r->error, BUILDER_NOTES,
                             "the kernel's notes are damaged: Xen note %lu is a number of %lu "
                             "bytes, not of 1, 2, 4 or 8",
                             {type, bytes});
@@ -137,20 +137,27 @@ static uint64_t aligned4(uint64_t n)
     return (n + 3) & ~3ull;
 }
 
-/* Walks the notes in file[offset, +bytes). */
-static bool walk_notes(const struct reader *r, uint64_t offset, uint64_t bytes)
+/* Walks the notes in file[offset, +bytes). Of one table's headers they are at most *left bytes, so
+ * that many headers of the same bytes do not take for ever. */
+static bool walk_notes(const struct reader *r, uint64_t offset, uint64_t bytes, uint64_t *left)
 {
     if (!in_file(r, offset, bytes))
-        return BUILDER_FAIL(r->error,
+        return BUILDER_FAIL(r->error, BUILDER_TRUNCATED,
                             "the kernel is truncated: notes at 0x%lx + 0x%lx, file ends at 0x%lx",
                             {offset, bytes, r->bytes});
+    if (bytes > *left)
+        return BUILDER_FAIL(r->error, BUILDER_NOTES,
+                            "the kernel's notes are damaged: their headers claim more bytes than "
+                            "the file has (0x%lx)",
+                            {r->bytes});
+    *left -= bytes;
     while (bytes >= 12) {
         const uint8_t *p = r->file + offset;
         uint64_t name = number_at(p, 4), desc = number_at(p + 4, 4);
         uint32_t type = (uint32_t)number_at(p + 8, 4);
         uint64_t used = 12 + aligned4(name) + desc, next = 12 + aligned4(name) + aligned4(desc);
         if (used > bytes)
-            return BUILDER_FAIL(r->error,
+            return BUILDER_FAIL(r->error, BUILDER_NOTES,
                                 "the kernel's notes are damaged: the one at 0x%lx has 0x%lx bytes "
                                 "where 0x%lx are left",
                                 {offset, used, bytes});
@@ -168,11 +175,16 @@ static bool walk_notes(const struct reader *r, uint64_t offset, uint64_t bytes)
 #define PT_NOTE  4
 #define SHT_NOTE 7
 
+/* One at offset 0 has not been told where its notes are (by older linkers), and Xen passes it
+ * over too. */
 static bool notes_in_segments(const struct reader *r, const struct header_table *t)
 {
+    uint64_t left = r->bytes;
     for (uint64_t i = 0; i < t->count; i++) {
         const uint8_t *h = t->at + i * PHDR_BYTES;
-        if (number_at(h, 4) == PT_NOTE && !walk_notes(r, number_at(h + 8, 8), number_at(h + 32, 8)))
+        uint64_t offset = number_at(h + 8, 8);
+        if (number_at(h, 4) == PT_NOTE && offset != 0 &&
+            !walk_notes(r, offset, number_at(h + 32, 8), &left))
             return false;
     }
     return true;
@@ -180,10 +192,11 @@ static bool notes_in_segments(const struct reader *r, const struct header_table 
 
 static bool notes_in_sections(const struct reader *r, const struct header_table *t)
 {
+    uint64_t left = r->bytes;
     for (uint64_t i = 0; i < t->count; i++) {
         const uint8_t *h = t->at + i * SHDR_BYTES;
         if (number_at(h + 4, 4) == SHT_NOTE &&
-            !walk_notes(r, number_at(h + 24, 8), number_at(h + 32, 8)))
+            !walk_notes(r, number_at(h + 24, 8), number_at(h + 32, 8), &left))
             return false;
     }
     return true;
@@ -311,7 +324,8 @@ static bool read_legacy(const struct reader *r, const struct header_table *t)
     uint64_t offset = number_at(h + 24, 8), bytes = number_at(h + 32, 8);
     if (!in_file(r, offset, bytes))
         return BUILDER_FAIL(
-            r->error, "the kernel is truncated: __xen_guest at 0x%lx + 0x%lx, file ends at 0x%lx",
+            r->error, BUILDER_TRUNCATED,
+            "the kernel is truncated: __xen_guest at 0x%lx + 0x%lx, file ends at 0x%lx",
             {offset, bytes, r->bytes});
     take_legacy(r->image, (const char *)r->file + offset, bytes);
     return true;
@@ -331,7 +345,7 @@ bool guest_notes_read(const struct reader *r, const struct header_table *segment
     if (g->notes == 0 && !read_legacy(r, &sections))
         return false;
     if (g->notes == 0 && !g->legacy)
-        return BUILDER_FAIL(r->error,
+        return BUILDER_FAIL(r->error, BUILDER_NO_NOTES,
                             "the kernel has no Xen notes: it is not built for paravirtual guests");
     return true;
 }

@@ -24,44 +24,30 @@ int boot_locate(struct lint_finding *f, uint64_t address, uint64_t size, struct 
 
 /* ---- the builder's refusals, by cause */
 
-/* By what its words have in common; the first that fits. */
-static const struct {
-    const char *words, *code;
-} causes[] = {
-    {"no Xen notes", "not-pv"},
-    {"built for PVH alone", "pvh-only"},
-    {"no version", "bad-version"},
-    {"another interface", "bad-version"},
-    {"another loader", "bad-loader"},
-    {"32-bit ELF", "32-bit"},
-    {"ELF class", "not-x86-64"},
-    {"ELF machine", "not-x86-64"},
-    {"file is empty", "headers"},
-    {"no ELF file", "headers"},
-    {"less than an ELF header", "headers"},
-    {"ELF type", "not-executable"},
-    {"is truncated", "truncated"},
-    {"program headers", "headers"},
-    {"section headers", "headers"},
-    {"notes are damaged", "notes-damaged"},
-    {"kernel segment", "segments"},
-    {"loadable segments", "segments"},
-    {"initial mapping 0x%lx-0x%lx leaves", "virt-base"},
-    {"kernel's INIT_P2M", "p2m"},
-    {"kernel's VIRT_BASE", "virt-base"},
-    {"kernel's entry", "entry"},
-    {"hypercall page", "hypercall-page"},
-    {"leaves the hypervisor", "hv-start-low"},
-    {"memory is too small", "too-small"},
-};
+#define CODES(_)                                                                                   \
+    _(BUILDER_NO_ELF, "headers")                                                                   \
+    _(BUILDER_32_BIT, "32-bit")                                                                    \
+    _(BUILDER_MACHINE, "not-x86-64")                                                               \
+    _(BUILDER_TYPE, "not-executable")                                                              \
+    _(BUILDER_HEADERS, "headers")                                                                  \
+    _(BUILDER_TRUNCATED, "truncated")                                                              \
+    _(BUILDER_NO_NOTES, "not-pv")                                                                  \
+    _(BUILDER_NOTES, "notes-damaged")                                                              \
+    _(BUILDER_PVH_ALONE, "pvh-only")                                                               \
+    _(BUILDER_VERSION, "bad-version")                                                              \
+    _(BUILDER_LOADER, "bad-loader")                                                                \
+    _(BUILDER_VIRT_BASE, "virt-base")                                                              \
+    _(BUILDER_SEGMENTS, "segments")                                                                \
+    _(BUILDER_ENTRY, "entry")                                                                      \
+    _(BUILDER_HYPERCALL_PAGE, "hypercall-page")                                                    \
+    _(BUILDER_INIT_P2M, "p2m")                                                                     \
+    _(BUILDER_HV_START_LOW, "hv-start-low")                                                        \
+    _(BUILDER_MEMORY, "too-small")
+#define CODE(cause, code) [cause] = code,
+#define BIT(cause, code)  | 1u << (cause)
 
-const char *boot_cause(const char *text)
-{
-    for (size_t i = 0; i < sizeof(causes) / sizeof(causes[0]); i++)
-        if (strstr(text, causes[i].words) != NULL)
-            return causes[i].code;
-    return "refused";
-}
+static const char *const codes[] = {CODES(CODE)};
+_Static_assert((0 CODES(BIT)) == (1u << BUILDER_CAUSES) - 1, "each cause has a code");
 
 static bool holds(const struct elfview *v, const char *words)
 {
@@ -81,7 +67,7 @@ static const char *hint(const struct elfview *v)
 static int refused(const struct elfview *v, const struct builder_error *why, struct lint_report *r,
                    struct lint_error *e)
 {
-    const char *code = r->not_pv ? "not-pv" : boot_cause(why->text);
+    const char *code = r->not_pv ? "not-pv" : codes[why->cause];
     char text[LINT_CHARS];
     struct lint_finding *f;
 

@@ -21,9 +21,6 @@ static inline uint64_t boot_initrd(const struct lint_options *o)
     return o->initrd < BOOT_MEMORY_MAX ? o->initrd : BOOT_MEMORY_MAX;
 }
 
-/* The code for a refusal of the builder's, by its words. */
-const char *boot_cause(const char *text);
-
 /* Where the address of a finding is known. 0, or -1 out of memory. */
 int boot_locate(struct lint_finding *f, uint64_t address, uint64_t size, struct lint_error *e);
 

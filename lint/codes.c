@@ -44,7 +44,6 @@ const struct lint_code lint_codes[] = {
      "INIT_P2M is not page-aligned, nowhere that a guest may be, or in the initial mapping"},
     {"pae-mode", LINT_BOOT_PVMM, "PAE_MODE is not \"yes\""},
     {"pvh-only", LINT_BOOT_PVMM, "only PHYS32_ENTRY: built for PVH alone"},
-    {"refused", LINT_BOOT_PVMM, "the builder refuses for a reason that lint has no code for"},
     {"segment-address", LINT_BOOT_PVMM, "a segment will not be where it is linked"},
     {"segment-hole", LINT_BOOT_PVMM, "more than 16 MiB of the image that no segment fills"},
     {"segment-rights", LINT_BOOT_PVMM, "a segment is writable and executable"},

@@ -17,12 +17,14 @@
 
 static struct guest_layout l;
 static char said[512];
+static enum builder_cause cause;
 
 static bool make(const struct guest_image *g, uint64_t total, uint64_t module)
 {
     struct builder_error e = {.text = ""};
     bool ok = guest_layout_make(&l, g, total, module, &e);
 
+    cause = e.cause;
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
     snprintf(said, sizeof(said), e.text, e.value[0], e.value[1], e.value[2], e.value[3]);
@@ -148,12 +150,14 @@ static void test_large(void **state)
     assert_int_equal(l.p2m.count, 64 * 1024 * 256 / 512);
 }
 
-static void refused(const struct guest_image *g, uint64_t total, uint64_t module, const char *text)
+static void refused(const struct guest_image *g, uint64_t total, uint64_t module,
+                    enum builder_cause because, const char *text)
 {
     if (make(g, total, module))
         fail_msg("laid out, instead of \"%s\"", text);
     if (strstr(said, text) == NULL)
         fail_msg("\"%s\" does not say \"%s\"", said, text);
+    assert_int_equal(cause, because);
 }
 
 /* Said of the whole start. It once came out as an initial mapping that ended at address 0. */
@@ -162,15 +166,41 @@ static void test_too_small(void **state)
     struct guest_image g = kernel(40);
 
     (void)state;
-    refused(&g, PAGES(16), 0, "memory is too small: 16384 KiB given, its start needs 57");
-    refused(&g, PAGES(56), 0, "memory is too small: 57344 KiB given");
-    refused(&g, PAGES(64), 32 * MIB, "memory is too small: 65536 KiB given");
-    refused(&g, PAGES(64), 32 * MIB, "(the image ends at 57344 KiB, the ramdisk has 32768 KiB)");
-    refused(&g, 1, 0, "memory is too small: 4 KiB given");
+    refused(&g, PAGES(16), 0, BUILDER_MEMORY,
+            "memory is too small: 16384 KiB given, its start needs 57");
+    refused(&g, PAGES(56), 0, BUILDER_MEMORY, "memory is too small: 57344 KiB given");
+    refused(&g, PAGES(64), 32 * MIB, BUILDER_MEMORY, "memory is too small: 65536 KiB given");
+    refused(&g, PAGES(64), 32 * MIB, BUILDER_MEMORY,
+            "(the image ends at 57344 KiB, the ramdisk has 32768 KiB)");
+    refused(&g, 1, 0, BUILDER_MEMORY, "memory is too small: 4 KiB given");
     g.unmapped_module = false;
-    refused(&g, PAGES(64), 32 * MIB, "memory is too small");
+    refused(&g, PAGES(64), 32 * MIB, BUILDER_MEMORY, "memory is too small");
     g.end = g.virt_base + (1ull << 30);
-    refused(&g, PAGES(256), 0, "memory is too small: 262144 KiB given, its start needs 10485");
+    refused(&g, PAGES(256), 0, BUILDER_MEMORY,
+            "memory is too small: 262144 KiB given, its start needs 10485");
+}
+
+/* Numbers that would overflow on the way: a list of 2^64 bytes is one of none. */
+static void test_beyond_all_memory(void **state)
+{
+    struct guest_image g = kernel(40);
+    const uint64_t most = 1ull << 40;
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        refused(&g, 0, 0, BUILDER_MEMORY, "memory is too small: 0 KiB given");
+        refused(
+            &g, most + 1, 0, BUILDER_MEMORY,
+            "memory is too large: 0x10000000001 pages, where page tables can name 0x10000000000");
+        for (unsigned shift = 51; shift < 64; shift++)
+            refused(&g, 1ull << shift, ~0ull, BUILDER_MEMORY, "memory is too large");
+        refused(&g, ~0ull, ~0ull, BUILDER_MEMORY, "memory is too large");
+        refused(&g, most, ~0ull, BUILDER_MEMORY, "the ramdisk has 18014398509481984 KiB");
+        g.has_init_p2m = g.unmapped_module = false;
+    }
+    g = kernel(40);
+    fits(&g, most, 0);
+    assert_int_equal(l.p2m.count, most / 512);
 }
 
 /*
@@ -185,14 +215,14 @@ static void test_no_room_behind(void **state)
     (void)state;
     g.unmapped_module = g.has_init_p2m = true;
     g.init_p2m = P2M;
-    refused(&g, PAGES(64), 0, "leaves its half");
+    refused(&g, PAGES(64), 0, BUILDER_VIRT_BASE, "leaves its half");
     g.unmapped_module = false;
-    refused(&g, PAGES(64), 20 * MIB, "leaves its half");
+    refused(&g, PAGES(64), 20 * MIB, BUILDER_VIRT_BASE, "leaves its half");
     g.virt_base = g.start = 0x7fffffc00000;
     g.end = g.start + 4096;
-    refused(&g, PAGES(64), 5 * MIB, "leaves its half");
+    refused(&g, PAGES(64), 5 * MIB, BUILDER_VIRT_BASE, "leaves its half");
     g.end = g.start + 4 * MIB;
-    refused(&g, PAGES(64), 0, "leaves its half");
+    refused(&g, PAGES(64), 0, BUILDER_VIRT_BASE, "leaves its half");
 }
 
 static void test_list_out_of_place(void **state)
@@ -201,27 +231,24 @@ static void test_list_out_of_place(void **state)
 
     (void)state;
     g.init_p2m = BASE;
-    refused(&g, PAGES(128), 0, "INIT_P2M 0xffffffff80000000 lies in its initial mapping");
+    refused(&g, PAGES(128), 0, BUILDER_INIT_P2M,
+            "INIT_P2M 0xffffffff80000000 lies in its initial mapping");
     g.init_p2m = BASE - 4096;
-    refused(&g, PAGES(128), 0, "lies in its initial mapping");
+    refused(&g, PAGES(128), 0, BUILDER_INIT_P2M, "lies in its initial mapping");
     g.init_p2m = 0x7ffffffff000;
-    refused(&g, PAGES(128), 0, "leaves no room for a list of 0x40000 bytes");
+    refused(&g, PAGES(128), 0, BUILDER_INIT_P2M, "leaves no room for a list of 0x40000 bytes");
     g.init_p2m = ~0x1ffffull; /* the list would go on at address 0 */
-    refused(&g, PAGES(128), 0, "leaves no room for a list");
+    refused(&g, PAGES(128), 0, BUILDER_INIT_P2M, "leaves no room for a list");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_linux),
-        cmocka_unit_test(test_mapped_module_and_list),
-        cmocka_unit_test(test_from_address_0),
-        cmocka_unit_test(test_list_beside_the_region),
-        cmocka_unit_test(test_every_size),
-        cmocka_unit_test(test_large),
-        cmocka_unit_test(test_too_small),
-        cmocka_unit_test(test_no_room_behind),
-        cmocka_unit_test(test_list_out_of_place),
+        cmocka_unit_test(test_linux),          cmocka_unit_test(test_mapped_module_and_list),
+        cmocka_unit_test(test_from_address_0), cmocka_unit_test(test_list_beside_the_region),
+        cmocka_unit_test(test_every_size),     cmocka_unit_test(test_large),
+        cmocka_unit_test(test_too_small),      cmocka_unit_test(test_beyond_all_memory),
+        cmocka_unit_test(test_no_room_behind), cmocka_unit_test(test_list_out_of_place),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

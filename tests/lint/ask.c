@@ -7,7 +7,6 @@
 
 #include <json-c/json.h>
 
-#include "boot.h"
 #include "exitcodes.h"
 #include "internal.h"
 #include "kernel.h"
@@ -83,11 +82,6 @@ int main(int argc, char **argv)
     struct lint_options o = {.memory = 0};
     int i = 1, rc = 0;
 
-    if (argc > 1 && strcmp(argv[1], "--cause") == 0) {
-        for (i = 2; i < argc; i++)
-            puts(boot_cause(argv[i]));
-        return 0;
-    }
     for (; i + 1 < argc && strncmp(argv[i], "--", 2) == 0; i += 2)
         *(strcmp(argv[i], "--memory") == 0 ? &o.memory : &o.initrd) =
             strtoull(argv[i + 1], NULL, 0);
