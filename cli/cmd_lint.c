@@ -2,6 +2,7 @@
 /* `pvmm lint`: what can be said of a kernel, or of the objects it is made of, before it is booted.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "kernel.h"
 #include "lint_report.h"
 #include "options.h"
+#include "plain.h"
 
 #define SECTIONS 32
 
@@ -30,7 +32,8 @@ struct request {
 /* The text is for stderr, or there is none, and the JSON alone goes to stdout. */
 struct output {
     struct json_object *files; /* NULL: not wanted */
-    bool text, quiet;
+    bool text, quiet, many;
+    struct lint_tally clean; /* of many */
 };
 
 /* ---- the command line */
@@ -145,18 +148,70 @@ static int measure_initrd(struct request *o, struct error *e)
 
 /* ---- a file */
 
-static int judge(const char *path, struct view v, const char *wrapping, const struct request *o,
-                 const struct output *out, int *code, struct error *e)
+/* Where the members of a thin archive are, and how much of them may still be read. */
+struct beside {
+    const char *archive;
+    uint64_t left;
+};
+#define MEMBERS_BYTES (64ull << 30) /* an archive may name one large file again and again */
+
+static int view_of_member(struct beside *b, const char *name, struct view *v, struct error *e)
 {
+    const char *slash = strrchr(b->archive, '/');
+    const int directory = name[0] != '/' && slash != NULL ? (int)(slash + 1 - b->archive) : 0;
+    char path[PATH_MAX];
+
+    if (snprintf(path, sizeof(path), "%.*s%s", directory, b->archive, name) >= (int)sizeof(path))
+        return error_set(e, EXIT_UNREADABLE, "its path is too long");
+    if (view_of_path(path, EXIT_UNREADABLE, v, e) != 0)
+        return error_context(e, "a file of its own, %s", path);
+    if (v->size > b->left) {
+        view_drop(v);
+        return error_set(e, EXIT_UNREADABLE, "up to it, members have more than %llu GiB",
+                         MEMBERS_BYTES >> 30);
+    }
+    b->left -= v->size;
+    return 0;
+}
+
+static int member_open(void *beside, const char *name, struct lint_input *in, struct lint_error *e)
+{
+    struct error why;
+    struct view v;
+
+    if (view_of_member(beside, name, &v, &why) != 0) {
+        snprintf(e->text, sizeof(e->text), "%s", why.text);
+        return -1;
+    }
+    in->data = v.data;
+    in->size = v.size;
+    return 0;
+}
+
+static void member_close(void *beside, struct lint_input *in)
+{
+    struct view v = {in->data, in->size};
+
+    (void)beside;
+    view_drop(&v);
+}
+
+static int judge(const char *path, struct view v, const char *wrapping, const struct request *o,
+                 struct output *out, int *code, struct error *e)
+{
+    struct beside beside = {path, MEMBERS_BYTES};
+    const struct lint_members members = {member_open, member_close, &beside};
     const struct lint_input in = {path, v.data, v.size};
+    struct lint_options options = o->lint;
     struct lint_report r;
     struct lint_error why;
 
-    if (lint_file(&in, &o->lint, &r, &why) != 0)
+    options.members = &members;
+    if (lint_file(&in, &options, &r, &why) != 0)
         return error_set(e, EXIT_UNREADABLE, "%s", why.text);
     if (r.weight[LINT_FINDING] != 0)
         *code = EXIT_FINDINGS;
-    if (out->text)
+    if (out->text && !(out->many && lint_count(&out->clean, &r)))
         lint_print(path, wrapping, &r, out->quiet);
     if (out->files != NULL)
         json_object_array_add(out->files, lint_json(path, wrapping, &r));
@@ -165,7 +220,7 @@ static int judge(const char *path, struct view v, const char *wrapping, const st
 }
 
 static int judge_unwrapped(const char *path, struct view file, const struct request *o,
-                           const struct output *out, int *code, struct error *e)
+                           struct output *out, int *code, struct error *e)
 {
     const int fd = elf_unwrap(file, e);
     struct view v;
@@ -182,8 +237,8 @@ static int judge_unwrapped(const char *path, struct view file, const struct requ
     return rc;
 }
 
-static int judge_file(const char *path, const struct request *o, const struct output *out,
-                      int *code, struct error *e)
+static int judge_file(const char *path, const struct request *o, struct output *out, int *code,
+                      struct error *e)
 {
     struct view v;
     int rc;
@@ -198,7 +253,7 @@ static int judge_file(const char *path, const struct request *o, const struct ou
 }
 
 /* All files are looked at, whatever one of them is. */
-static int judge_all(const struct request *o, const struct output *out)
+static int judge_all(const struct request *o, struct output *out)
 {
     int code = EXIT_CLEAN;
 
@@ -208,7 +263,9 @@ static int judge_all(const struct request *o, const struct output *out)
 
         if (judge_file(o->files[i], o, out, &found, &e) != 0) {
             fflush(stdout);
-            fprintf(stderr, "pvmm lint: %s\n", e.text);
+            fputs("pvmm lint: ", stderr);
+            plain_put(e.text, stderr);
+            fputc('\n', stderr);
             found = EXIT_UNREADABLE;
             if (out->files != NULL)
                 json_object_array_add(out->files, lint_json_error(o->files[i], e.text));
@@ -237,19 +294,23 @@ static int write_json(const char *path, struct json_object *all, struct error *e
 
 static int lint(struct request *o, int *code, struct error *e)
 {
-    struct output out = {.text = o->json == NULL || strcmp(o->json, "-") != 0, .quiet = o->quiet};
+    struct output out = {.text = o->json == NULL || strcmp(o->json, "-") != 0,
+                         .quiet = o->quiet,
+                         .many = o->nr_files > 1};
     int rc = 0;
 
     if (o->json != NULL)
         out.files = json_object_new_array();
     *code = judge_all(o, &out);
+    if (out.text && !out.quiet)
+        lint_print_tally(&out.clean);
     if (out.files != NULL) {
         struct json_object *all = lint_json_all(out.files);
 
         rc = write_json(o->json, all, e);
         json_object_put(all);
     }
-    if (rc == 0 && fflush(stdout) != 0)
+    if (rc == 0 && (fflush(stdout) != 0 || ferror(stdout)))
         rc = error_errno(e, EXIT_ENVIRONMENT, "cannot write to standard output");
     return rc;
 }

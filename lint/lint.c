@@ -9,7 +9,8 @@
 #include "elffile.h"
 #include "places.h"
 
-#define DEPTH 8 /* of archives in archives: their members' bytes are gone through once for each */
+#define FILE_CHARS 4096 /* of the path of a thin archive's member */
+#define DEPTH      8 /* of archives in archives: their members' bytes are gone through once for each */
 
 struct walk {
     const struct lint_options *options;
@@ -144,10 +145,23 @@ static int walk_member(struct walk *w, const struct lint_input *in, const char *
     return lint_aligned(in, name, w->options, w->report, e);
 }
 
+/* Of a thin archive, whose members are opened one by one. */
+static int walk_file(struct walk *w, struct lint_input *member, const char *file, const char *path,
+                     struct lint_error *e)
+{
+    const struct lint_members *members = w->options->members;
+
+    if (members->open(members->context, file, member, e) != 0)
+        return -1;
+    const int rc = walk_member(w, member, path, e);
+    members->close(members->context, member);
+    return rc;
+}
+
 static int walk_members(struct walk *w, const struct lint_input *in, const char *outer,
                         struct lint_error *e)
 {
-    char name[NAME_CHARS + 1], words[NAME_CHARS + 1], path[4 * NAME_CHARS];
+    char name[FILE_CHARS], words[NAME_CHARS + 1], path[4 * NAME_CHARS];
     struct lint_input member;
     struct archive a;
     int rc;
@@ -160,7 +174,7 @@ static int walk_members(struct walk *w, const struct lint_input *in, const char 
         else
             snprintf(path, sizeof(path), "%s", words);
         member.name = path;
-        if (walk_member(w, &member, path, e) != 0)
+        if ((a.thin ? walk_file(w, &member, name, path, e) : walk_member(w, &member, path, e)) != 0)
             return lint_context(e, "%s", words);
     }
     return rc;
@@ -171,7 +185,8 @@ static int walk_archive(struct walk *w, const struct lint_input *in, const char 
 {
     int rc;
 
-    if (is_thin_archive(in))
+    /* One in another would open files without end; linkers' and archivers' are flat. */
+    if (is_thin_archive(in) && (w->options->members == NULL || w->depth != 0))
         return fail_thin(in, e);
     if (w->depth == DEPTH)
         return lint_fail(e, "archives are in each other more than %d deep", DEPTH);
