@@ -18,11 +18,11 @@
 #include "options.h"
 #include "plain.h"
 
-#define SECTIONS 32
+#define NAMES 32 /* of an option that may be given more than once */
 
 struct request {
     struct lint_options lint;
-    const char *sections[SECTIONS];
+    const char *sections[NAMES], *except[NAMES];
     const char *map, *initrd, *json; /* NULL: none */
     char **files;
     int nr_files;
@@ -38,13 +38,14 @@ struct output {
 
 /* ---- the command line */
 
-static int take_section(struct request *o, const char *name, struct error *e)
+static int take_name(const char *list[static NAMES], size_t *nr, const char *option,
+                     const char *name, struct error *e)
 {
     if (name[0] == '\0')
-        return error_set(e, EXIT_USAGE, "--section wants a section's name");
-    if (o->lint.nr_sections == SECTIONS)
-        return error_set(e, EXIT_USAGE, "more than %d sections", SECTIONS);
-    o->sections[o->lint.nr_sections++] = name;
+        return error_set(e, EXIT_USAGE, "%s wants a name", option);
+    if (*nr == NAMES)
+        return error_set(e, EXIT_USAGE, "%s: more than %d names", option, NAMES);
+    list[(*nr)++] = name;
     return 0;
 }
 
@@ -52,7 +53,9 @@ static int take_option(struct request *o, int opt, char **argv, struct error *e)
 {
     switch (opt) {
     case 's':
-        return take_section(o, optarg, e);
+        return take_name(o->sections, &o->lint.nr_sections, "--section", optarg, e);
+    case 'x':
+        return take_name(o->except, &o->lint.nr_except, "--except", optarg, e);
     case 'M':
         o->map = optarg;
         return 0;
@@ -81,15 +84,12 @@ static int take_option(struct request *o, int opt, char **argv, struct error *e)
 
 static int parse(int argc, char **argv, struct request *o, struct error *e)
 {
-    static const struct option options[] = {{"section", required_argument, NULL, 's'},
-                                            {"map", required_argument, NULL, 'M'},
-                                            {"memory", required_argument, NULL, 'm'},
-                                            {"initrd", required_argument, NULL, 'i'},
-                                            {"sections-only", no_argument, NULL, 'S'},
-                                            {"json", required_argument, NULL, 'j'},
-                                            {"quiet", no_argument, NULL, 'q'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"section", required_argument, NULL, 's'}, {"except", required_argument, NULL, 'x'},
+        {"map", required_argument, NULL, 'M'},     {"memory", required_argument, NULL, 'm'},
+        {"initrd", required_argument, NULL, 'i'},  {"sections-only", no_argument, NULL, 'S'},
+        {"json", required_argument, NULL, 'j'},    {"quiet", no_argument, NULL, 'q'},
+        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
     int opt;
 
     optind = 1;
@@ -98,6 +98,7 @@ static int parse(int argc, char **argv, struct request *o, struct error *e)
         if (take_option(o, opt, argv, e) != 0)
             return -1;
     o->lint.sections = o->sections;
+    o->lint.except = o->except;
     o->files = argv + optind;
     o->nr_files = argc - optind;
     if (o->help)

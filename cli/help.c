@@ -354,6 +354,8 @@ const char help_lint[] =
     "      --section NAME   one more section in which all is to be page-aligned, besides\n"
     "                       .bss..page_aligned, .data..page_aligned, .bss.page_aligned and\n"
     "                       .data.page_aligned; more than one may be given\n"
+    "      --except SYMBOL  its faults are known: what is found of it is a note; more than one\n"
+    "                       may be given\n"
     "      --map FILE       of one linked image: its linker's map (-Map, GNU's ld or ld.lld),\n"
     "                       which tells where such sections went\n"
     "      --sections-only  do not ask whether it boots\n"

@@ -134,13 +134,22 @@ static bool is_said(const struct lint_finding *f, const struct lint_report *r)
     return f->weight == LINT_OPEN && strcmp(f->text, r->why[f->question]) == 0 && f->member == NULL;
 }
 
+/* Nothing was asked but the sections, and there is not even an excepted symbol in them. */
+static bool is_clean(const struct lint_report *r)
+{
+    for (unsigned q = 0; q < LINT_QUESTIONS; q++)
+        if (r->answer[q] != (q == LINT_ALIGNED ? LINT_YES : LINT_NOT_ASKED))
+            return false;
+    for (size_t i = 0; i < r->nr_findings; i++)
+        if (r->finding[i].symbol != NULL)
+            return false;
+    return true;
+}
+
 bool lint_count(struct lint_tally *t, const struct lint_report *r)
 {
-    if (r->answer[LINT_ALIGNED] != LINT_YES)
+    if (!is_clean(r))
         return false;
-    for (unsigned q = LINT_ALIGNED + 1; q < LINT_QUESTIONS; q++)
-        if (r->answer[q] != LINT_NOT_ASKED)
-            return false;
     t->files++;
     t->sections += r->sections;
     t->symbols += r->symbols;
@@ -155,8 +164,9 @@ void lint_print_tally(const struct lint_tally *t)
     if (t->sections == 0)
         printf("no page-aligned section is in %s\n", t->files == 1 ? "it" : "them");
     else
-        printf("%" PRIu64 " symbol%s in %" PRIu64 " section%s are whole pages\n", t->symbols,
-               t->symbols == 1 ? "" : "s", t->sections, t->sections == 1 ? "" : "s");
+        printf("%" PRIu64 " symbol%s in %" PRIu64 " section%s %s whole pages\n", t->symbols,
+               t->symbols == 1 ? "" : "s", t->sections, t->sections == 1 ? "" : "s",
+               t->symbols == 1 ? "is" : "are");
 }
 
 void lint_print(const char *file, const char *wrapping, const struct lint_report *r, bool quiet)

@@ -94,6 +94,8 @@ struct lint_members {
 struct lint_options {
     const char *const *sections; /* to be page-aligned besides the four known ones */
     size_t nr_sections;
+    const char *const *except; /* symbols whose faults are known: what is found of them is a note */
+    size_t nr_except;
     const char *map; /* text of a linker's map of this file, NUL-terminated; NULL: none */
     size_t map_size;
     uint64_t memory;                    /* bytes that the guest is to have; 0: 512 MiB */

@@ -81,6 +81,20 @@ says "ELF object, 32-bit"
 lint "a short variable" 1 --quiet bad.o good.o
 says "symbol-size: counter is 8 bytes long"
 grep -q "^good.o" out && flunk "a clean file is named"
+cat >known.c <<'END'
+unsigned long known __attribute__((section(".bss..page_aligned"), aligned(4096)));
+END
+$CC -O2 -fno-lto -c known.c -o known.o || exit 1
+lint "one that is known" 0 --except known known.o
+says "page-aligned  yes +1 symbol in 1 section is whole pages, but for 1 excepted"
+says "symbol-size \(note\): known is 8 bytes"
+lint "one that is known, of many" 0 --except known known.o good.o
+says "symbol-size \(note\): known is 8 bytes"
+says "^1 file is clean: 3 symbols in"
+lint "and not another" 1 -q --except known --except nothing known.o bad.o
+says "^bad.o"
+grep -q "^known" out && flunk "what is known is not left out"
+lint "no name" 129 --except "" known.o
 lint "tables without an alignment" 1 tables.o
 says "section-alignment: .bss..page_aligned is aligned to 1"
 lint "a section that is not there" 0 -q --section .mine good.o
@@ -153,6 +167,8 @@ lint "a good image without a map" 0 --sections-only good
 says "not decidable"
 lint "another image's map" 2 --sections-only --map bad.map good
 lint "no map" 2 --map good.c good
+lint "a map and an object" 2 --map good.map good.o
+grep -q "good.o: a map is of a linked image" err || { flunk "$name"; cat err; }
 lint "no such map" 2 --map nowhere good
 if command -v ld.lld >/dev/null; then
     $CC -fno-lto -no-pie -fuse-ld=lld -Wl,-Map=lld.map good.o bad.o tables.o -o lld
