@@ -2,6 +2,7 @@
 /* `pvmm lint`: what can be said of a kernel, or of the objects it is made of, before it is booted.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,12 +16,13 @@
 #include "kernel.h"
 #include "lint_report.h"
 #include "options.h"
+#include "plain.h"
 
-#define SECTIONS 32
+#define NAMES 32 /* of an option that may be given more than once */
 
 struct request {
     struct lint_options lint;
-    const char *sections[SECTIONS];
+    const char *sections[NAMES], *except[NAMES];
     const char *map, *initrd, *json; /* NULL: none */
     char **files;
     int nr_files;
@@ -30,18 +32,20 @@ struct request {
 /* The text is for stderr, or there is none, and the JSON alone goes to stdout. */
 struct output {
     struct json_object *files; /* NULL: not wanted */
-    bool text, quiet;
+    bool text, quiet, many;
+    struct lint_tally clean; /* of many */
 };
 
 /* ---- the command line */
 
-static int take_section(struct request *o, const char *name, struct error *e)
+static int take_name(const char *list[static NAMES], size_t *nr, const char *option,
+                     const char *name, struct error *e)
 {
     if (name[0] == '\0')
-        return error_set(e, EXIT_USAGE, "--section wants a section's name");
-    if (o->lint.nr_sections == SECTIONS)
-        return error_set(e, EXIT_USAGE, "more than %d sections", SECTIONS);
-    o->sections[o->lint.nr_sections++] = name;
+        return error_set(e, EXIT_USAGE, "%s wants a name", option);
+    if (*nr == NAMES)
+        return error_set(e, EXIT_USAGE, "%s: more than %d names", option, NAMES);
+    list[(*nr)++] = name;
     return 0;
 }
 
@@ -49,7 +53,9 @@ static int take_option(struct request *o, int opt, char **argv, struct error *e)
 {
     switch (opt) {
     case 's':
-        return take_section(o, optarg, e);
+        return take_name(o->sections, &o->lint.nr_sections, "--section", optarg, e);
+    case 'x':
+        return take_name(o->except, &o->lint.nr_except, "--except", optarg, e);
     case 'M':
         o->map = optarg;
         return 0;
@@ -78,15 +84,12 @@ static int take_option(struct request *o, int opt, char **argv, struct error *e)
 
 static int parse(int argc, char **argv, struct request *o, struct error *e)
 {
-    static const struct option options[] = {{"section", required_argument, NULL, 's'},
-                                            {"map", required_argument, NULL, 'M'},
-                                            {"memory", required_argument, NULL, 'm'},
-                                            {"initrd", required_argument, NULL, 'i'},
-                                            {"sections-only", no_argument, NULL, 'S'},
-                                            {"json", required_argument, NULL, 'j'},
-                                            {"quiet", no_argument, NULL, 'q'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"section", required_argument, NULL, 's'}, {"except", required_argument, NULL, 'x'},
+        {"map", required_argument, NULL, 'M'},     {"memory", required_argument, NULL, 'm'},
+        {"initrd", required_argument, NULL, 'i'},  {"sections-only", no_argument, NULL, 'S'},
+        {"json", required_argument, NULL, 'j'},    {"quiet", no_argument, NULL, 'q'},
+        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
     int opt;
 
     optind = 1;
@@ -95,6 +98,7 @@ static int parse(int argc, char **argv, struct request *o, struct error *e)
         if (take_option(o, opt, argv, e) != 0)
             return -1;
     o->lint.sections = o->sections;
+    o->lint.except = o->except;
     o->files = argv + optind;
     o->nr_files = argc - optind;
     if (o->help)
@@ -145,18 +149,70 @@ static int measure_initrd(struct request *o, struct error *e)
 
 /* ---- a file */
 
-static int judge(const char *path, struct view v, const char *wrapping, const struct request *o,
-                 const struct output *out, int *code, struct error *e)
+/* Where the members of a thin archive are, and how much of them may still be read. */
+struct beside {
+    const char *archive;
+    uint64_t left;
+};
+#define MEMBERS_BYTES (64ull << 30) /* an archive may name one large file again and again */
+
+static int view_of_member(struct beside *b, const char *name, struct view *v, struct error *e)
 {
+    const char *slash = strrchr(b->archive, '/');
+    const int directory = name[0] != '/' && slash != NULL ? (int)(slash + 1 - b->archive) : 0;
+    char path[PATH_MAX];
+
+    if (snprintf(path, sizeof(path), "%.*s%s", directory, b->archive, name) >= (int)sizeof(path))
+        return error_set(e, EXIT_UNREADABLE, "its path is too long");
+    if (view_of_path(path, EXIT_UNREADABLE, v, e) != 0)
+        return error_context(e, "a file of its own, %s", path);
+    if (v->size > b->left) {
+        view_drop(v);
+        return error_set(e, EXIT_UNREADABLE, "up to it, members have more than %llu GiB",
+                         MEMBERS_BYTES >> 30);
+    }
+    b->left -= v->size;
+    return 0;
+}
+
+static int member_open(void *beside, const char *name, struct lint_input *in, struct lint_error *e)
+{
+    struct error why;
+    struct view v;
+
+    if (view_of_member(beside, name, &v, &why) != 0) {
+        snprintf(e->text, sizeof(e->text), "%s", why.text);
+        return -1;
+    }
+    in->data = v.data;
+    in->size = v.size;
+    return 0;
+}
+
+static void member_close(void *beside, struct lint_input *in)
+{
+    struct view v = {in->data, in->size};
+
+    (void)beside;
+    view_drop(&v);
+}
+
+static int judge(const char *path, struct view v, const char *wrapping, const struct request *o,
+                 struct output *out, int *code, struct error *e)
+{
+    struct beside beside = {path, MEMBERS_BYTES};
+    const struct lint_members members = {member_open, member_close, &beside};
     const struct lint_input in = {path, v.data, v.size};
+    struct lint_options options = o->lint;
     struct lint_report r;
     struct lint_error why;
 
-    if (lint_file(&in, &o->lint, &r, &why) != 0)
+    options.members = &members;
+    if (lint_file(&in, &options, &r, &why) != 0)
         return error_set(e, EXIT_UNREADABLE, "%s", why.text);
     if (r.weight[LINT_FINDING] != 0)
         *code = EXIT_FINDINGS;
-    if (out->text)
+    if (out->text && !(out->many && lint_count(&out->clean, &r)))
         lint_print(path, wrapping, &r, out->quiet);
     if (out->files != NULL)
         json_object_array_add(out->files, lint_json(path, wrapping, &r));
@@ -165,7 +221,7 @@ static int judge(const char *path, struct view v, const char *wrapping, const st
 }
 
 static int judge_unwrapped(const char *path, struct view file, const struct request *o,
-                           const struct output *out, int *code, struct error *e)
+                           struct output *out, int *code, struct error *e)
 {
     const int fd = elf_unwrap(file, e);
     struct view v;
@@ -182,8 +238,8 @@ static int judge_unwrapped(const char *path, struct view file, const struct requ
     return rc;
 }
 
-static int judge_file(const char *path, const struct request *o, const struct output *out,
-                      int *code, struct error *e)
+static int judge_file(const char *path, const struct request *o, struct output *out, int *code,
+                      struct error *e)
 {
     struct view v;
     int rc;
@@ -198,7 +254,7 @@ static int judge_file(const char *path, const struct request *o, const struct ou
 }
 
 /* All files are looked at, whatever one of them is. */
-static int judge_all(const struct request *o, const struct output *out)
+static int judge_all(const struct request *o, struct output *out)
 {
     int code = EXIT_CLEAN;
 
@@ -208,7 +264,9 @@ static int judge_all(const struct request *o, const struct output *out)
 
         if (judge_file(o->files[i], o, out, &found, &e) != 0) {
             fflush(stdout);
-            fprintf(stderr, "pvmm lint: %s\n", e.text);
+            fputs("pvmm lint: ", stderr);
+            plain_put(e.text, stderr);
+            fputc('\n', stderr);
             found = EXIT_UNREADABLE;
             if (out->files != NULL)
                 json_object_array_add(out->files, lint_json_error(o->files[i], e.text));
@@ -237,19 +295,23 @@ static int write_json(const char *path, struct json_object *all, struct error *e
 
 static int lint(struct request *o, int *code, struct error *e)
 {
-    struct output out = {.text = o->json == NULL || strcmp(o->json, "-") != 0, .quiet = o->quiet};
+    struct output out = {.text = o->json == NULL || strcmp(o->json, "-") != 0,
+                         .quiet = o->quiet,
+                         .many = o->nr_files > 1};
     int rc = 0;
 
     if (o->json != NULL)
         out.files = json_object_new_array();
     *code = judge_all(o, &out);
+    if (out.text && !out.quiet)
+        lint_print_tally(&out.clean);
     if (out.files != NULL) {
         struct json_object *all = lint_json_all(out.files);
 
         rc = write_json(o->json, all, e);
         json_object_put(all);
     }
-    if (rc == 0 && fflush(stdout) != 0)
+    if (rc == 0 && (fflush(stdout) != 0 || ferror(stdout)))
         rc = error_errno(e, EXIT_ENVIRONMENT, "cannot write to standard output");
     return rc;
 }

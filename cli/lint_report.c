@@ -7,6 +7,7 @@
 
 #include "commands.h"
 #include "jsonput.h"
+#include "plain.h"
 #include "tone.h"
 
 #define FORMAT 1 /* docs/lint.md */
@@ -48,7 +49,8 @@ static const char *colour(enum lint_answer answer)
 
 static void print_kind(const char *file, const char *wrapping, const struct lint_report *r)
 {
-    printf("%s: %s%s%s", file, wrapping, wrapping[0] ? ", " : "", r->kind);
+    plain_put(file, stdout);
+    printf(": %s%s%s", wrapping, wrapping[0] ? ", " : "", r->kind);
 }
 
 /* "page-aligned: 5 symbols are whole pages; boots on pvmm, boots on Xen" */
@@ -117,7 +119,8 @@ static void print_finding(const struct lint_finding *f)
     const bool tone = tone_wanted(stdout) && f->weight == LINT_FINDING;
     char text[LINT_CHARS + 64];
 
-    snprintf(text, sizeof(text), "%s: %s", f->code, f->text);
+    snprintf(text, sizeof(text), "%s%s: %s", f->code, f->weight == LINT_NOTE ? " (note)" : "",
+             f->text);
     printf("  - %s", tone ? "\033[1m" : "");
     command_wrap(text, 4);
     printf("%s", tone ? "\033[0m" : "");
@@ -129,6 +132,41 @@ static void print_finding(const struct lint_finding *f)
 static bool is_said(const struct lint_finding *f, const struct lint_report *r)
 {
     return f->weight == LINT_OPEN && strcmp(f->text, r->why[f->question]) == 0 && f->member == NULL;
+}
+
+/* Nothing was asked but the sections, and there is not even an excepted symbol in them. */
+static bool is_clean(const struct lint_report *r)
+{
+    for (unsigned q = 0; q < LINT_QUESTIONS; q++)
+        if (r->answer[q] != (q == LINT_ALIGNED ? LINT_YES : LINT_NOT_ASKED))
+            return false;
+    for (size_t i = 0; i < r->nr_findings; i++)
+        if (r->finding[i].symbol != NULL)
+            return false;
+    return true;
+}
+
+bool lint_count(struct lint_tally *t, const struct lint_report *r)
+{
+    if (!is_clean(r))
+        return false;
+    t->files++;
+    t->sections += r->sections;
+    t->symbols += r->symbols;
+    return true;
+}
+
+void lint_print_tally(const struct lint_tally *t)
+{
+    if (t->files == 0)
+        return;
+    printf("%" PRIu64 " file%s clean: ", t->files, t->files == 1 ? " is" : "s are");
+    if (t->sections == 0)
+        printf("no page-aligned section is in %s\n", t->files == 1 ? "it" : "them");
+    else
+        printf("%" PRIu64 " symbol%s in %" PRIu64 " section%s %s whole pages\n", t->symbols,
+               t->symbols == 1 ? "" : "s", t->sections, t->sections == 1 ? "" : "s",
+               t->symbols == 1 ? "is" : "are");
 }
 
 void lint_print(const char *file, const char *wrapping, const struct lint_report *r, bool quiet)
@@ -152,7 +190,7 @@ void lint_print(const char *file, const char *wrapping, const struct lint_report
 
 static struct json_object *text_or_null(const char *text)
 {
-    return text != NULL && text[0] != '\0' ? json_object_new_string(text) : NULL;
+    return text != NULL && text[0] != '\0' ? json_text(text) : NULL;
 }
 
 /* As in the text: JSON's readers lose bits above 53. */
@@ -161,15 +199,15 @@ static void put_hex(struct json_object *o, const char *key, uint64_t value, bool
     char text[24];
 
     snprintf(text, sizeof(text), "0x%" PRIx64, value);
-    put(o, key, there ? json_object_new_string(text) : NULL);
+    put(o, key, there ? json_text(text) : NULL);
 }
 
 static struct json_object *json_question(const struct lint_report *r, unsigned q)
 {
     struct json_object *o = json_object_new_object();
 
-    put(o, "question", json_object_new_string(questions[q]));
-    put(o, "answer", json_object_new_string(answers[r->answer[q]]));
+    put(o, "question", json_text(questions[q]));
+    put(o, "answer", json_text(answers[r->answer[q]]));
     put(o, "why", text_or_null(r->why[q]));
     return o;
 }
@@ -178,16 +216,16 @@ static struct json_object *json_finding(const struct lint_finding *f)
 {
     struct json_object *o = json_object_new_object();
 
-    put(o, "code", json_object_new_string(f->code));
-    put(o, "question", json_object_new_string(questions[f->question]));
-    put(o, "weight", json_object_new_string(weights[f->weight]));
+    put(o, "code", json_text(f->code));
+    put(o, "question", json_text(questions[f->question]));
+    put(o, "weight", json_text(weights[f->weight]));
     put(o, "member", text_or_null(f->member));
     put(o, "section", text_or_null(f->section));
     put(o, "symbol", text_or_null(f->symbol));
     put_hex(o, "address", f->address, f->has_address);
     put_hex(o, "size", f->size, f->has_size);
     put_int(o, "shifted", f->shifted);
-    put(o, "text", json_object_new_string(f->text));
+    put(o, "text", json_text(f->text));
     put(o, "also", text_or_null(f->also));
     return o;
 }
@@ -197,10 +235,10 @@ struct json_object *lint_json(const char *file, const char *wrapping, const stru
     struct json_object *o = json_object_new_object(), *all = json_object_new_array(),
                        *findings = json_object_new_array();
 
-    put(o, "file", json_object_new_string(file));
+    put(o, "file", json_text(file));
     put(o, "error", NULL);
     put(o, "wrapping", text_or_null(wrapping));
-    put(o, "kind", json_object_new_string(r->kind));
+    put(o, "kind", json_text(r->kind));
     put(o, "build_id", text_or_null(r->build_id));
     put_bool(o, "not_pv", r->not_pv);
     put_int(o, "members", r->members);
@@ -219,8 +257,8 @@ struct json_object *lint_json_error(const char *file, const char *why)
 {
     struct json_object *o = json_object_new_object();
 
-    put(o, "file", json_object_new_string(file));
-    put(o, "error", json_object_new_string(why));
+    put(o, "file", json_text(file));
+    put(o, "error", json_text(why));
     return o;
 }
 

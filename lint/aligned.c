@@ -274,7 +274,10 @@ int lint_aligned(const struct lint_input *elf, const char *member, const struct 
 
     if (elf_file_open(elf, &file, e) != 0)
         return -1;
-    rc = elf_symbols_open(&file, &symbols, e);
+    if (o->map != NULL && !elf_is_image(&file))
+        rc = lint_fail(e, "a map is of a linked image, and this is an object: it needs none");
+    else
+        rc = elf_symbols_open(&file, &symbols, e);
     if (rc == 0)
         rc = judge_sections(&a, &sections, e);
     if (rc == 0)

@@ -53,9 +53,11 @@ static void copy_name(char *to, size_t chars, const char *from, size_t n, char s
 static int long_name(const struct archive *a, const char *digits, size_t n, char *name,
                      size_t chars, struct lint_error *e)
 {
+    const char *colon = memchr(digits, ':', n); /* "/123:456": in that archive, at 456 */
     size_t at, length = 0;
 
-    if (!number(digits, n, &at) || a->names == NULL || at >= a->names_size)
+    if (!number(digits, colon != NULL ? (size_t)(colon - digits) : n, &at) || a->names == NULL ||
+        at >= a->names_size)
         return lint_fail(e,
                          "damaged: a member's name is /%.*s, which is no place in the table of "
                          "names",
@@ -65,7 +67,11 @@ static int long_name(const struct archive *a, const char *digits, size_t n, char
     if (length > 0 && a->names[at + length - 1] == '/')
         length--;
     copy_name(name, chars, a->names + at, length, '\0');
-    return 0;
+    return colon == NULL ? 0
+                         : lint_fail(e,
+                                     "it has members of another archive, which is to be given "
+                                     "itself: %s",
+                                     name);
 }
 
 /* "#1/20": BSD's; the name is in front of the member's bytes. */

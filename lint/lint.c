@@ -9,7 +9,8 @@
 #include "elffile.h"
 #include "places.h"
 
-#define DEPTH 8 /* of archives in archives: their members' bytes are gone through once for each */
+#define FILE_CHARS 4096 /* of the path of a thin archive's member */
+#define DEPTH      8 /* of archives in archives: their members' bytes are gone through once for each */
 
 struct walk {
     const struct lint_options *options;
@@ -20,10 +21,49 @@ struct walk {
 
 /* ---- answers */
 
-static void answer_aligned(struct lint_report *r)
+static bool is_excepted(const struct lint_finding *f, const struct lint_options *o)
+{
+    for (size_t i = 0; f->symbol != NULL && i < o->nr_except; i++)
+        if (strcmp(f->symbol, o->except[i]) == 0)
+            return f->question == LINT_ALIGNED && f->weight == LINT_FINDING;
+    return false;
+}
+
+/* How many are. */
+static size_t except(struct lint_report *r, const struct lint_options *o)
+{
+    size_t nr = 0;
+
+    for (size_t i = 0; i < r->nr_findings; i++)
+        if (is_excepted(&r->finding[i], o)) {
+            r->finding[i].weight = LINT_NOTE;
+            nr++;
+        }
+    r->weight[LINT_FINDING] -= nr;
+    r->weight[LINT_NOTE] += nr;
+    return nr;
+}
+
+static void why_aligned(const struct lint_report *r, size_t excepted, char why[static LINT_CHARS])
+{
+    char but[64] = "";
+
+    if (excepted != 0)
+        snprintf(but, sizeof(but), ", but for %zu excepted", excepted);
+    if (r->sections == 0)
+        snprintf(why, LINT_CHARS, "no page-aligned section is in it");
+    else
+        snprintf(why, LINT_CHARS, "%" PRIu64 " symbol%s in %" PRIu64 " section%s %s whole pages%s",
+                 r->symbols, r->symbols == 1 ? "" : "s", r->sections, r->sections == 1 ? "" : "s",
+                 r->symbols == 1 ? "is" : "are", but);
+}
+
+static void answer_aligned(struct lint_report *r, const struct lint_options *o)
 {
     char *why = r->why[LINT_ALIGNED];
     size_t weight[LINT_NOTE + 1] = {0};
+
+    const size_t excepted = except(r, o);
 
     for (size_t i = 0; i < r->nr_findings; i++)
         weight[r->finding[i].weight] += r->finding[i].question == LINT_ALIGNED;
@@ -38,12 +78,7 @@ static void answer_aligned(struct lint_report *r)
                 memcpy(why, r->finding[i].text, LINT_CHARS);
     } else {
         r->answer[LINT_ALIGNED] = LINT_YES;
-        if (r->sections == 0)
-            snprintf(why, LINT_CHARS, "no page-aligned section is in it");
-        else
-            snprintf(why, LINT_CHARS,
-                     "%" PRIu64 " symbols in %" PRIu64 " section%s are whole pages", r->symbols,
-                     r->sections, r->sections == 1 ? "" : "s");
+        why_aligned(r, excepted, why);
     }
 }
 
@@ -96,7 +131,7 @@ static int lint_elf(const struct lint_input *in, const struct lint_options *o,
 
     if (look_at(in, r, &boots, e) != 0 || lint_aligned(in, NULL, o, r, e) != 0)
         return -1;
-    answer_aligned(r);
+    answer_aligned(r, o);
     return boots && !o->no_boot ? lint_boot(in, o, r, e) : 0;
 }
 
@@ -144,10 +179,23 @@ static int walk_member(struct walk *w, const struct lint_input *in, const char *
     return lint_aligned(in, name, w->options, w->report, e);
 }
 
+/* Of a thin archive, whose members are opened one by one. */
+static int walk_file(struct walk *w, struct lint_input *member, const char *file, const char *path,
+                     struct lint_error *e)
+{
+    const struct lint_members *members = w->options->members;
+
+    if (members->open(members->context, file, member, e) != 0)
+        return -1;
+    const int rc = walk_member(w, member, path, e);
+    members->close(members->context, member);
+    return rc;
+}
+
 static int walk_members(struct walk *w, const struct lint_input *in, const char *outer,
                         struct lint_error *e)
 {
-    char name[NAME_CHARS + 1], words[NAME_CHARS + 1], path[4 * NAME_CHARS];
+    char name[FILE_CHARS], words[NAME_CHARS + 1], path[4 * NAME_CHARS];
     struct lint_input member;
     struct archive a;
     int rc;
@@ -160,7 +208,7 @@ static int walk_members(struct walk *w, const struct lint_input *in, const char 
         else
             snprintf(path, sizeof(path), "%s", words);
         member.name = path;
-        if (walk_member(w, &member, path, e) != 0)
+        if ((a.thin ? walk_file(w, &member, name, path, e) : walk_member(w, &member, path, e)) != 0)
             return lint_context(e, "%s", words);
     }
     return rc;
@@ -171,7 +219,8 @@ static int walk_archive(struct walk *w, const struct lint_input *in, const char 
 {
     int rc;
 
-    if (is_thin_archive(in))
+    /* One in another would open files without end; linkers' and archivers' are flat. */
+    if (is_thin_archive(in) && (w->options->members == NULL || w->depth != 0))
         return fail_thin(in, e);
     if (w->depth == DEPTH)
         return lint_fail(e, "archives are in each other more than %d deep", DEPTH);
@@ -200,18 +249,18 @@ static int lint_archive(const struct lint_input *in, const struct lint_options *
         return -1;
     snprintf(r->kind, sizeof(r->kind), "archive of %" PRIu64 " object%s", r->members,
              r->members == 1 ? "" : "s");
-    answer_aligned(r);
+    answer_aligned(r, o);
     return 0;
 }
 
 /* ---- the file */
 
-static int lint_bitcode(struct lint_report *r, struct lint_error *e)
+static int lint_bitcode(const struct lint_options *o, struct lint_report *r, struct lint_error *e)
 {
     snprintf(r->kind, sizeof(r->kind), "LLVM bitcode");
     if (add_bitcode(NULL, r, e) != 0)
         return -1;
-    answer_aligned(r);
+    answer_aligned(r, o);
     return 0;
 }
 
@@ -228,7 +277,7 @@ int lint_file(const struct lint_input *in, const struct lint_options *o, struct 
     else if (is_archive(in) || is_thin_archive(in))
         rc = lint_archive(in, o, r, e);
     else if (is_bitcode(in))
-        rc = lint_bitcode(r, e);
+        rc = lint_bitcode(o, r, e);
     else
         rc = lint_fail(e, "it is neither an ELF file nor an archive of such");
     if (rc != 0) {

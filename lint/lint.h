@@ -2,7 +2,7 @@
 /*
  * What can be said of a kernel before it is booted: are its page-aligned sections what they
  * promise, and will a domain builder start it? Works on the bytes of a file that nobody vouches
- * for, and reads nothing else. docs/lint.md has the codes, their causes and remedies.
+ * for, and reads nothing itself. docs/lint.md has the codes, their causes and remedies.
  */
 #ifndef PVMM_LINT_LINT_H
 #define PVMM_LINT_LINT_H
@@ -81,14 +81,27 @@ struct lint_report {
     char build_id[2 * 64 + 1]; /* hexadecimal; "": none */
 };
 
+/*
+ * How members of a thin archive are come by, which are files of their own: `open` gives the bytes
+ * of the one that the archive calls `name`, as it has them until `close`; 0, or -1 and why not.
+ */
+struct lint_members {
+    int (*open)(void *context, const char *name, struct lint_input *in, struct lint_error *e);
+    void (*close)(void *context, struct lint_input *in);
+    void *context;
+};
+
 struct lint_options {
     const char *const *sections; /* to be page-aligned besides the four known ones */
     size_t nr_sections;
+    const char *const *except; /* symbols whose faults are known: what is found of them is a note */
+    size_t nr_except;
     const char *map; /* text of a linker's map of this file, NUL-terminated; NULL: none */
     size_t map_size;
-    uint64_t memory; /* bytes that the guest is to have; 0: 512 MiB */
-    uint64_t initrd; /* bytes */
-    bool no_boot;    /* only the first question */
+    uint64_t memory;                    /* bytes that the guest is to have; 0: 512 MiB */
+    uint64_t initrd;                    /* bytes */
+    bool no_boot;                       /* only the first question */
+    const struct lint_members *members; /* NULL: a thin archive cannot be read */
 };
 
 /* 0, or -1 if the file cannot be read as what it is. The report is to be freed after 0. */

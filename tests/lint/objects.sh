@@ -64,8 +64,14 @@ $CC -O2 -fno-lto -c good.c -o good.o && $CC -O2 -fno-lto -fdata-sections -fno-co
     $CC -O2 -fno-lto -c bad.c -o bad.o && $CC -c tables.s -o tables.o && $CC -c aligned.s -o aligned.o ||
     exit 1
 
+lint "a good object" 0 good.o
+says "^good.o: ELF object: 3 symbols in 2 sections are whole pages"
 lint "good objects" 0 good.o sections.o aligned.o
-[ "$(wc -l <out)" -eq 3 ] || flunk "not a line for each clean file"
+[ "$(cat out)" = "3 files are clean: 8 symbols in 5 sections are whole pages" ] || { flunk "$name"; cat out; }
+lint "a good one and a bad one" 1 good.o bad.o
+says "^bad.o: ELF object$"
+says "^1 file is clean: 3 symbols in 2 sections are whole pages$"
+grep -q "^good.o" out && flunk "a clean file of two is listed"
 lint "good objects, quiet" 0 --quiet good.o sections.o aligned.o
 silent
 as --32 tables.s -o tables32.o
@@ -75,6 +81,20 @@ says "ELF object, 32-bit"
 lint "a short variable" 1 --quiet bad.o good.o
 says "symbol-size: counter is 8 bytes long"
 grep -q "^good.o" out && flunk "a clean file is named"
+cat >known.c <<'END'
+unsigned long known __attribute__((section(".bss..page_aligned"), aligned(4096)));
+END
+$CC -O2 -fno-lto -c known.c -o known.o || exit 1
+lint "one that is known" 0 --except known known.o
+says "page-aligned  yes +1 symbol in 1 section is whole pages, but for 1 excepted"
+says "symbol-size \(note\): known is 8 bytes"
+lint "one that is known, of many" 0 --except known known.o good.o
+says "symbol-size \(note\): known is 8 bytes"
+says "^1 file is clean: 3 symbols in"
+lint "and not another" 1 -q --except known --except nothing known.o bad.o
+says "^bad.o"
+grep -q "^known" out && flunk "what is known is not left out"
+lint "no name" 129 --except "" known.o
 lint "tables without an alignment" 1 tables.o
 says "section-alignment: .bss..page_aligned is aligned to 1"
 lint "a section that is not there" 0 -q --section .mine good.o
@@ -86,12 +106,42 @@ ar rc in.a bad.o && ar rc out.a good.o in.a aligned.o && ar rcT thin.a good.o
 lint "an archive" 1 out.a
 says "out.a: archive of 3 objects"
 says "of in.a\(bad.o\)"
-ar rc clean.a good.o aligned.o
+ar rc clean.a good.o aligned.o && ar rc noted.a good.o good.c
 lint "a clean archive" 0 clean.a
 says "clean.a: archive of 2 objects: "
-lint "a thin archive" 2 thin.a bad.o
+lint "a clean archive with a text" 0 noted.a
+says "no-object \(note\): 1 member is no object"
+lint "not listed of two" 0 noted.a clean.a
+says "^2 files are clean"
+
+# Thin archives: members are found from where the archive is, as a kernel's build names them.
+lint "a thin archive" 0 thin.a
+says "thin.a: archive of 1 object: "
+mkdir -p sub/deep elsewhere && cp good.o sub/deep/a_name_that_is_longer_than_fits.o && cp bad.o sub/bad.o &&
+    (cd sub && ar cDPrST built-in.a deep/a_name_that_is_longer_than_fits.o bad.o) &&
+    ar cDPrST vmlinux.a sub/built-in.a good.o || exit 1
+lint "one in a directory" 1 sub/built-in.a
+says "sub/built-in.a: archive of 2 objects"
+says "of bad.o$"
+lint "one of all" 1 vmlinux.a
+says "vmlinux.a: archive of 3 objects"
+says "of sub/bad.o$"
+(cd elsewhere && timeout 60 "$PVMM" lint -q ../vmlinux.a >../out)
+says "of sub/bad.o$"
+ar rcT -P "$PWD/absolute.a" "$PWD/sub/bad.o" && mv absolute.a elsewhere
+lint "named from the root" 1 -q elsewhere/absolute.a
+says "of /.*/sub/bad.o$"
+rm sub/bad.o
+lint "a member that is gone" 2 vmlinux.a bad.o
 says "symbol-size: counter"
-grep -q "thin archive.*good.o" err || flunk "a thin archive is not called one"
+grep -q "^pvmm lint: vmlinux.a: sub/bad.o: a file of its own, sub/bad.o: cannot open it: No such" err ||
+    { flunk "$name: does not say where it was looked for"; cat err; }
+ln vmlinux.a sub/bad.o
+lint "one that names itself" 2 vmlinux.a
+grep -q "sub/bad.o: a thin archive" err || { flunk "$name"; cat err; }
+ar rcT nested.a clean.a
+lint "a member of a member" 2 nested.a
+grep -q "members of another archive.* itself: clean.a$" err || { flunk "$name"; cat err; }
 
 # Linked again, and compressed.
 ld -r bad.o tables.o -o both.o
@@ -117,6 +167,8 @@ lint "a good image without a map" 0 --sections-only good
 says "not decidable"
 lint "another image's map" 2 --sections-only --map bad.map good
 lint "no map" 2 --map good.c good
+lint "a map and an object" 2 --map good.map good.o
+grep -q "good.o: a map is of a linked image" err || { flunk "$name"; cat err; }
 lint "no such map" 2 --map nowhere good
 if command -v ld.lld >/dev/null; then
     $CC -fno-lto -no-pie -fuse-ld=lld -Wl,-Map=lld.map good.o bad.o tables.o -o lld
@@ -136,6 +188,22 @@ lint "nothing there" 2 nowhere
 lint "others are looked at" 2 nowhere bad.o
 says "counter"
 lint "help" 0 --help
+
+# Names that a terminal would act on, and such as are no UTF-8: neither in text nor in JSON.
+escape=$(printf 'new\nline\033[31m')
+latin=$(printf 'caf\351.o')
+utf8=$(printf 'caf\303\251\302\233.o')
+cp bad.o "$escape" && cp bad.o "$latin" && cp bad.o "$utf8" || exit 1
+lint "names of files" 2 "$escape" "$latin" "$utf8" "nowhere$escape"
+grep -q "^new?line?\[31m: ELF object$" out && grep -q "^caf?.o: ELF" out &&
+    grep -q "^$(printf 'caf\303\251?').o: ELF" out && grep -q "^pvmm lint: nowherenew?line?\[31m: cannot" err ||
+    { flunk "$name"; cat -v out err; }
+lint "names of files in JSON" 2 --json - "$escape" "$latin" "$utf8" "nowhere$latin"
+python3 - out <<'END' || flunk "the JSON is no JSON"
+import json, sys
+names = [f["file"] for f in json.load(open(sys.argv[1], encoding="utf-8"))["files"]]
+assert names == ["new\nline\033[31m", "caf\ufffd.o", "caf\u00e9\u009b.o", "nowherecaf\ufffd.o"], names
+END
 
 # JSON: the same, in fields.
 lint "JSON" 2 --json - bad.o nowhere good.o

@@ -82,6 +82,67 @@ static void thin_archives_say_so(void **state)
            "(the first: first.o)");
 }
 
+/* What a thin archive's members are, and how often each was opened and closed. */
+struct shelf {
+    struct bytes file;
+    char asked[64]; /* the last */
+    unsigned opened, closed;
+};
+
+static int take_off(void *context, const char *name, struct lint_input *in, struct lint_error *e)
+{
+    struct shelf *s = context;
+
+    snprintf(s->asked, sizeof(s->asked), "%s", name);
+    if (strcmp(name, "gone.o") == 0) {
+        snprintf(e->text, sizeof(e->text), "it is gone");
+        return -1;
+    }
+    in->data = s->file.data;
+    in->size = s->file.size;
+    s->opened++;
+    return 0;
+}
+
+static void put_back(void *context, struct lint_input *in)
+{
+    struct shelf *s = context;
+
+    assert_ptr_equal(in->data, s->file.data);
+    s->closed++;
+}
+
+static struct bytes make_thin(const char *first, const char *second)
+{
+    struct bytes b =
+        make_archive((const char *[]){first, second}, (struct bytes[]){text(""), text("")}, 2);
+
+    memcpy(b.data, "!<thin>\n", SARMAG);
+    return b;
+}
+
+static void members_of_a_thin_archive(void **state)
+{
+    struct shelf shelf = {.file = short_variable()};
+    const struct lint_members members = {take_off, put_back, &shelf};
+    const struct lint_options o = {.members = &members};
+    struct lint_report r = lint_of(make_thin("a.o", "in/a_directory/b.o"), &o);
+
+    (void)state;
+    assert_int_equal(r.members, 2);
+    assert_string_equal(expect(&r, 0, "symbol-size", "small", 1)->member, "a.o");
+    assert_string_equal(expect(&r, 1, "symbol-size", "small", 1)->member, "in/a_directory/b.o");
+    assert_string_equal(shelf.asked, "in/a_directory/b.o");
+    lint_free(&r);
+    refuse(make_thin("a.o", "gone.o"), &o, "made: gone.o: it is gone");
+    free(shelf.file.data);
+    shelf.file = make_thin("b.o", "c.o");
+    refuse(make_thin("in.a", "a.o"), &o, "made: in.a: a thin archive: its members are files");
+    refuse(make_archive((const char *[]){"in.a"}, &shelf.file, 1), &o, "(the first: b.o)");
+    assert_int_equal(shelf.opened, 4); /* those of in.a are not */
+    assert_int_equal(shelf.closed, 4);
+}
+
 static void archives_too_deep(void **state)
 {
     struct bytes b = short_variable();
@@ -320,12 +381,12 @@ static void what_it_costs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(archives_in_archives),   cmocka_unit_test(names_as_bsd_has_them),
-        cmocka_unit_test(thin_archives_say_so),   cmocka_unit_test(archives_too_deep),
-        cmocka_unit_test(damaged_archives),       cmocka_unit_test(headers_that_lie),
-        cmocka_unit_test(sections_that_lie),      cmocka_unit_test(strings_that_are_nowhere),
-        cmocka_unit_test(cut_short_at_each_byte), cmocka_unit_test(damaged_at_random),
-        cmocka_unit_test(what_it_costs),
+        cmocka_unit_test(archives_in_archives),     cmocka_unit_test(names_as_bsd_has_them),
+        cmocka_unit_test(thin_archives_say_so),     cmocka_unit_test(members_of_a_thin_archive),
+        cmocka_unit_test(archives_too_deep),        cmocka_unit_test(damaged_archives),
+        cmocka_unit_test(headers_that_lie),         cmocka_unit_test(sections_that_lie),
+        cmocka_unit_test(strings_that_are_nowhere), cmocka_unit_test(cut_short_at_each_byte),
+        cmocka_unit_test(damaged_at_random),        cmocka_unit_test(what_it_costs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
