@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "symbolfile.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -21,16 +22,30 @@ static void owner_id(struct pv_build_id *id, const struct symbol_owner *of, uint
         snprintf(why->text, sizeof(why->text), "no build id");
 }
 
-static int file_id(struct pv_build_id *id, const char *path, struct pv_error *why)
+struct symbol_file {
+    const char *path;
+    struct pv_build_id id;
+    bool elf;
+};
+
+static bool is_elf(int fd)
 {
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    char magic[SELFMAG];
+
+    return pread(fd, magic, SELFMAG, 0) == SELFMAG && memcmp(magic, ELFMAG, SELFMAG) == 0;
+}
+
+static int look_at_file(struct symbol_file *f, struct pv_error *why)
+{
+    const int fd = open(f->path, O_RDONLY | O_CLOEXEC);
     int failed;
 
     if (fd < 0) {
         snprintf(why->text, sizeof(why->text), "cannot be opened: %s", strerror(errno));
         return -1;
     }
-    failed = pv_build_id_fd(id, fd, why);
+    f->elf = is_elf(fd);
+    failed = pv_build_id_fd(&f->id, fd, why);
     close(fd);
     return failed;
 }
@@ -44,41 +59,63 @@ static int refuse(const char *path, const struct symbol_owner *of, const char *w
     return 0;
 }
 
-static int compare(const char *path, const struct pv_build_id *file, const struct symbol_owner *of,
-                   struct error *e)
+static const char *whose(const struct symbol_owner *of)
+{
+    return of->view != NULL ? "the kernel in " : "";
+}
+
+/* A System.map never has an id; an ELF file without one was not linked as the kernel was, or has
+ * lost it since. */
+static void warn_of_none(const struct symbol_file *file, const struct symbol_owner *of)
+{
+    char of_kernel[PV_BUILD_ID_CHARS];
+    struct pv_error why = {.text = ""};
+    struct pv_build_id kernel = {.bytes = 0};
+
+    if (file->elf)
+        owner_id(&kernel, of, 0, &why);
+    if (kernel.bytes != 0)
+        fprintf(stderr,
+                "pvmm: warning: --symbols %s: it has no build id, that of %s%s is %s; its names "
+                "may be wrong\n",
+                file->path, whose(of), of->name, pv_build_id_text(&kernel, of_kernel));
+    else if (of->verbose)
+        fprintf(stderr, "pvmm: --symbols %s: taken as it is: it has no build id\n", file->path);
+}
+
+static int compare(const struct symbol_file *file, const struct symbol_owner *of, struct error *e)
 {
     char of_file[PV_BUILD_ID_CHARS], of_kernel[PV_BUILD_ID_CHARS], text[ERROR_CHARS];
     struct pv_error why = {.text = ""};
     struct pv_build_id kernel;
 
-    owner_id(&kernel, of, file->va, &why);
+    owner_id(&kernel, of, file->id.va, &why);
     if (kernel.bytes == 0) {
         if (of->verbose)
             fprintf(stderr,
                     "pvmm: --symbols %s: taken as it is: nothing to compare its build id "
                     "with in %s: %s\n",
-                    path, of->name, why.text);
+                    file->path, of->name, why.text);
         return 0;
     }
-    if (pv_build_id_same(file, &kernel))
+    if (pv_build_id_same(&file->id, &kernel))
         return 0;
     snprintf(text, sizeof(text), "is of another kernel: its build id is %s, that of %s%s is %s",
-             pv_build_id_text(file, of_file), of->view != NULL ? "the kernel in " : "", of->name,
+             pv_build_id_text(&file->id, of_file), whose(of), of->name,
              pv_build_id_text(&kernel, of_kernel));
-    return refuse(path, of, text, e);
+    return refuse(file->path, of, text, e);
 }
 
 static int check_owner(const char *path, const struct symbol_owner *of, struct error *e)
 {
+    struct symbol_file file = {.path = path};
     struct pv_error why = {.text = ""};
-    struct pv_build_id id;
 
-    if (file_id(&id, path, &why) != 0)
+    if (look_at_file(&file, &why) != 0)
         return refuse(path, of, why.text, e);
-    if (id.bytes != 0)
-        return compare(path, &id, of, e);
-    if (of->verbose)
-        fprintf(stderr, "pvmm: --symbols %s: taken as it is: it has no build id\n", path);
+    if (file.id.bytes != 0)
+        return compare(&file, of, e);
+    warn_of_none(&file, of);
     return 0;
 }
 

@@ -19,7 +19,8 @@ struct symbol_owner {
 };
 
 /* Adds the symbols of a file. One that cannot be read, or whose build id is another than the
- * kernel's, is EXIT_USAGE; where one of them has no build id, nothing is compared. */
+ * kernel's, is EXIT_USAGE; where one of them has no build id, nothing is compared, but an ELF file
+ * without the one that the kernel has is warned of. */
 int symbol_file_take(struct pv_symbols *to, const char *path, const struct symbol_owner *of,
                      struct error *e);
 

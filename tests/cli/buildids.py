@@ -96,10 +96,14 @@ def of_a_run(t, mkelf):
              *run, "--symbols", damaged, kernel)
     t.expect("run, damaged notes, anyway", 128, ["warning: ", "its notes are damaged"], *run, "--symbols-anyway",
              "--symbols", damaged, kernel)
-    for name, path in (("no id", without), ("a System.map", system_map)):
-        t.expect(f"run, {name}", 128, ["QEMU"], *run, "--symbols", path, kernel, unsaid=["--symbols"])
-        t.expect(f"run -v, {name}", 128, [f"--symbols {path}: taken as it is: it has no build id"], *run, "-v",
-                 "--symbols", path, kernel)
+    t.expect("run, no id", 128, ["QEMU", f"pvmm: warning: --symbols {without}: it has no build id, that of {kernel} is "
+                                 f"{KERNEL.hex()}; its names may be wrong"], *run, "--symbols", without, kernel)
+    t.expect("run, a System.map", 128, ["QEMU"], *run, "--symbols", system_map, kernel, unsaid=["--symbols"])
+    t.expect("run -v, a System.map", 128, [f"--symbols {system_map}: taken as it is: it has no build id"], *run, "-v",
+             "--symbols", system_map, kernel)
+    t.expect("run, none has one", 128, ["QEMU"], *run, "--symbols", without, t.path("nameless"), unsaid=["--symbols"])
+    t.expect("run -v, none has one", 128, [f"--symbols {without}: taken as it is: it has no build id"], *run, "-v",
+             "--symbols", without, t.path("nameless"))
     nameless = t.path("nameless")
     t.expect("run, a kernel without", 128, ["QEMU"], *run, "--symbols", other, nameless, unsaid=["--symbols"])
     t.expect("run -v, a kernel without", 128, ["nothing to compare its build id with", f"in {nameless}: no build id"],

@@ -277,6 +277,23 @@ static void an_id_has_a_size(void **state)
     }
 }
 
+/* As of a linked-in blob with one of its own: the first counts, in the file and in the memory. */
+static void the_first_of_several_counts(void **state)
+{
+    struct pile p = {.n = 0};
+
+    (void)state;
+    note(&p, 4, "GNU", NT_GNU_BUILD_ID, sha, 20);
+    note(&p, 4, "GNU", NT_GNU_BUILD_ID, "\1\2\3\4", 4);
+    note(&p, 4, "GNU", NT_GNU_BUILD_ID, sha, 0);
+    make_elf(&p);
+    with_section(1, NOTES_AT, p.n, 4);
+    assert_int_equal(load(&elf, sizeof(elf)), 0);
+    assert_int_equal(id.bytes, 20);
+    assert_memory_equal(id.byte, sha, 20);
+    assert_int_equal(id.va, NOTES_VA);
+}
+
 /* However often a file says that it has the same notes, no more than a megabyte is looked at. */
 static void notes_are_not_looked_at_for_ever(void **state)
 {
@@ -485,6 +502,7 @@ int main(void)
         cmocka_unit_test(notes_end_within_the_file),
         cmocka_unit_test(a_note_ends_within_the_notes),
         cmocka_unit_test(an_id_has_a_size),
+        cmocka_unit_test(the_first_of_several_counts),
         cmocka_unit_test(notes_are_not_looked_at_for_ever),
         cmocka_unit_test(damaged_files_do_no_harm),
         cmocka_unit_test_teardown(it_lies_where_the_file_has_it, teardown),
