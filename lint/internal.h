@@ -10,6 +10,13 @@ __attribute__((format(printf, 2, 3))) int lint_fail(struct lint_error *e, const 
 __attribute__((format(printf, 2, 3))) int lint_context(struct lint_error *e, const char *format,
                                                        ...);
 
+/* Findings of page-aligned sections cost more than what they are of: so many of a weight are
+ * listed. */
+#define FINDINGS_LISTED 4096
+
+/* Adds what says that there are more. */
+int lint_add_rest(struct lint_report *r, struct lint_error *e);
+
 /* A new finding of the report, to be filled in further by the caller; `code` is one of lint_codes.
  * NULL: out of memory. The pointer holds until the next call. */
 __attribute__((format(printf, 4, 5))) struct lint_finding *

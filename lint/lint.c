@@ -129,7 +129,8 @@ static int lint_elf(const struct lint_input *in, const struct lint_options *o,
 {
     bool boots = false;
 
-    if (look_at(in, r, &boots, e) != 0 || lint_aligned(in, NULL, o, r, e) != 0)
+    if (look_at(in, r, &boots, e) != 0 || lint_aligned(in, NULL, o, r, e) != 0 ||
+        lint_add_rest(r, e) != 0)
         return -1;
     answer_aligned(r, o);
     return boots && !o->no_boot ? lint_boot(in, o, r, e) : 0;
@@ -245,7 +246,7 @@ static int lint_archive(const struct lint_input *in, const struct lint_options *
 {
     struct walk w = {o, r, 0, 0};
 
-    if (walk_archive(&w, in, NULL, e) != 0 || note_skipped(&w, e) != 0)
+    if (walk_archive(&w, in, NULL, e) != 0 || note_skipped(&w, e) != 0 || lint_add_rest(r, e) != 0)
         return -1;
     snprintf(r->kind, sizeof(r->kind), "archive of %" PRIu64 " object%s", r->members,
              r->members == 1 ? "" : "s");

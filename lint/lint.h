@@ -74,7 +74,8 @@ struct lint_report {
     char why[LINT_QUESTIONS][LINT_CHARS]; /* what was looked at, or why not: one clause */
     struct lint_finding *finding;
     size_t nr_findings;
-    size_t weight[LINT_NOTE + 1];        /* of these */
+    size_t weight[LINT_NOTE + 1];        /* of these, and of those that are not listed */
+    struct lint_finding beyond;          /* the last of those */
     uint64_t members, sections, symbols; /* looked at */
     bool not_pv;               /* no Xen notes at all: whatever it is, it is no PV guest */
     char kind[64];             /* "ELF object", "archive of 12 objects", ... */

@@ -10,7 +10,7 @@
 int places_add(struct places *p, const struct place *place)
 {
     if (p->nr == p->room) {
-        const size_t room = p->room == 0 ? 16 : 2 * p->room;
+        const size_t room = p->room == 0 ? 1 : 2 * p->room; /* one of a section is usual */
         struct place *more = reallocarray(p->at, room, sizeof(*more));
 
         if (more == NULL)

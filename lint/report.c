@@ -39,20 +39,43 @@ static const struct lint_code *code_named(const char *code)
     return NULL;
 }
 
+static struct lint_finding *append(struct lint_report *r)
+{
+    struct lint_finding *list = reallocarray(r->finding, r->nr_findings + 1, sizeof(*list));
+
+    if (list == NULL)
+        return NULL;
+    r->finding = list;
+    return &list[r->nr_findings++];
+}
+
+static void drop_names(struct lint_finding *f)
+{
+    free(f->member);
+    free(f->section);
+    free(f->symbol);
+    *f = (struct lint_finding){.code = NULL};
+}
+
+static struct lint_finding *unlisted(struct lint_report *r)
+{
+    drop_names(&r->beyond);
+    return &r->beyond;
+}
+
 struct lint_finding *lint_add(struct lint_report *r, const char *code, enum lint_weight weight,
                               const char *format, ...)
 {
     const struct lint_code *known = code_named(code);
-    struct lint_finding *list, *f;
+    struct lint_finding *f;
     va_list args;
 
     if (known == NULL)
         abort(); /* a code that no table has: a mistake of ours */
-    list = reallocarray(r->finding, r->nr_findings + 1, sizeof(*list));
-    if (list == NULL)
+    f = known->question == LINT_ALIGNED && r->weight[weight] >= FINDINGS_LISTED ? unlisted(r)
+                                                                                : append(r);
+    if (f == NULL)
         return NULL;
-    r->finding = list;
-    f = &list[r->nr_findings++];
     *f = (struct lint_finding){.code = known->code, .question = known->question, .weight = weight};
     r->weight[weight]++;
     va_start(args, format);
@@ -61,13 +84,28 @@ struct lint_finding *lint_add(struct lint_report *r, const char *code, enum lint
     return f;
 }
 
+int lint_add_rest(struct lint_report *r, struct lint_error *e)
+{
+    const struct lint_code *known = code_named("more-findings");
+
+    for (enum lint_weight w = LINT_FINDING; w <= LINT_NOTE; w++) {
+        if (r->weight[w] <= FINDINGS_LISTED)
+            continue;
+        struct lint_finding *f = append(r);
+        if (f == NULL)
+            return lint_fail(e, "no memory for its findings");
+        *f = (struct lint_finding){.code = known->code, .question = known->question, .weight = w};
+        snprintf(f->text, sizeof(f->text), "%zu more of the file are not listed",
+                 r->weight[w] - FINDINGS_LISTED);
+    }
+    return 0;
+}
+
 void lint_free(struct lint_report *r)
 {
-    for (size_t i = 0; i < r->nr_findings; i++) {
-        free(r->finding[i].member);
-        free(r->finding[i].section);
-        free(r->finding[i].symbol);
-    }
+    for (size_t i = 0; i < r->nr_findings; i++)
+        drop_names(&r->finding[i]);
+    drop_names(&r->beyond);
     free(r->finding);
     r->finding = NULL;
     r->nr_findings = 0;

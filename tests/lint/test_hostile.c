@@ -378,15 +378,49 @@ static void what_it_costs(void **state)
     lint_free(&r);
 }
 
+/* Each section has its own two findings, and costs the file no more than its header and a symbol.
+ */
+static void many_sections(void **state)
+{
+    static const struct made_elf one = {.type = ET_REL,
+                                        .section = {{".bss..page_aligned", 0, 8, 1, 0}},
+                                        .symbol = {{"small", 1, 0, 8, STT_OBJECT}}};
+    const unsigned nr = 4096;
+    const char **name = calloc(nr, sizeof(*name));
+    struct bytes *member = calloc(nr, sizeof(*member));
+
+    (void)state;
+    for (unsigned i = 0; i < nr; i++) {
+        name[i] = "x.o";
+        member[i] = make_elf(&one);
+    }
+    struct lint_report r = lint_of(make_archive(name, member, nr), NULL);
+    assert_int_equal(r.weight[LINT_FINDING], 2 * nr);
+    assert_int_equal(r.nr_findings, nr + 1);
+    assert_string_equal(r.finding[nr].code, "more-findings");
+    assert_string_equal(r.finding[nr].text, "4096 more of the file are not listed");
+    assert_int_equal(r.answer[LINT_ALIGNED], LINT_NO);
+    lint_free(&r);
+    free(name);
+    free(member);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(archives_in_archives),     cmocka_unit_test(names_as_bsd_has_them),
-        cmocka_unit_test(thin_archives_say_so),     cmocka_unit_test(members_of_a_thin_archive),
-        cmocka_unit_test(archives_too_deep),        cmocka_unit_test(damaged_archives),
-        cmocka_unit_test(headers_that_lie),         cmocka_unit_test(sections_that_lie),
-        cmocka_unit_test(strings_that_are_nowhere), cmocka_unit_test(cut_short_at_each_byte),
-        cmocka_unit_test(damaged_at_random),        cmocka_unit_test(what_it_costs),
+        cmocka_unit_test(archives_in_archives),
+        cmocka_unit_test(names_as_bsd_has_them),
+        cmocka_unit_test(thin_archives_say_so),
+        cmocka_unit_test(members_of_a_thin_archive),
+        cmocka_unit_test(archives_too_deep),
+        cmocka_unit_test(damaged_archives),
+        cmocka_unit_test(headers_that_lie),
+        cmocka_unit_test(sections_that_lie),
+        cmocka_unit_test(strings_that_are_nowhere),
+        cmocka_unit_test(cut_short_at_each_byte),
+        cmocka_unit_test(damaged_at_random),
+        cmocka_unit_test(what_it_costs),
+        cmocka_unit_test(many_sections),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
