@@ -134,6 +134,19 @@ int debugger_point(int fd, enum debugger_point kind, bool set, uint64_t address,
     return ask_for_ok(fd, text, e);
 }
 
+/* Stops of before are told first: behind an answer there are none left. */
+int debugger_step(int fd, struct error *e)
+{
+    char answer[PACKET_MAX];
+
+    if (ask_for_ok(fd, "Hg0", e) != 0 || ask(fd, "s", answer, e) != 0)
+        return error_context(e, "a single step");
+    if (is_stop(answer))
+        return 0;
+    return error_set(e, EXIT_ENVIRONMENT, "QEMU's debugger stub answers \"%.20s\" to a step",
+                     answer);
+}
+
 int debugger_run_to(int fd, uint64_t address, struct error *e)
 {
     char text[40];

@@ -24,6 +24,10 @@ enum debugger_point {
 int debugger_point(int fd, enum debugger_point kind, bool set, uint64_t address, unsigned bytes,
                    struct error *e);
 
+/* Executes one instruction. One that faults is not executed: the machine stands where its trap led.
+ */
+int debugger_step(int fd, struct error *e);
+
 /* Lets the machine run, to stop before it executes what is at `address`. */
 int debugger_run_to(int fd, uint64_t address, struct error *e);
 

@@ -104,10 +104,25 @@ static int monitor(struct pass *p, const char *line, char *said, size_t size, st
     return 0;
 }
 
+/* QEMU makes no other as long as the first is there. */
+static int close_stub(struct pass *p, struct error *e)
+{
+    char said[256];
+
+    if (p->stub < 0)
+        return 0;
+    close(p->stub);
+    p->stub = -1;
+    return monitor(p, "gdbserver none", said, sizeof(said), e);
+}
+
 int pass_listen(struct pass *p, unsigned port, struct error *e)
 {
     char line[64], said[256];
 
+    if (close_stub(p, e) != 0 ||
+        qmp_command(&p->player.qmp, "replay-delete-break", NULL, NULL, e) != 0)
+        return -1;
     snprintf(line, sizeof(line), "gdbserver tcp:127.0.0.1:%u", port);
     if (monitor(p, line, said, sizeof(said), e) != 0)
         return -1;
@@ -147,17 +162,30 @@ static int stub_port(struct pass *p, unsigned *port, struct error *e)
     return found ? 0 : error_set(e, EXIT_ENVIRONMENT, "QEMU's debugger stub is at no port");
 }
 
-int pass_point(struct pass *p, enum debugger_point kind, bool set, uint64_t va, unsigned bytes,
-               struct error *e)
+static int connect_stub(struct pass *p, struct error *e)
 {
     unsigned port;
 
-    if (p->stub < 0) {
-        if (pass_listen(p, 0, e) != 0 || stub_port(p, &port, e) != 0)
-            return -1;
-        p->stub = debugger_connect(port, e);
-    }
-    return p->stub < 0 ? -1 : debugger_point(p->stub, kind, set, va, bytes, e);
+    if (p->stub >= 0)
+        return 0;
+    if (pass_listen(p, 0, e) != 0 || stub_port(p, &port, e) != 0)
+        return -1;
+    p->stub = debugger_connect(port, e);
+    return p->stub >= 0 ? 0 : -1;
+}
+
+int pass_point(struct pass *p, enum debugger_point kind, bool set, uint64_t va, unsigned bytes,
+               struct error *e)
+{
+    return connect_stub(p, e) == 0 ? debugger_point(p->stub, kind, set, va, bytes, e) : -1;
+}
+
+int pass_step(struct pass *p, struct error *e)
+{
+    return connect_stub(p, e) == 0 && debugger_step(p->stub, e) == 0 &&
+                   player_stepped(&p->player, e) == 0
+               ? 0
+               : -1;
 }
 
 int pass_stay(struct pass *p, struct error *e)

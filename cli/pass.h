@@ -50,11 +50,19 @@ int pass_run_to(struct pass *p, uint64_t icount, struct error *e);
  * the store. The caller sees by the icount and the registers where it is. */
 int pass_run(struct pass *p, uint64_t limit, struct error *e);
 
+/*
+ * One instruction on. One that faults is not counted: before it and behind its trap, in the
+ * hypervisor, the icount is the same, and which of the two pass_run_to() stands at is chance. This
+ * stands behind the trap; a point stands before the instruction.
+ */
+int pass_step(struct pass *p, struct error *e);
+
 /* Sets or clears one; `bytes` of an instruction are 1. */
 int pass_point(struct pass *p, enum debugger_point kind, bool set, uint64_t va, unsigned bytes,
                struct error *e);
 
-/* Opens QEMU's debugger stub for others, at that port of this host; 0: at any. */
+/* Opens QEMU's debugger stub for others, at that port of this host; 0: at any. They let the machine
+ * run as far as they like: points should have been cleared. */
 int pass_listen(struct pass *p, unsigned port, struct error *e);
 /* Stays until a debugger has let the machine go to its end, or killed it. */
 int pass_stay(struct pass *p, struct error *e);

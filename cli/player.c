@@ -272,6 +272,16 @@ enum played player_run(struct player *p, uint64_t icount)
     return how;
 }
 
+/* QEMU answers only after it has told that the machine ran and stopped. */
+int player_stepped(struct player *p, struct error *e)
+{
+    const int rc = qmp_icount(&p->qmp, &p->icount, e);
+
+    while (qmp_take_event(&p->qmp, "STOP", NULL) || qmp_take_event(&p->qmp, "RESUME", NULL))
+        ;
+    return rc;
+}
+
 enum played player_stay(struct player *p)
 {
     struct pollfd f[SOURCES];

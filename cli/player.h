@@ -56,6 +56,9 @@ int player_start(struct player *p, struct error *e);
 /* Play up to that instruction, beyond where it stands. */
 enum played player_run(struct player *p, uint64_t icount);
 
+/* A debugger has let it execute an instruction, and it stands again. */
+int player_stepped(struct player *p, struct error *e);
+
 /* A debugger plays, at its stub: until the machine is over (PLAYED_END) or QEMU is (PLAYED_AWRY).
  */
 enum played player_stay(struct player *p);

@@ -100,70 +100,84 @@ static int find_window(struct seeking *s, const struct finding *f, uint64_t widt
     return rc;
 }
 
-/* ---- pass 2 */
+/* ---- passes 2 and 3 */
 
 /* The stub stops again where it stands: one instruction on without the point. */
 static int step_over(struct pass *p, uint64_t rip, struct error *e)
 {
-    if (pass_point(p, POINT_EXECUTE, false, rip, 1, e) != 0)
-        return -1;
-    const int rc = pass_run_to(p, p->player.icount + 1, e);
-
-    return rc > 0 && pass_point(p, POINT_EXECUTE, true, rip, 1, e) != 0 ? -1 : rc;
+    return pass_point(p, POINT_EXECUTE, false, rip, 1, e) == 0 && pass_step(p, e) == 0
+               ? pass_point(p, POINT_EXECUTE, true, rip, 1, e)
+               : -1;
 }
 
-/* Each time that the guest is about to execute it, up to w->to; *at is the last. */
-static int last_execution(struct pass *p, uint64_t rip, const struct window *w, uint64_t *at,
-                          bool *found, struct error *e)
+/* 1: the guest is about to execute it; 0: not before `limit`. */
+static int next_execution(struct pass *p, uint64_t rip, uint64_t limit, struct error *e)
 {
     struct pass_registers r;
-    int rc = pass_run_to(p, w->from, e);
+    int rc;
 
-    *found = false;
-    if (rc > 0 && pass_point(p, POINT_EXECUTE, true, rip, 1, e) != 0)
-        return -1;
-    for (unsigned n = 0; rc > 0 && p->player.icount < w->to; n++) {
-        if (n == PASSES_MOST)
-            return error_set(e, EXIT_ENVIRONMENT,
-                             "the guest comes by 0x%" PRIx64 " too often to be followed", rip);
-        rc = pass_run(p, w->to, e);
-        if (rc <= 0 || p->player.icount >= w->to)
-            break;
+    do {
+        rc = pass_run(p, limit, e);
+        if (rc <= 0 || p->player.icount >= limit)
+            return rc < 0 ? -1 : 0;
         if (pass_registers(p, &r, e) != 0)
             return -1;
-        if (r.r.rip != rip || r.level == 0)
-            continue;
+    } while (r.r.rip != rip || r.level == 0);
+    return 1;
+}
+
+/*
+ * From w->from on, by each time that the guest is about to execute it, to that after `last`
+ * instructions, where it stands (1), or to w->to (0). *at is the last time that it came by, *times
+ * how often it did.
+ */
+static int follow(struct pass *p, uint64_t rip, const struct window *w, uint64_t last, uint64_t *at,
+                  unsigned *times, struct error *e)
+{
+    int rc = pass_run_to(p, w->from, e);
+
+    *times = 0;
+    if (rc <= 0 || pass_point(p, POINT_EXECUTE, true, rip, 1, e) != 0)
+        return rc == 0 ? 0 : -1;
+    while ((rc = next_execution(p, rip, w->to, e)) > 0) {
         *at = p->player.icount;
-        *found = true;
-        rc = step_over(p, rip, e);
+        if (*at >= last)
+            return pass_point(p, POINT_EXECUTE, false, rip, 1, e) == 0 ? *at == last : -1;
+        if (++*times == PASSES_MOST)
+            return error_set(e, EXIT_ENVIRONMENT,
+                             "the guest comes by 0x%" PRIx64 " too often to be followed", rip);
+        if (step_over(p, rip, e) != 0)
+            return -1;
     }
-    return rc < 0 ? -1 : 0;
+    return rc;
 }
 
 static int find_execution(struct seeking *s, const struct finding *f, const struct window *w,
                           uint64_t *at, bool *found, struct error *e)
 {
+    unsigned times = 0;
     struct pass p;
     int rc;
 
     if (pass_open(&p, &s->playing, e) != 0)
         return -1;
-    rc = last_execution(&p, f->rip, w, at, found, e);
+    rc = follow(&p, f->rip, w, UINT64_MAX, at, &times, e);
     pass_close(&p);
-    return rc;
+    *found = times > 0;
+    return rc < 0 ? -1 : 0;
 }
 
-static int find(struct seeking *s, const struct finding *f, uint64_t *at, struct error *e)
+static int find(struct seeking *s, const struct finding *f, struct window *w, uint64_t *at,
+                struct error *e)
 {
-    struct window w = {0, 0};
     bool found = false;
 
     /* Where nobody waited for the report, it may have been filed at any time. */
     for (uint64_t width = f->exact ? WINDOW : f->icount; !found; width *= WIDER) {
         s->playing.passes = s->playing.pass + 3;
-        if (find_window(s, f, width, &w, &found, e) != 0)
+        if (find_window(s, f, width, w, &found, e) != 0)
             return -1;
-        if (found && find_execution(s, f, &w, at, &found, e) != 0)
+        if (found && find_execution(s, f, w, at, &found, e) != 0)
             return -1;
         if (!found && width >= f->icount)
             return error_set(e, EXIT_CRASHED, "the guest never executed 0x%" PRIx64 " before %s#%u",
@@ -172,7 +186,7 @@ static int find(struct seeking *s, const struct finding *f, uint64_t *at, struct
     return 0;
 }
 
-/* ---- pass 3 */
+/* ---- pass 3: how it is there */
 
 static void tell(struct seeking *s, const struct finding *f, const struct moment *m)
 {
@@ -202,7 +216,24 @@ static struct json_object *answer(const struct seeking *s, const struct finding 
     return o;
 }
 
-static int stand(struct seeking *s, const struct finding *f, uint64_t at, struct error *e)
+/* The same way as before, and not by the number alone: pass.h, pass_step(). */
+static int go_there(struct pass *p, const struct finding *f, const struct window *w, uint64_t at,
+                    struct error *e)
+{
+    uint64_t last;
+    unsigned times;
+    const int rc = follow(p, f->rip, w, at, &last, &times, e);
+
+    if (rc != 0)
+        return rc < 0 ? -1 : 0;
+    return error_set(e, EXIT_ENVIRONMENT,
+                     "the guest does not come by 0x%" PRIx64 " after %" PRIu64
+                     " instructions again: the replay does not take the same steps each time",
+                     f->rip, at);
+}
+
+static int stand(struct seeking *s, const struct finding *f, const struct window *w, uint64_t at,
+                 struct error *e)
 {
     struct moment m;
     struct pass p;
@@ -210,7 +241,7 @@ static int stand(struct seeking *s, const struct finding *f, uint64_t at, struct
 
     if (pass_open(&p, &s->playing, e) != 0)
         return -1;
-    rc = pass_run_to(&p, at, e) < 0 ? -1 : 0;
+    rc = go_there(&p, f, w, at, e);
     if (rc == 0) {
         scene_enter(&s->scene, &p);
         rc = scene_moment(&s->scene, &m, e);
@@ -229,6 +260,7 @@ static int stand(struct seeking *s, const struct finding *f, uint64_t at, struct
 int until_seek(struct seeking *s, struct error *e)
 {
     const struct finding *f;
+    struct window w = {0, 0};
     uint64_t at = 0;
 
     if (s->question->recording->real_xen)
@@ -244,5 +276,5 @@ int until_seek(struct seeking *s, struct error *e)
                          "--until %s: this is about what the guest published, as "
                          "it is at the end: it arose at no single instruction",
                          s->question->until);
-    return find(s, f, &at, e) == 0 ? stand(s, f, at, e) : -1;
+    return find(s, f, &w, &at, e) == 0 ? stand(s, f, &w, at, e) : -1;
 }
