@@ -108,20 +108,6 @@ static void print_text(const struct pv_check *c, const struct image *i)
 
 /* ---- JSON */
 
-static void put_text(struct json_object *o, const char *key, const char *text)
-{
-    put(o, key, json_object_new_string(text));
-}
-
-/* Numbers of frames and addresses as the text has them: JSON's readers lose bits above 53. */
-static void put_hex(struct json_object *o, const char *key, uint64_t value, bool there)
-{
-    char text[24];
-
-    snprintf(text, sizeof(text), "0x%" PRIx64, value);
-    put(o, key, there ? json_object_new_string(text) : NULL);
-}
-
 static struct json_object *json_rule(unsigned n, const struct pv_rule *r)
 {
     struct json_object *o = json_object_new_object();
@@ -140,11 +126,11 @@ static struct json_object *json_finding(const struct pv_finding *f)
     put_text(o, "code", f->code);
     put_int(o, "rule", f->rule);
     put_text(o, "text", f->text);
-    put_hex(o, "mfn", f->frame.n, f->frame.n != NO_MFN.n);
-    put_hex(o, "pfn", f->pfn.n, f->pfn.n != NO_PFN.n);
-    put_hex(o, "entry_at", f->at.a, f->at.a != UINT64_MAX);
-    put_hex(o, "entry", f->entry, f->at.a != UINT64_MAX);
-    put_hex(o, "va", f->va.a, f->has_va);
+    put_hex_if(o, "mfn", f->frame.n, f->frame.n != NO_MFN.n);
+    put_hex_if(o, "pfn", f->pfn.n, f->pfn.n != NO_PFN.n);
+    put_hex_if(o, "entry_at", f->at.a, f->at.a != UINT64_MAX);
+    put_hex_if(o, "entry", f->entry, f->at.a != UINT64_MAX);
+    put_hex_if(o, "va", f->va.a, f->has_va);
     put_int(o, "count", f->count);
     return o;
 }

@@ -7,6 +7,7 @@
 #include "commands.h"
 #include "exitcodes.h"
 #include "help.h"
+#include "jsonput.h"
 #include "lookup.h"
 
 struct wanted {

@@ -226,7 +226,7 @@ static void put_frame(const struct output *o, struct json_object *line, mfn_t m)
         put(line, "type", json_object_new_string(told));
     put_bool(line, "in_image", o->v->backend->owned(o->v, m));
     if (pv_place_of(o->v, m, &at)) {
-        put(line, "offset", p2m_hex(at.offset));
+        put(line, "offset", json_hex(at.offset));
         put(line, "record", json_object_new_string(at.record));
     }
 }
@@ -243,9 +243,9 @@ static bool print_json(void *context, const struct pv_p2m_range *r)
         return true;
     line = p2m_entry_json(pv_p2m_source(o->p, k), &r->entry[k]);
     sources = json_object_new_object();
-    put(line, "pfn", p2m_hex(r->first.n));
+    put(line, "pfn", json_hex(r->first.n));
     if (r->last.n != r->first.n)
-        put(line, "last", p2m_hex(r->last.n));
+        put(line, "last", json_hex(r->last.n));
     put(line, "from", json_object_new_string(pv_p2m_name(k)));
     put_bool(line, "recovered", r->recovered);
     put_bool(line, "agreed", r->differs == 0);

@@ -9,6 +9,7 @@
 #include "commands.h"
 #include "exitcodes.h"
 #include "help.h"
+#include "jsonput.h"
 #include "options.h"
 #include "readout.h"
 
@@ -233,7 +234,7 @@ static void put_json_gap(struct reading *r)
 
     put_hex(o, "address", r->gap.at);
     json_object_object_add(o, "bytes", json_object_new_uint64(r->gap.bytes));
-    put_text(o, "missing", r->gap.why);
+    put_text_or_null(o, "missing", r->gap.why);
     json_item(o, r->pieces++ == 0);
 }
 
@@ -244,7 +245,7 @@ static void begin_json(const struct reading *r, const struct root *root)
     struct json_object *o = json_object_new_object();
 
     json_object_object_add(o, "format", json_object_new_int(1));
-    put_text(o, "kind", kinds[r->s.kind]);
+    put_text_or_null(o, "kind", kinds[r->s.kind]);
     put_hex(o, "address", r->s.start);
     json_object_object_add(o, "length", json_object_new_uint64(r->s.bytes));
     if (r->s.kind == PLACE_VA)

@@ -6,6 +6,7 @@
 #include "commands.h"
 #include "exitcodes.h"
 #include "help.h"
+#include "jsonput.h"
 #include "lookup.h"
 #include "pte.h"
 
@@ -125,13 +126,13 @@ static void put_offset(struct json_object *o, const struct pv_view *v, maddr_t a
     struct pv_place place;
 
     if (!pv_place_of(v, maddr_frame(at), &place)) {
-        put_text(o, "file_offset", NULL);
-        put_text(o, "record", NULL);
+        put_text_or_null(o, "file_offset", NULL);
+        put_text_or_null(o, "record", NULL);
         return;
     }
     json_object_object_add(o, "file_offset",
                            json_object_new_uint64(place.offset + (at.a & (PAGE_BYTES - 1))));
-    put_text(o, "record", place.record);
+    put_text_or_null(o, "record", place.record);
 }
 
 static struct json_object *level_json(const struct image *i, const struct pv_walk *w,
@@ -148,7 +149,7 @@ static struct json_object *level_json(const struct image *i, const struct pv_wal
     if (there)
         put_hex(o, "entry", entry);
     else
-        put_text(o, "entry", NULL);
+        put_text_or_null(o, "entry", NULL);
     put_flags(o, "flags", level, there ? entry : 0);
     if (there && pte_present(entry)) {
         names = json_object_new_object();
@@ -183,8 +184,8 @@ static void walk_json(const struct image *i, const struct root *r, gva_t va,
         json_object_array_add(levels, level_json(i, w, level));
     json_object_object_add(o, "levels", levels);
     json_object_object_add(o, "mapped", json_object_new_boolean(w->present));
-    put_text(o, "why", walk_why_code(w));
-    put_text(o, "why_text", w->present ? NULL : walk_why(i->view, w, text, sizeof(text)));
+    put_text_or_null(o, "why", walk_why_code(w));
+    put_text_or_null(o, "why_text", w->present ? NULL : walk_why(i->view, w, text, sizeof(text)));
     json_object_object_add(o, "to", w->present ? target_json(i, w) : NULL);
     json_print(o);
 }

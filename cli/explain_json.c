@@ -8,29 +8,10 @@
 #include "jsonput.h"
 #include "verdict.h"
 
-/* No text is null. */
-static void put_text(struct json_object *o, const char *key, const char *text)
-{
-    put(o, key, text != NULL && text[0] != '\0' ? json_object_new_string(text) : NULL);
-}
-
-static struct json_object *hex(uint64_t value)
-{
-    char text[24];
-
-    snprintf(text, sizeof(text), "0x%" PRIx64, value);
-    return json_object_new_string(text);
-}
-
-static void put_hex(struct json_object *o, const char *key, uint64_t value)
-{
-    put(o, key, hex(value));
-}
-
 /* A number for which there may be none. */
 static void put_hex_or_null(struct json_object *o, const char *key, uint64_t value)
 {
-    put(o, key, value != PVMM_NONE ? hex(value) : NULL);
+    put(o, key, value != PVMM_NONE ? json_hex(value) : NULL);
 }
 
 static void put_index(struct json_object *o, const char *key, uint64_t value)
@@ -65,9 +46,9 @@ static struct json_object *symbol(const struct explain_symbol *s)
     struct json_object *o = json_object_new_object();
 
     put_hex(o, "address", s->address);
-    put_text(o, "symbol", s->known ? s->symbol.name : NULL);
-    put_text(o, "module", s->known ? s->symbol.module : NULL);
-    put(o, "offset", s->known ? hex(s->symbol.offset) : NULL);
+    put_text_or_null(o, "symbol", s->known ? s->symbol.name : NULL);
+    put_text_or_null(o, "module", s->known ? s->symbol.module : NULL);
+    put(o, "offset", s->known ? json_hex(s->symbol.offset) : NULL);
     return o;
 }
 
@@ -105,12 +86,12 @@ static struct json_object *witness(const struct explain_witness *w)
     if (!w->asked)
         return NULL;
     o = json_object_new_object();
-    put_text(o, "answer", answers[w->w.answer]);
-    put_text(o, "text", w->text);
+    put_text_or_null(o, "answer", answers[w->w.answer]);
+    put_text_or_null(o, "text", w->text);
     if (w->w.answer != WITNESS_SEEN && w->w.answer != WITNESS_VALIDATED)
         return o;
     put_int(o, "record", w->w.index);
-    put_text(o, "act", act_name(record_act(&w->w.record)));
+    put_text_or_null(o, "act", act_name(record_act(&w->w.record)));
     put(o, "rip", symbol(&w->rip));
     put_seconds(o, w->timed, w->seconds);
     return o;
@@ -124,25 +105,25 @@ static struct json_object *request(const struct explanation *x)
     struct json_object *args = json_object_new_array();
     struct json_object *element = json_object_new_array();
 
-    put_text(o, "how", q->how);
-    put_text(o, "text", q->text);
-    put_text(o, "hypercall", q->name);
+    put_text_or_null(o, "how", q->how);
+    put_text_or_null(o, "text", q->text);
+    put_text_or_null(o, "hypercall", q->name);
     put_index(o, "number", r->hypercall);
-    put_text(o, "command", q->command);
+    put_text_or_null(o, "command", q->command);
     put_index(o, "multicall_index", r->multicall_index);
     put_index(o, "batch_index", r->batch_index);
     put_int(o, "batch_count", r->batch_count);
     for (unsigned i = 0; i < q->args; i++) {
         struct json_object *one = json_object_new_object();
 
-        put_text(one, "name", q->arg[i].name);
+        put_text_or_null(one, "name", q->arg[i].name);
         put_hex(one, "value", q->arg[i].value);
-        put_text(one, "meaning", q->arg[i].meaning);
+        put_text_or_null(one, "meaning", q->arg[i].meaning);
         json_object_array_add(args, one);
     }
     put(o, "arguments", args);
     for (unsigned i = 0; i < 3 && r->batch_index != PVMM_NONE; i++)
-        json_object_array_add(element, hex(r->element[i]));
+        json_object_array_add(element, json_hex(r->element[i]));
     put(o, "element", element);
     return o;
 }
@@ -159,14 +140,14 @@ static struct json_object *frame(const struct explanation *x)
     put_bool(o, "known", f->known != 0);
     put_hex_or_null(o, "pfn", f->pfn);
     put(o, "owner", f->owner >= 0 ? json_object_new_int(f->owner) : NULL);
-    put_text(o, "owned_by", x->frame.owner);
-    put_text(o, "type", x->frame.type);
+    put_text_or_null(o, "owned_by", x->frame.owner);
+    put_text_or_null(o, "type", x->frame.type);
     put_int(o, "uses", f->uses);
     put_int(o, "references", f->references);
     put(o, "flags", words(x->frame.flags));
-    put(o, "p2m", x->frame.p2m_known ? hex(x->frame.p2m) : NULL);
+    put(o, "p2m", x->frame.p2m_known ? json_hex(x->frame.p2m) : NULL);
     put_hex_or_null(o, "mfn_of_that_pfn", x->frame.m2p_back);
-    put_text(o, "text", x->frame.text);
+    put_text_or_null(o, "text", x->frame.text);
     put(o, "made", witness(&x->frame.maker));
     return o;
 }
@@ -227,9 +208,9 @@ static struct json_object *holder(const struct explain_holder *h, const struct p
 {
     struct json_object *o = json_object_new_object();
 
-    put_text(o, "kind", h->kind);
+    put_text_or_null(o, "kind", h->kind);
     put_bool(o, "conflicts", h->conflicts);
-    put_text(o, "text", h->text);
+    put_text_or_null(o, "text", h->text);
     if (r->kind == PVMM_HOLDER_ENTRY) {
         put_int(o, "level", r->level);
         put_hex(o, "table", r->table);
@@ -237,7 +218,7 @@ static struct json_object *holder(const struct explain_holder *h, const struct p
         put_hex(o, "at", r->at);
         put(o, "entry", entry(&h->entry));
         put(o, "place", place(&r->place));
-        put_text(o, "tree", h->tree);
+        put_text_or_null(o, "tree", h->tree);
     } else {
         put_int(o, "vcpu", r->vcpu);
     }
@@ -300,7 +281,7 @@ static struct json_object *guest(const struct explanation *x)
     put_hex_or_null(o, "kernel_root", r->kernel_root);
     put_hex_or_null(o, "user_root", r->user_root);
     put(o, "origin", symbol(&x->origin));
-    put_text(o, "instruction", x->instruction);
+    put_text_or_null(o, "instruction", x->instruction);
     put(o, "registers", registers(&r->regs));
     put(o, "stack", explain_calls_json(x->call, x->calls));
     return o;
@@ -312,10 +293,10 @@ static void put_report(struct json_object *o, const struct explanation *x)
 
     put_int(o, "recorded", r->recorded);
     put(o, "request", request(x));
-    put_text(o, "wanted",
-             r->wanted != PVMM_FRAME_NONE && r->wanted < PVMM_FRAME_TYPES
-                 ? frame_type_name(r->wanted)
-                 : NULL);
+    put_text_or_null(o, "wanted",
+                     r->wanted != PVMM_FRAME_NONE && r->wanted < PVMM_FRAME_TYPES
+                         ? frame_type_name(r->wanted)
+                         : NULL);
     put_hex(o, "value", r->value);
     put(o, "address", r->address != PVMM_NONE ? symbol(&x->target) : NULL);
     put(o, "frame", frame(x));
@@ -351,8 +332,8 @@ static struct json_object *hints(const struct explanation *x)
     for (unsigned i = 0; i < x->hints; i++) {
         struct json_object *o = json_object_new_object();
 
-        put_text(o, "code", x->hint[i].code);
-        put_text(o, "text", x->hint[i].text);
+        put_text_or_null(o, "code", x->hint[i].code);
+        put_text_or_null(o, "text", x->hint[i].text);
         json_object_array_add(all, o);
     }
     return all;
@@ -363,24 +344,24 @@ struct json_object *explain_json(const struct explanation *x)
     static const char *const weights[] = {"breach", "fault", "crash", "finding", "note"};
     struct json_object *o = json_object_new_object();
 
-    put_text(o, "id", x->id);
-    put_text(o, "code", x->code);
-    put_text(o, "kind", x->kind);
-    put_text(o, "weight", weights[x->weight]);
-    put_text(o, "text", x->headline);
+    put_text_or_null(o, "id", x->id);
+    put_text_or_null(o, "code", x->code);
+    put_text_or_null(o, "kind", x->kind);
+    put_text_or_null(o, "weight", weights[x->weight]);
+    put_text_or_null(o, "text", x->headline);
     put_int(o, "count", x->count);
     put_seconds(o, x->timed, x->seconds);
     put(o, "rule", x->rule != 0 ? json_object_new_int((int)x->rule) : NULL);
-    put_text(o, "rule_text", x->rule_text);
+    put_text_or_null(o, "rule_text", x->rule_text);
     put(o, "error", x->error != 0 ? json_object_new_int(x->error) : NULL);
-    put_text(o, "errno", x->error_name);
+    put_text_or_null(o, "errno", x->error_name);
     if (x->has_report)
         put_report(o, x);
     if (strcmp(x->kind, "publication") == 0) {
         put_int(o, "gaps_found", x->gaps_found);
         put(o, "gaps", gaps(x));
     }
-    put_text(o, "unseen_entry", x->unseen[0] != '\0' ? x->unseen : NULL);
+    put_text_or_null(o, "unseen_entry", x->unseen[0] != '\0' ? x->unseen : NULL);
     put(o, "hints", hints(x));
     return o;
 }
@@ -398,7 +379,7 @@ struct json_object *explain_record_json(const struct explain_sources *s, uint64_
     explain_name(s, r->rip, &rip);
     put_int(o, "record", index);
     put_seconds(o, timed, seconds);
-    put_text(o, "act", act_name(record_act(r)));
+    put_text_or_null(o, "act", act_name(record_act(r)));
     put_int(o, "vcpu", record_vcpu(r));
     put_hex(o, "at", record_address(r));
     put_hex(o, "old", r->old);

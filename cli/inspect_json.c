@@ -6,22 +6,12 @@
 
 #include "jsonput.h"
 
-static void put_text(struct json_object *o, const char *key, const char *text)
-{
-    put(o, key, text != NULL && text[0] != '\0' ? json_object_new_string(text) : NULL);
-}
-
 static void put_guest_text(struct json_object *o, const char *key, const char *text, size_t n)
 {
     char clean[PV_CMD_LINE + 1];
 
     guest_text(clean, sizeof(clean), text, n);
-    put_text(o, key, clean);
-}
-
-static void put_hex(struct json_object *o, const char *key, uint64_t n)
-{
-    put(o, key, p2m_hex(n));
+    put_text_or_null(o, key, clean);
 }
 
 /* A frame, with its pfn where that is another number. */
@@ -37,7 +27,7 @@ static void put_frame(const struct inspection *s, struct json_object *o, const c
     f = json_object_new_object();
     if (!s->v->portable)
         put_hex(f, "mfn", m.n);
-    put(f, "pfn", at.n == NO_PFN.n ? NULL : p2m_hex(at.n));
+    put(f, "pfn", at.n == NO_PFN.n ? NULL : json_hex(at.n));
     put(o, key, f);
 }
 
@@ -124,9 +114,9 @@ static struct json_object *sources(const struct inspection *s)
         const struct pv_p2m_source *is = pv_p2m_source(s->p, k);
         struct json_object *o = json_object_new_object();
 
-        put_text(o, "name", pv_p2m_name(k));
+        put_text_or_null(o, "name", pv_p2m_name(k));
         put_bool(o, "there", is->there);
-        put_text(o, "how", is->how);
+        put_text_or_null(o, "how", is->how);
         if (is->there) {
             put_bool(o, "stale", is->stale);
             put_hex(o, "end", is->end);
@@ -145,7 +135,7 @@ static struct json_object *range(const struct inspection *s, const struct pv_p2m
     put_hex(o, "first", r->first.n);
     put_hex(o, "last", r->last.n);
     put_bool(o, "recovered", r->recovered);
-    put_text(o, "from", pv_p2m_name(r->from));
+    put_text_or_null(o, "from", pv_p2m_name(r->from));
     for (enum pv_p2m_kind k = 0; k < PV_P2M_KINDS; k++) {
         if (!pv_p2m_source(s->p, k)->there)
             continue;
@@ -163,7 +153,7 @@ static struct json_object *compared(const struct inspection *s)
     struct json_object *o = json_object_new_object(), *ranges = json_object_new_array();
     enum pv_p2m_kind k;
 
-    put_text(o, "published", pv_p2m_publishes(s->p, &k) ? pv_p2m_name(k) : NULL);
+    put_text_or_null(o, "published", pv_p2m_publishes(s->p, &k) ? pv_p2m_name(k) : NULL);
     put_int(o, "pfns", s->sum.pfns);
     put_int(o, "agreed", s->sum.agreed);
     put_int(o, "disagreed", s->sum.disagreed);
@@ -181,20 +171,20 @@ void inspect_json(const struct inspection *s)
     struct json_object *o = json_object_new_object();
 
     put_int(o, "format", INSPECT_FORMAT);
-    put_text(o, "file", s->path);
+    put_text_or_null(o, "file", s->path);
     put_int(o, "bytes", s->bytes);
-    put_text(o, "spooled_from", s->compression);
-    put_text(o, "kind", v->kind);
-    put_text(o, "hypervisor", v->xen);
-    put_text(o, "lost", v->lost);
+    put_text_or_null(o, "spooled_from", s->compression);
+    put_text_or_null(o, "kind", v->kind);
+    put_text_or_null(o, "hypervisor", v->xen);
+    put_text_or_null(o, "lost", v->lost);
     put(o, "domains", domains(s));
     put_int(o, "width", v->width);
     put_bool(o, "portable", v->portable);
     put_int(o, "pages", v->nr_pages);
-    put(o, "highest_pfn", v->end_pfn.n ? p2m_hex(v->end_pfn.n - 1) : NULL);
+    put(o, "highest_pfn", v->end_pfn.n ? json_hex(v->end_pfn.n - 1) : NULL);
     put_int(o, "holes", inspect_holes(s));
-    put_text(o, "kernel", s->banner);
-    put_text(o, "no_symbols", s->image->no_symbols);
+    put_text_or_null(o, "kernel", s->banner);
+    put_text_or_null(o, "no_symbols", s->image->no_symbols);
     put(o, "vcpus", vcpus(s));
     put(o, "shared_info", shared(s));
     put(o, "start_info", start(s));

@@ -194,14 +194,6 @@ static struct json_object *text_or_null(const char *text)
 }
 
 /* As in the text: JSON's readers lose bits above 53. */
-static void put_hex(struct json_object *o, const char *key, uint64_t value, bool there)
-{
-    char text[24];
-
-    snprintf(text, sizeof(text), "0x%" PRIx64, value);
-    put(o, key, there ? json_text(text) : NULL);
-}
-
 static struct json_object *json_question(const struct lint_report *r, unsigned q)
 {
     struct json_object *o = json_object_new_object();
@@ -222,8 +214,8 @@ static struct json_object *json_finding(const struct lint_finding *f)
     put(o, "member", text_or_null(f->member));
     put(o, "section", text_or_null(f->section));
     put(o, "symbol", text_or_null(f->symbol));
-    put_hex(o, "address", f->address, f->has_address);
-    put_hex(o, "size", f->size, f->has_size);
+    put_hex_if(o, "address", f->address, f->has_address);
+    put_hex_if(o, "size", f->size, f->has_size);
     put_int(o, "shifted", f->shifted);
     put(o, "text", json_text(f->text));
     put(o, "also", text_or_null(f->also));

@@ -9,6 +9,7 @@
 
 #include "commands.h"
 #include "exitcodes.h"
+#include "jsonput.h"
 #include "pte.h"
 
 /* ---- options */
@@ -302,25 +303,6 @@ const char *walk_why_code(const struct pv_walk *w)
 
 /* ---- JSON */
 
-static struct json_object *hex(uint64_t value)
-{
-    char text[24];
-
-    snprintf(text, sizeof(text), "0x%" PRIx64, value);
-    return json_object_new_string(text);
-}
-
-void put_hex(struct json_object *o, const char *key, uint64_t value)
-{
-    json_object_object_add(o, key, hex(value));
-}
-
-void put_text(struct json_object *o, const char *key, const char *text)
-{
-    json_object_object_add(o, key,
-                           text != NULL && text[0] != '\0' ? json_object_new_string(text) : NULL);
-}
-
 void put_symbol(struct json_object *o, const char *key, const struct image *i, uint64_t va)
 {
     struct json_object *symbol = NULL;
@@ -328,9 +310,9 @@ void put_symbol(struct json_object *o, const char *key, const struct image *i, u
 
     if (near_symbol(i, va, &s)) {
         symbol = json_object_new_object();
-        put_text(symbol, "name", s.name);
+        put_text_or_null(symbol, "name", s.name);
         put_hex(symbol, "offset", s.offset);
-        put_text(symbol, "module", s.module);
+        put_text_or_null(symbol, "module", s.module);
     }
     json_object_object_add(o, key, symbol);
 }
@@ -354,8 +336,8 @@ static void put_type(struct json_object *o, const struct pv_view *v, mfn_t m, un
 
     if (told.level != 0)
         snprintf(type, sizeof(type), "L%u", told.level);
-    put_text(o, "type", by_image || level != 0 ? type : NULL);
-    put_text(o, "type_from", by_image ? "image" : level != 0 ? "level" : NULL);
+    put_text_or_null(o, "type", by_image || level != 0 ? type : NULL);
+    put_text_or_null(o, "type_from", by_image ? "image" : level != 0 ? "level" : NULL);
     json_object_object_add(o, "pinned", by_image ? json_object_new_boolean(told.pinned) : NULL);
 }
 
@@ -366,19 +348,19 @@ void put_frame(struct json_object *o, const struct image *i, mfn_t m, unsigned l
     struct pv_place at;
     const bool there = pv_place_of(v, m, &at);
 
-    json_object_object_add(o, "mfn", v->portable ? NULL : hex(m.n));
-    json_object_object_add(o, "pfn", p.n == NO_PFN.n ? NULL : hex(p.n));
-    put_text(o, "pfn_from", p.n == NO_PFN.n ? NULL : pfn_source(v));
+    json_object_object_add(o, "mfn", v->portable ? NULL : json_hex(m.n));
+    json_object_object_add(o, "pfn", p.n == NO_PFN.n ? NULL : json_hex(p.n));
+    put_text_or_null(o, "pfn_from", p.n == NO_PFN.n ? NULL : pfn_source(v));
     put_type(o, v, m, level);
     json_object_object_add(o, "file_offset", there ? json_object_new_uint64(at.offset) : NULL);
-    put_text(o, "record", there ? at.record : NULL);
+    put_text_or_null(o, "record", there ? at.record : NULL);
 }
 
 struct json_object *root_json(const struct image *i, const struct root *r)
 {
     struct json_object *o = json_object_new_object();
 
-    put_text(o, "of", r->of);
+    put_text_or_null(o, "of", r->of);
     put_frame(o, i, r->frame, i->view->width == 4 ? 3 : 4);
     return o;
 }

@@ -91,8 +91,6 @@ const char *walk_why_code(const struct pv_walk *w);
 
 /* ---- the same as JSON */
 
-void put_hex(struct json_object *o, const char *key, uint64_t value);
-void put_text(struct json_object *o, const char *key, const char *text); /* "" and NULL: null */
 void put_symbol(struct json_object *o, const char *key, const struct image *i, uint64_t va);
 void put_flags(struct json_object *o, const char *key, unsigned level, uint64_t entry);
 /* Its numbers, its type if the image tells it or (level != 0) a walk uses it as such a table, and

@@ -52,23 +52,15 @@ bool p2m_kind_named(const char *name, enum pv_p2m_kind *k)
     return false;
 }
 
-struct json_object *p2m_hex(uint64_t n)
-{
-    char text[24];
-
-    snprintf(text, sizeof(text), "0x%" PRIx64, n);
-    return json_object_new_string(text);
-}
-
 struct json_object *p2m_entry_json(const struct pv_p2m_source *s, const struct pv_p2m_entry *e)
 {
     struct json_object *o = json_object_new_object();
 
     put(o, "state", json_object_new_string(p2m_state_word(e->state)));
     if (e->state == PV_P2M_FRAME || e->state == PV_P2M_FOREIGN)
-        put(o, s->stale ? "was" : "mfn", p2m_hex(e->mfn.n));
+        put(o, s->stale ? "was" : "mfn", json_hex(e->mfn.n));
     if (e->at.a != ~0ull)
-        put(o, "at", p2m_hex(e->at.a));
+        put(o, "at", json_hex(e->at.a));
     return o;
 }
 

@@ -18,7 +18,6 @@ void p2m_differ_words(const struct pv_p2m *p, const struct pv_p2m_range *r, char
 /* false: no source has that name. */
 bool p2m_kind_named(const char *name, enum pv_p2m_kind *k);
 
-struct json_object *p2m_hex(uint64_t n);
 /* An object: state, mfn, at. */
 struct json_object *p2m_entry_json(const struct pv_p2m_source *s, const struct pv_p2m_entry *e);
 

@@ -264,11 +264,6 @@ static struct json_object *stops(const struct record *r)
     return all;
 }
 
-static void put_text(struct json_object *o, const char *key, const char *text)
-{
-    put(o, key, json_object_new_string(text));
-}
-
 static struct json_object *to_json(const struct record *r, const struct recording *what)
 {
     struct json_object *o = json_object_new_object(), *symbols = json_object_new_array();

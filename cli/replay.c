@@ -307,7 +307,7 @@ static int write_json(struct play_through *t)
     put_int(o, "format", 1);
     put_bool(o, "same", t->exit_code == EXIT_CLEAN);
     put_int(o, "exit_code", (uint64_t)t->exit_code);
-    put(o, "recording", json_object_new_string(t->o->dir));
+    put_text(o, "recording", t->o->dir);
     put_bool(o, "complete", came_to_end(t));
     put_difference(o, "error", t->why);
     put_int(o, "instructions", t->player.icount);

@@ -1,25 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* What a supervisor can be asked. To add a request: a function, and a line in the table. */
-#include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "control.h"
 #include "exitcodes.h"
+#include "jsonput.h"
 
 typedef void request_fn(struct supervised *g, struct json_object *request, struct answer *a,
                         struct json_object *reply);
-
-static void put_int(struct json_object *o, const char *key, uint64_t value)
-{
-    json_object_object_add(o, key, json_object_new_uint64(value));
-}
-
-static void put_text(struct json_object *o, const char *key, const char *text)
-{
-    json_object_object_add(o, key, json_object_new_string(text));
-}
 
 static void finish_reply(struct answer *a, struct json_object *reply)
 {

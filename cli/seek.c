@@ -37,12 +37,12 @@ struct json_object *seek_moment_json(const struct moment *m)
 
     put_int(o, "icount", m->icount);
     put(o, "seconds_before", m->timed ? json_object_new_double(m->seconds) : NULL);
-    put(o, "mode", json_object_new_string(scene_mode_code(m->mode)));
+    put_text(o, "mode", scene_mode_code(m->mode));
     put(o, "rip", explain_symbol_json(&m->at));
     put(o, "instruction",
         m->instruction[0] != '\0' ? json_object_new_string(m->instruction) : NULL);
     snprintf(cr3, sizeof(cr3), "0x%" PRIx64, m->registers.cr3);
-    put(o, "cr3", json_object_new_string(cr3));
+    put_text(o, "cr3", cr3);
     put(o, "stack", explain_calls_json(m->call, m->calls));
     return o;
 }

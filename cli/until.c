@@ -209,8 +209,8 @@ static struct json_object *answer(const struct seeking *s, const struct finding 
 
     snprintf(id, sizeof(id), "%s#%u", f->code, f->number);
     put_int(o, "schema", EXPLAIN_SCHEMA);
-    put(o, "recording", json_object_new_string(s->question->recording->dir));
-    put(o, "finding", json_object_new_string(id));
+    put_text(o, "recording", s->question->recording->dir);
+    put_text(o, "finding", id);
     put_int(o, "instructions", s->question->recording->instructions);
     put(o, "stands", seek_moment_json(m));
     return o;

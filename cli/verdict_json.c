@@ -5,11 +5,6 @@
 #include "explain_print.h"
 #include "jsonput.h"
 
-static void put_text(struct json_object *o, const char *key, const char *text)
-{
-    put(o, key, text != NULL ? json_object_new_string(text) : NULL);
-}
-
 static struct json_object *hypercalls(const struct pvmm_verdict *v)
 {
     struct json_object *all = json_object_new_object();

@@ -170,14 +170,6 @@ void who_stored_text(const struct seeking *s, const struct who_stored *w, FILE *
 
 /* ---- JSON */
 
-static void put_hex(struct json_object *o, const char *key, uint64_t value)
-{
-    char text[24];
-
-    snprintf(text, sizeof(text), "0x%" PRIx64, value);
-    put(o, key, json_object_new_string(text));
-}
-
 static struct json_object *request_json(const struct who_stored *w)
 {
     struct json_object *o;
@@ -206,8 +198,8 @@ static struct json_object *store_json(const struct who_stored *w)
     const char *function = function_of(w);
 
     put_int(o, "instruction_number", w->change.icount);
-    put(o, "by", json_object_new_string(storer_codes[w->storer]));
-    put(o, "function", function != NULL ? json_object_new_string(function) : NULL);
+    put_text(o, "by", storer_codes[w->storer]);
+    put_text(o, "function", function);
     if (w->has_va)
         put_hex(o, "va", w->va);
     else
@@ -243,7 +235,7 @@ struct json_object *who_stored_json(const struct seeking *s, const struct who_st
 
     time_name(w, id, sizeof(id));
     put_int(o, "schema", EXPLAIN_SCHEMA);
-    put(o, "recording", json_object_new_string(s->question->recording->dir));
+    put_text(o, "recording", s->question->recording->dir);
     put_int(o, "instructions", s->question->recording->instructions);
     put_hex(o, "address", w->address);
     put_hex(o, "mfn", w->address / PAGE_BYTES);
