@@ -68,7 +68,7 @@ static int compare(const char *path, const struct pv_build_id *file, const struc
     return refuse(path, of, text, e);
 }
 
-static int check_owner(const char *path, const struct symbol_owner *of, struct error *e)
+int symbol_file_check(const char *path, const struct symbol_owner *of, struct error *e)
 {
     struct pv_error why = {.text = ""};
     struct pv_build_id id;
@@ -89,5 +89,5 @@ int symbol_file_take(struct pv_symbols *to, const char *path, const struct symbo
 
     if (pv_symbols_file(to, path, &why) != 0)
         return error_set(e, EXIT_USAGE, "--symbols %s", why.text);
-    return check_owner(path, of, e);
+    return symbol_file_check(path, of, e);
 }
