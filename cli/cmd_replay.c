@@ -16,6 +16,7 @@ enum long_option {
     OPT_JSON = 256,
     OPT_LOG,
     OPT_SYMBOLS,
+    OPT_SYMBOLS_ANYWAY,
     OPT_TIMEOUT,
     OPT_QEMU,
     OPT_ANY_QEMU,
@@ -87,6 +88,9 @@ static int parse_one(struct wanted *w, int opt, char **argv, struct error *e)
         return 0;
     case OPT_SYMBOLS:
         return parse_symbols(o, optarg, e);
+    case OPT_SYMBOLS_ANYWAY:
+        o->symbols_anyway = true;
+        return 0;
     case OPT_TIMEOUT:
         return parse_timeout(o, optarg, e);
     case OPT_QEMU:
@@ -120,18 +124,20 @@ static int check(const struct wanted *w, struct error *e)
 /* -1: go on; otherwise the exit code. */
 static int parse(int argc, char **argv, struct wanted *w)
 {
-    static const struct option options[] = {{"json", required_argument, NULL, OPT_JSON},
-                                            {"log", required_argument, NULL, OPT_LOG},
-                                            {"symbols", required_argument, NULL, OPT_SYMBOLS},
-                                            {"timeout", required_argument, NULL, OPT_TIMEOUT},
-                                            {"qemu", required_argument, NULL, OPT_QEMU},
-                                            {"any-qemu", no_argument, NULL, OPT_ANY_QEMU},
-                                            {"until", required_argument, NULL, OPT_UNTIL},
-                                            {"who-stored", required_argument, NULL, OPT_WHO_STORED},
-                                            {"gdb", optional_argument, NULL, OPT_GDB},
-                                            {"verbose", no_argument, NULL, 'v'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"json", required_argument, NULL, OPT_JSON},
+        {"log", required_argument, NULL, OPT_LOG},
+        {"symbols", required_argument, NULL, OPT_SYMBOLS},
+        {"symbols-anyway", no_argument, NULL, OPT_SYMBOLS_ANYWAY},
+        {"timeout", required_argument, NULL, OPT_TIMEOUT},
+        {"qemu", required_argument, NULL, OPT_QEMU},
+        {"any-qemu", no_argument, NULL, OPT_ANY_QEMU},
+        {"until", required_argument, NULL, OPT_UNTIL},
+        {"who-stored", required_argument, NULL, OPT_WHO_STORED},
+        {"gdb", optional_argument, NULL, OPT_GDB},
+        {"verbose", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0}};
     struct error e;
     int opt;
 
@@ -166,6 +172,7 @@ static int seek_in(const struct wanted *w, const char *command)
     q.timeout = o->timeout;
     q.symbols = o->symbols;
     q.nr_symbols = o->nr_symbols;
+    q.symbols_anyway = o->symbols_anyway;
     code = seek(&q, &e);
     recording_close(&r);
     return code >= 0 ? code : command_failed(command, &e);

@@ -163,6 +163,8 @@ const char help_replay[] =
     "      --log FILE         write the hypervisor's log there\n"
     "      --symbols FILE     names of the kernel's addresses, instead of those that the run was\n"
     "                         given; more than one may be given\n"
+    "      --symbols-anyway   those of another kernel are refused, or left out; with this, but for\n"
+    "                         a warning, they are taken\n"
     "      --timeout SECONDS  give up after that long (default: never, but a machine that gets no\n"
     "                         further for a minute is given up)\n"
     "      --qemu PROGRAM     QEMU (default: $PVMM_QEMU, or qemu-system-x86_64)\n"

@@ -283,6 +283,7 @@ static struct json_object *to_json(const struct record *r, const struct recordin
     for (unsigned i = 0; i < what->nr_symbols; i++)
         json_object_array_add(symbols, json_object_new_string(what->symbols[i]));
     put(o, "symbols", symbols);
+    put_bool(o, "symbols_anyway", what->symbols_anyway);
     put_bool(o, "initrd", what->has_initrd);
     put_bool(o, "e820", what->has_e820);
     put_bool(o, "store", what->store);

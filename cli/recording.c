@@ -130,6 +130,14 @@ static int take_words(const struct fields *f, struct recording *r)
                : -1;
 }
 
+/* Recordings of before do not have it. */
+static int take_anyway(const struct fields *f, struct recording *r)
+{
+    return json_object_object_get_ex(f->o, "symbols_anyway", NULL)
+               ? take_bool(f, "symbols_anyway", &r->symbols_anyway)
+               : 0;
+}
+
 static int take_symbols(const struct fields *f, struct recording *r)
 {
     struct json_object *all;
@@ -210,7 +218,7 @@ static int take_all(struct json_object *o, struct recording *r, struct error *e)
     if (!json_object_is_type(o, json_type_object))
         return error_set(e, EXIT_UNREADABLE, "not a JSON object");
     return check_version(&f) == 0 && take_words(&f, r) == 0 && take_machine(&f, r) == 0 &&
-                   take_symbols(&f, r) == 0 && take_stops(&f, r) == 0
+                   take_symbols(&f, r) == 0 && take_anyway(&f, r) == 0 && take_stops(&f, r) == 0
                ? 0
                : -1;
 }
@@ -327,6 +335,12 @@ void recording_close(struct recording *r)
     free(r->hypervisor_arguments);
     free(r->guest_arguments);
     *r = (struct recording){.dir = NULL};
+}
+
+int recording_kernel(const struct recording *r, int *fd, struct error *e)
+{
+    *fd = r->real_xen ? -1 : open_file(r->dir, "kernel", e);
+    return r->real_xen || *fd >= 0 ? 0 : error_context(e, "%s", r->dir);
 }
 
 /* --- the machine --- */

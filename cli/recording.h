@@ -34,6 +34,7 @@ struct recording {
     char *hypervisor_arguments, *guest_arguments;
     char **symbols; /* files given by --symbols, absolute */
     unsigned nr_symbols;
+    bool symbols_anyway; /* also those of another kernel */
     bool has_initrd, has_e820, store;
     struct recording_stop *stop;
     unsigned nr_stops;
@@ -45,6 +46,10 @@ struct recording {
 /* Reads and checks the folder; errors are EXIT_UNREADABLE. */
 int recording_open(const char *dir, struct recording *r, struct error *e);
 void recording_close(struct recording *r);
+
+/* *fd: the kernel whose symbols are --symbols; -1: of a real Xen's run they may be Xen's as well.
+ */
+int recording_kernel(const struct recording *r, int *fd, struct error *e);
 
 /* What QEMU gets to play it: files are opened, memory is made; m->play is set. */
 int recording_machine(const struct recording *r, struct machine *m, struct error *e);

@@ -103,11 +103,23 @@ static void on_output(void *ctx, const char *data, size_t size)
 static int open_symbols(struct play_through *t, struct error *e)
 {
     const bool own = t->o->nr_symbols > 0;
+    int kernel, rc;
 
-    t->explainer = (struct explainer){
-        .ram_fd = -1, .kernel_fd = -1, .kernel = t->recording.kernel, .recording = t->o->dir};
-    if (explainer_open(&t->explainer, own ? t->o->symbols : t->recording.symbols,
-                       own ? t->o->nr_symbols : t->recording.nr_symbols, e) == 0)
+    if (recording_kernel(&t->recording, &kernel, e) != 0)
+        return -1;
+    t->explainer = (struct explainer){.ram_fd = -1,
+                                      .kernel_fd = kernel,
+                                      .kernel = t->recording.kernel,
+                                      .recording = t->o->dir,
+                                      .symbols_anyway = t->o->symbols_anyway ||
+                                                        (!own && t->recording.symbols_anyway),
+                                      .verbose = t->o->verbose};
+    rc = explainer_open(&t->explainer, own ? t->o->symbols : t->recording.symbols,
+                        own ? t->o->nr_symbols : t->recording.nr_symbols, e);
+    t->explainer.kernel_fd = -1; /* of the machine, when there is one */
+    if (kernel >= 0)
+        close(kernel);
+    if (rc == 0)
         return 0;
     return own ? -1 : error_context(e, "as it was recorded (name files of your own)");
 }

@@ -16,7 +16,8 @@ struct replay_options {
     const char *qemu;
     char *symbols[SYMBOL_FILES]; /* none: those of the recording */
     unsigned nr_symbols;
-    double timeout; /* seconds; 0: none */
+    bool symbols_anyway; /* also those of another kernel */
+    double timeout;      /* seconds; 0: none */
     bool any_qemu, verbose;
 };
 

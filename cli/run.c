@@ -516,6 +516,7 @@ static void finish_record(struct plan *p, struct report *r)
         .guest_arguments = p->guest_arguments,
         .symbols = p->symbols,
         .nr_symbols = p->o->nr_symbols,
+        .symbols_anyway = p->o->symbols_anyway,
         .has_initrd = p->initrd_fd >= 0,
         .has_e820 = p->e820_fd >= 0,
         .store = p->o->store && !p->real_xen,

@@ -10,6 +10,7 @@
 #include "exitcodes.h"
 #include "hvimage.h"
 #include "reports.h"
+#include "symbolfile.h"
 
 #define KERNEL_HALF 0xffff800000000000ull
 #define HIGH_BASE   (UINT64_C(1) << 32)
@@ -134,21 +135,47 @@ void scene_learn(struct scene *s, uint64_t address, const struct pass_registers 
     s->named_guest = pv_symbols_guest(s->symbols, s->sources.view, root_of(r), &count, &why) == 0;
 }
 
-int scene_open(struct scene *s, const struct recording *r, char *const *files, unsigned n,
-               struct error *e)
+/* Those of then may be gone, or of a kernel that was built since. */
+static void take_recorded(struct scene *s, const struct symbol_owner *kernel)
 {
+    const struct recording *r = s->recording;
     struct pv_error why;
+    struct error e;
+
+    for (unsigned i = 0; i < r->nr_symbols; i++)
+        if (symbol_file_check(r->symbols[i], kernel, &e) != 0)
+            complain("left out, of the recording", e.text);
+        else if (pv_symbols_file(s->symbols, r->symbols[i], &why) != 0)
+            complain("left out, of the recording", why.text);
+}
+
+static int take_own(struct scene *s, char *const *files, unsigned n,
+                    const struct symbol_owner *kernel, struct error *e)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (symbol_file_take(s->symbols, files[i], kernel, e) != 0)
+            return -1;
+    return 0;
+}
+
+int scene_open(struct scene *s, const struct recording *r, char *const *files, unsigned n,
+               bool anyway, struct error *e)
+{
+    struct symbol_owner kernel = {.name = r->kernel,
+                                  .anyway = anyway || (n == 0 && r->symbols_anyway)};
+    int rc;
 
     *s = (struct scene){.recording = r, .symbols = pv_symbols_new()};
     if (s->symbols == NULL)
         return error_set(e, EXIT_ENVIRONMENT, "out of memory");
-    for (unsigned i = 0; i < n; i++)
-        if (pv_symbols_file(s->symbols, files[i], &why) != 0)
-            return error_set(e, EXIT_USAGE, "--symbols %s", why.text);
-    for (unsigned i = 0; n == 0 && i < r->nr_symbols; i++) /* those of then may be gone */
-        if (pv_symbols_file(s->symbols, r->symbols[i], &why) != 0)
-            complain("the recording's --symbols", why.text);
-    return 0;
+    if (recording_kernel(r, &kernel.kernel_fd, e) != 0)
+        return -1;
+    rc = take_own(s, files, n, &kernel, e);
+    if (n == 0)
+        take_recorded(s, &kernel);
+    if (kernel.kernel_fd >= 0)
+        close(kernel.kernel_fd);
+    return rc;
 }
 
 void scene_close(struct scene *s)

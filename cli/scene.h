@@ -48,9 +48,10 @@ struct moment {
     double seconds;
 };
 
-/* Reads the files with symbols; one that cannot be read is EXIT_USAGE. */
+/* Reads the files with symbols; one that cannot be read, or is of another kernel and not taken
+ * `anyway`, is EXIT_USAGE. Of none those of the recording are taken, as far as they still fit. */
 int scene_open(struct scene *s, const struct recording *r, char *const *files, unsigned n,
-               struct error *e);
+               bool anyway, struct error *e);
 void scene_close(struct scene *s);
 
 void scene_enter(struct scene *s, struct pass *p);

@@ -119,7 +119,7 @@ static int prepare(struct seeking *s, struct error *e)
     const struct seek_question *q = s->question;
 
     if (check_port(seek_port(q), e) != 0 ||
-        scene_open(&s->scene, q->recording, q->symbols, q->nr_symbols, e) != 0 ||
+        scene_open(&s->scene, q->recording, q->symbols, q->nr_symbols, q->symbols_anyway, e) != 0 ||
         findings_open(&s->findings, q->recording, e) != 0 || open_json(s, e) != 0)
         return -1;
     s->playing.signals = signals_watch(e);

@@ -24,6 +24,7 @@ struct seek_question {
     double timeout;    /* seconds in which what is sought is to be found; 0: none */
     char *const *symbols;
     unsigned nr_symbols;
+    bool symbols_anyway; /* also those of another kernel */
 };
 
 /* Seeks, and tells. Returns the exit code; -1: an error, of which nothing is said yet. */

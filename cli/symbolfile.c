@@ -106,7 +106,7 @@ static int compare(const struct symbol_file *file, const struct symbol_owner *of
     return refuse(file->path, of, text, e);
 }
 
-static int check_owner(const char *path, const struct symbol_owner *of, struct error *e)
+int symbol_file_check(const char *path, const struct symbol_owner *of, struct error *e)
 {
     struct symbol_file file = {.path = path};
     struct pv_error why = {.text = ""};
@@ -126,5 +126,5 @@ int symbol_file_take(struct pv_symbols *to, const char *path, const struct symbo
 
     if (pv_symbols_file(to, path, &why) != 0)
         return error_set(e, EXIT_USAGE, "--symbols %s", why.text);
-    return check_owner(path, of, e);
+    return symbol_file_check(path, of, e);
 }

@@ -18,6 +18,9 @@ struct symbol_owner {
     bool verbose;               /* say so where it cannot be told */
 };
 
+/* Is it of another kernel? EXIT_USAGE, or a warning. */
+int symbol_file_check(const char *path, const struct symbol_owner *of, struct error *e);
+
 /* Adds the symbols of a file. One that cannot be read, or whose build id is another than the
  * kernel's, is EXIT_USAGE; where one of them has no build id, nothing is compared, but an ELF file
  * without the one that the kernel has is warned of. */

@@ -8,6 +8,7 @@ import gzip
 import json
 import os
 import struct
+import socket
 import subprocess
 import sys
 import tempfile
@@ -110,6 +111,51 @@ def of_a_run(t, mkelf):
              *run, "-v", "--symbols", other, nameless)
 
 
+def of_a_replay(t, mkelf):
+    """A recording keeps the kernel, and not the files with symbols, which may be those of a later one."""
+    os.mkdir(t.path("rec"))
+    subprocess.run([mkelf, t.path("rec/kernel"), "build_id=0x11"], check=True)
+    for name, content in (("hypervisor", b"x"), ("events", bytes(range(1, 13))), ("console", b"x"),
+                          ("verdict.json", b'{"reports": [{"code": "crash", "guest": {"registers": {"rip": "0x1"}}}]}')):
+        t.write(f"rec/{name}", content)
+    same, other = t.write("same", symbols(note(KERNEL))), t.write("other", symbols(note(OTHER)))
+    whole = ["replay", "--qemu", "/none", t.path("rec")]
+    moment = [*whole, "--until", "crash", f"--gdb={free_port()}"]
+    recording = {"recording": 1, "pvmm": "x", "qemu": "7", "kernel": "/gone", "hypervisor": "pvmm", "real_xen": False,
+                 "memory": 4096, "machine": "q35", "cpu": "max", "megabytes": 64, "hypervisor_arguments": "",
+                 "guest_arguments": "", "initrd": False, "e820": False, "store": True, "instructions": 5, "exit_code": 0,
+                 "stops": []}
+
+    def recorded(path, **more):
+        t.write("rec/recording.json", json.dumps({**recording, "symbols": [path], **more}).encode())
+
+    another, both = f"--symbols {other}: is of another kernel", f"that of /gone is {KERNEL.hex()}"
+    recorded(same)
+    for words in (whole, moment):
+        t.expect("replay, of this kernel", 128, ["QEMU"], *words, unsaid=["--symbols"])
+        t.expect("replay, other files", 129, [another, both], *words, "--symbols", other)
+        t.expect("replay, other files anyway", 128, [f"warning: {another}"], *words, "--symbols", other,
+                 "--symbols-anyway")
+    recorded(other)
+    t.expect("replay, rebuilt since", 129, [another, "as it was recorded (name files of your own)"], *whole)
+    t.expect("moment, rebuilt since", 128, ["left out, of the recording", another], *moment)
+    t.expect("replay, rebuilt since, anyway", 128, [f"warning: {another}"], *whole, "--symbols-anyway")
+    recorded(other, symbols_anyway=True)
+    for words in (whole, moment):
+        t.expect("replay, recorded anyway", 128, [f"warning: {another}"], *words, unsaid=["left out"])
+        t.expect("replay, recorded anyway, other files", 129, [another], *words, "--symbols", other)
+    recorded(other, real_xen=True)
+    t.expect("replay, of a real Xen's run", 128, ["QEMU"], *whole, unsaid=["--symbols"])
+    recorded(same, symbols_anyway=1)
+    t.expect("replay, a lie", 2, ['"symbols_anyway" is of another type'], *whole)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
 def of_an_image(t, made_dump):
     """The kernel in the image has its note where the files have theirs."""
     guest = t.path("guest")
@@ -136,6 +182,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="pvmm-build-ids-") as folder:
         t = Test(pvmm, folder)
         of_a_run(t, mkelf)
+        of_a_replay(t, mkelf)
         of_an_image(t, made_dump)
     sys.exit(1 if t.failures else 0)
 
