@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """`git bisect run pvmm run ...` finds the revision that broke the memory contract, by its exit codes.
 
-Usage: bisect.py [--write FILE] SOURCE PVMM
+Usage: bisections.py [--write FILE] SOURCE PVMM
 
 The transcripts in docs/bisect.md are of these bisections; --write puts all that was said into a file.
 """
@@ -199,7 +199,7 @@ def documented(path, said):
             if line in ("...", ""):
                 continue
             if line not in lines[at:]:
-                raise Failed(f"{path}: this was not said (bisect.py --write has what was): {line}")
+                raise Failed(f"{path}: this was not said (bisections.py --write has what was): {line}")
             at = lines.index(line, at) + 1
     print(f"{path}: {len(shown)} transcripts hold")
 
