@@ -114,6 +114,7 @@ class Bench:
                     break
             check("it does not stand", f"target remote localhost:{port}" in said,
                   said + (p.stderr.read() if p.poll() is not None else ""))
+            check("the kernel is not the one recorded", f"localhost:{port}' {self.path('rec')}/kernel" in said, said)
             stub = Stub(port)
             rip = stub.rip()
             check("the debugger is not let go", stub.ask("D") == "OK")
