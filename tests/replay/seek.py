@@ -112,8 +112,8 @@ class Bench:
                 said += line
                 if f"target remote localhost:{port}" in line:
                     break
-            check("it does not stand", f"target remote localhost:{port}" in said,
-                  said + (p.stderr.read() if p.poll() is not None else ""))
+            stands = f"target remote localhost:{port}" in said
+            check("it does not stand", stands, said if stands else said + p.communicate(timeout=30)[1])
             check("the kernel is not the one recorded", f"localhost:{port}' {self.path('rec')}/kernel" in said, said)
             stub = Stub(port)
             rip = stub.rip()
