@@ -55,7 +55,7 @@ int memfd_append(int fd, const void *data, size_t size, struct error *e)
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return error_errno(e, EXIT_ENVIRONMENT, "cannot write to memory file");
+            return error_errno(e, EXIT_ENVIRONMENT, "cannot write");
         p += n;
         size -= (size_t)n;
     }

@@ -336,7 +336,9 @@ static int write_recording(struct record *r, const struct recording *what, struc
     if (rc == 0)
         rc = memfd_append(fd, "\n", 1, e);
     json_object_put(o);
-    if (rc == 0)
+    if (rc != 0)
+        error_context(e, "recording.json");
+    else
         rc = sync_file(fd, UNFINISHED, e);
     close(fd);
     if (rc == 0 && renameat(r->dir, UNFINISHED, r->dir, "recording.json") != 0)
@@ -344,7 +346,8 @@ static int write_recording(struct record *r, const struct recording *what, struc
     return rc == 0 ? sync_file(r->dir, "the folder", e) : -1;
 }
 
-static int check_end(const struct record *r, int status, struct error *e)
+/* QEMU says that it cannot write its record, and goes on without. */
+static int check_end(const struct record *r, int status, const char *said, struct error *e)
 {
     if (r->trouble.code != 0) {
         *e = r->trouble;
@@ -354,6 +357,8 @@ static int check_end(const struct record *r, int status, struct error *e)
         errno = r->spool.why;
         return error_errno(e, EXIT_ENVIRONMENT, "cannot write console");
     }
+    if (strstr(said, "replay write error") != NULL)
+        return error_set(e, EXIT_ENVIRONMENT, "cannot write events: QEMU says: %s", said);
     if (!r->ended)
         return error_set(e, EXIT_ENVIRONMENT, "QEMU ended by itself");
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
@@ -364,9 +369,9 @@ static int check_end(const struct record *r, int status, struct error *e)
 int record_finish(struct record *r, int status, const struct recording *what,
                   const struct report *verdict, struct error *e)
 {
-    if (check_end(r, status, e) == 0 && sync_file(r->events_fd, "events", e) == 0 &&
-        sync_file(r->spool.fd, "console", e) == 0 && write_verdict(r, verdict, e) == 0 &&
-        write_recording(r, what, e) == 0)
+    if (check_end(r, status, verdict->facts.qemu_said, e) == 0 &&
+        sync_file(r->events_fd, "events", e) == 0 && sync_file(r->spool.fd, "console", e) == 0 &&
+        write_verdict(r, verdict, e) == 0 && write_recording(r, what, e) == 0)
         return 0;
     return error_context(e, "the recording in %s is not complete", r->path);
 }

@@ -69,8 +69,9 @@ int seek_stand(struct seeking *s, struct pass *p, struct error *e)
 
     if (pass_listen(p, port, e) != 0)
         return -1;
-    snprintf(text, sizeof(text), "gdb -ex 'target remote localhost:%u' %s", port,
-             s->question->recording->kernel);
+    /* the kernel that was booted: what has its name now may be another */
+    snprintf(text, sizeof(text), "gdb -ex 'target remote localhost:%u' %s/kernel", port,
+             s->question->recording->dir);
     explain_text_label("stands", text, tone_wanted(stdout), stdout);
     if (fflush(stdout) != 0)
         return error_errno(e, EXIT_ENVIRONMENT, "cannot write to standard output");

@@ -13,8 +13,10 @@
 #define DIRECT_BASE  0xffff830000000000ull /* of our hypervisor: machine address 0 */
 #define WORD         sizeof(uint64_t)
 #define SLOTS        512u
-#define RECORD_STEP  500u    /* instructions; the record is written soon after the entry */
-#define RECORD_MOST  100000u /* ... within so many */
+#define RECORD_SOON  2000u /* instructions; that of an emulated store is written within so many */
+#define RECORD_NEAR  25u   /* fewer than take it from there to the guest's next instruction */
+#define RECORD_STEP  500u
+#define RECORD_MOST  100000u            /* ... within so many */
 #define RETURN_MOST  UINT64_C(20000000) /* until the guest goes on behind a request */
 #define RETURN_STEPS 3000u              /* single ones, behind an emulated store */
 #define FRAME_LIMIT  (UINT64_C(1) << 40)
@@ -179,15 +181,18 @@ static bool find_record(const struct scene *s, uint64_t first, struct who_stored
     return false;
 }
 
+/* Behind an emulated store the guest is not to be overtaken: there may be another at once. */
 static int await_record(struct scene *s, struct pass *p, uint64_t first, struct who_stored *w,
                         bool *found, struct error *e)
 {
-    const uint64_t end = p->player.icount + RECORD_MOST;
+    const uint64_t start = p->player.icount;
     int rc = 1;
 
     *found = false;
-    while (rc > 0 && !*found && p->player.icount < end) {
-        rc = pass_run_to(p, p->player.icount + RECORD_STEP, e);
+    while (rc > 0 && !*found && p->player.icount < start + RECORD_MOST) {
+        const uint64_t at = p->player.icount;
+
+        rc = pass_run_to(p, at + (at - start < RECORD_SOON ? RECORD_NEAR : RECORD_STEP), e);
         *found = rc > 0 && find_record(s, first, w);
     }
     return rc < 0 ? -1 : 0;

@@ -348,6 +348,30 @@ static void store_to_table(struct tap *t)
         cannot_write(t, &ROOT[5]);
 }
 
+/* Two and two, without a word between: behind each the guest goes on at the next. */
+static void store_to_lowest(struct tap *t)
+{
+    struct pvg_walk w;
+    pvg_pfn_t page;
+    CHECK_OK(t, pvg_pages_take(t->g, 2, 2, &page));
+    pvg_walk(t->g, (uint64_t)pvg_page(t->g, page), &w);
+    CHECK(t, w.mapped);
+    const pvg_maddr_t at = w.at[1].at;
+    volatile uint64_t *entry = frame_words(t->g, pvg_mfn(at.a >> PVG_PAGE_SHIFT));
+    CHECK(t, entry);
+    entry += at.a % PVG_PAGE_BYTES / sizeof(*entry);
+    const uint64_t first = entry[0], second = entry[1];
+    entry[0] = first & ~PVG_PTE_RW;
+    entry[1] = second & ~PVG_PTE_RW;
+    CHECK_SAME(t, entry[0] & PVG_PTE_RW, 0);
+    CHECK_SAME(t, entry[1] & PVG_PTE_RW, 0);
+    entry[0] = first;
+    entry[1] = second;
+    CHECK_SAME(t, entry[0] & PVG_PTE_RW, PVG_PTE_RW);
+    CHECK_SAME(t, entry[1] & PVG_PTE_RW, PVG_PTE_RW);
+    CHECK_OK(t, pvg_pages_give(t->g, page, 2));
+}
+
 static void store_to_m2p(struct tap *t)
 {
     cannot_write(t, (const void *)MACH2PHYS_VIRT_START);
@@ -395,6 +419,7 @@ static const struct test tests[] = {
     {"own_root", own_root},
     {"initial_tables_are_free", initial_tables_are_free},
     {"store_to_table", store_to_table},
+    {"store_to_lowest", store_to_lowest},
     {"store_to_m2p", store_to_m2p},
     {"mapped_already", mapped_already},
     {"protection", protection},

@@ -278,6 +278,17 @@ def differences(b):
     check("the key is not named", "reports[0].frame.uses is " in err, err)
 
 
+def full(b):
+    """QEMU goes on when it cannot write its record, and says so; there is no room for the rest either."""
+    qemu = b.path("qemu")
+    with open(qemu, "w") as f:
+        f.write('#!/bin/sh\nqemu-system-x86_64 "$@"\necho "qemu: replay write error" >&2\n')
+    os.chmod(qemu, 0o755)
+    _, err = b.record(*SHORT, "--qemu", qemu, code=128)
+    check("it is not said", "is not complete: cannot write events: QEMU says: qemu: replay write error" in err, err)
+    b.replay(code=2)
+
+
 def another_qemu(b):
     b.record(*SHORT)
     path = b.path("rec/recording.json")
@@ -365,7 +376,7 @@ def astray(b):
 
 CASES = {f.__name__.replace("_", "-"): f for f in
          [broken, many, ends, detached, slow, linux, shell, xen, refused, killed, stopped, differences, another_qemu, damaged,
-          astray]}
+          astray, full]}
 
 
 def main():

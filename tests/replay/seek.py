@@ -21,6 +21,7 @@ TABLES = ["-m", "64M", "-a", "fault=high-tables-rw test=memory.*"]
 TAIL = ["-m", "64M", "-a", "fault=high-tail-ro test=memory.*"]
 FINE = ["-m", "64M", "-a", "test=memory.*"]
 TRACE = re.compile(r"\s*\d+\s+([\d.]+)\s+entry\s+mfn (0x[0-9a-f]+)\[(\d+)\] (0x[0-9a-f]+) -> (0x[0-9a-f]+)  by (\S+)")
+EMULATED = re.compile(r"\s*\d+\s+[\d.]+\s+store\s+mfn (0x[0-9a-f]+)\[(\d+)\] (0x[0-9a-f]+) -> (0x[0-9a-f]+)  by (\S+)")
 USER_AND_MARK = 0x10000000000064  # and ACCESSED, DIRTY: not the guest's stores alone
 
 
@@ -111,8 +112,9 @@ class Bench:
                 said += line
                 if f"target remote localhost:{port}" in line:
                     break
-            check("it does not stand", f"target remote localhost:{port}" in said,
-                  said + (p.stderr.read() if p.poll() is not None else ""))
+            stands = f"target remote localhost:{port}" in said
+            check("it does not stand", stands, said if stands else said + p.communicate(timeout=30)[1])
+            check("the kernel is not the one recorded", f"localhost:{port}' {self.path('rec')}/kernel" in said, said)
             stub = Stub(port)
             rip = stub.rip()
             check("the debugger is not let go", stub.ask("D") == "OK")
@@ -213,6 +215,22 @@ def again(b):
     for key in [often, back[-1]]:
         answer, out = b.who_stored(":".join(key))
         same_as_record(answer, out, newest_store(records[key]))
+
+
+def emulated(b):
+    """Stores of the guest's to a table in use, one at once behind the other: where each was, and what was next."""
+    b.record("-m", "64M", "-a", "test=pagetable.store_to_lowest", "--trace", b.path("trace"), code=0)
+    with open(b.path("trace"), encoding="utf-8") as f:
+        found = [m.groups() for m in map(EMULATED.match, f) if m]
+    check("four stores", len(found) == 4 and found[0][0:2] == found[2][0:2] and found[1][0:2] == found[3][0:2], found)
+    for (mfn, slot, old, now, by), following in zip(found[2:], [int(found[3][4], 16), None]):
+        answer, out = b.who_stored(f"{mfn}:{slot}")
+        store = answer["store"]
+        check("not by an emulated store", store["by"] == "emulated-store" and store["function"] == "store_to_lowest", out)
+        check("by another", store["request"]["rip"]["address"] == by, f"{out}{by}")
+        check("other values", (store["was"]["value"], store["is"]["value"]) == (old, now), f"{out}{old} {now}")
+        behind = int(store["request"]["behind"]["rip"]["address"], 16)
+        check(f"the guest is overtaken: at {behind:x}", int(by, 16) < behind <= (following or int(by, 16) + 15), out)
 
 
 def builder(b):
