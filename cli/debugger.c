@@ -18,7 +18,7 @@
 #include "clock.h"
 #include "exitcodes.h"
 
-#define PATIENCE    (5 * SECOND)
+#define PATIENCE    (20 * SECOND)
 #define PACKET_MAX  8192
 #define RIP_AT      (16u * 16u) /* in the digits of all registers: after 16 registers of 8 bytes */
 #define WORD_DIGITS 16u
