@@ -337,13 +337,14 @@ def damaged(b):
              ("symbols", [1]), ("symbols", ["/x"] * 17), ("stops", 5), ("stops", [5]), ("stops", [{}]),
              ("stops", [{"icount": 5, "filed": 1}] * 2), ("stops", [{"icount": 5, "filed": 49}]),
              ("stops", [{"icount": good["instructions"] + 1, "filed": 1}]), ("stops", [{"icount": 1, "filed": 0}]),
-             ("initrd", 1), ("initrd", True), ("e820", True), ("store", None), ("real_xen", "no")]
+             ("initrd", 1), ("initrd", True), ("e820", True), ("store", None), ("real_xen", "no"),
+             ("symbols_anyway", "yes")]
     copy()
     for key, value in wrong:
         json.dump(good | {key: value}, open(b.path("bad/recording.json"), "w"))
         bad(f"{key} {str(value)[:40]}")
     for key in good:
-        if key != "pvmm":
+        if key not in ("pvmm", "symbols_anyway"):
             json.dump({k: v for k, v in good.items() if k != key}, open(b.path("bad/recording.json"), "w"))
             bad(f"without {key}", key)
     for cut in [1, 20, len(text) // 2, len(text) - 3]:
