@@ -36,6 +36,7 @@ enum fix_slot {
     FIX_WINDOW = 0, /* a table that is being filled: one slot for each level */
     FIX_SHARED_INFO = 8,
     FIX_IOREMAP = 16, /* IOREMAPS x PVG_IOREMAP_PAGES_MAX */
+    FIX_GRANT = 272,  /* PVG_GRANT_FRAMES_MAX: the grant table */
 };
 #define IOREMAPS 4u
 
@@ -98,6 +99,25 @@ struct plan {
     xen_pfn_t frame[CHUNK];
 };
 
+/* ---- space.c */
+
+struct spaces {
+    struct pvg_space *first; /* all that there are, but for the kernel's own */
+};
+
+/* ---- grant.c */
+
+struct grants {
+    unsigned frames; /* of the table, mapped at FIX_GRANT; 0: not set up */
+};
+
+/* ---- xenstore.c */
+
+struct xenstore {
+    uint64_t va; /* the ring; 0: not open */
+    uint32_t port;
+};
+
 /* ---- the one guest */
 
 struct pvguest {
@@ -139,6 +159,10 @@ struct pvguest {
 
     struct p2m p2m;
     struct mfn_list mfn_list;
+
+    struct spaces spaces;
+    struct grants grants;
+    struct xenstore store;
 };
 
 /* ---- error.c: the chain of reasons */
@@ -301,6 +325,21 @@ void publish_max_pfn(struct pvguest *g);
 /* Around every change of the linear list's mappings: the generation is odd inside. */
 void publish_begin_change(struct pvguest *g);
 void publish_end_change(struct pvguest *g);
+
+/* ---- what suspend.c calls of the others: before, which may refuse and then has changed nothing, and
+ * after, `elsewhere` or, where the suspend was cancelled or refused, here. */
+
+/* Every space pinned; after, those unpinned again that were. -XEN_EBUSY: a table that is attached
+ * nowhere has entries. */
+int spaces_suspend(struct pvguest *g);
+int spaces_resume(struct pvguest *g, bool elsewhere);
+/* The table is unmapped; after, mapped, and filled again. -XEN_EBUSY: pages of others are mapped. */
+int grants_suspend(struct pvguest *g);
+int grants_resume(struct pvguest *g, bool elsewhere);
+/* Nothing of the ring is touched in between; after, elsewhere: the ring that start_info names now,
+ * and the watches again. */
+int store_suspend(struct pvguest *g);
+int store_resume(struct pvguest *g, bool elsewhere);
 
 /* ---- console.c, trap.c, fatal.c */
 

@@ -20,15 +20,22 @@
 #ifndef PVGUEST_H
 #define PVGUEST_H
 
+#include <pvguest/balloon.h>
 #include <pvguest/batch.h>
 #include <pvguest/console.h>
 #include <pvguest/e820.h>
+#include <pvguest/event.h>
+#include <pvguest/grant.h>
 #include <pvguest/hypercall.h>
 #include <pvguest/memblock.h>
 #include <pvguest/p2m.h>
 #include <pvguest/pagetable.h>
+#include <pvguest/space.h>
+#include <pvguest/suspend.h>
 #include <pvguest/trap.h>
 #include <pvguest/types.h>
+#include <pvguest/user.h>
+#include <pvguest/xenstore.h>
 
 #pragma GCC visibility push(default)
 
