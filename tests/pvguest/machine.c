@@ -128,12 +128,16 @@ struct machine *machine_make(const struct machine_params *p)
     m->p2m = calloc(p->nr_pages, sizeof(*m->p2m));
     access_init();
     builder_build(m);
+    events_init(m);
+    machine_store_close(m);
+    machine_store_at(m, 0);
     machine_pause(m, p->pause_one_in);
     return m;
 }
 
 void machine_end(struct machine *m)
 {
+    machine_store_close(m);
     world_pause(m->w, PAUSE_NEVER, 0);
     for (unsigned i = 0; i < WORLD_DOMAINS; i++)
         world_relinquish(m->w, i);
