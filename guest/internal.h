@@ -40,6 +40,9 @@ enum fix_slot {
     FIX_GRANT = 272,  /* PVG_GRANT_FRAMES_MAX: the grant table */
 };
 #define IOREMAPS 4u
+_Static_assert(FIX_IOREMAP + IOREMAPS * PVG_IOREMAP_PAGES_MAX <= FIX_GRANT &&
+                   FIX_GRANT + PVG_GRANT_FRAMES_MAX <= ENTRIES,
+               "each slot of the fixmap is of one use");
 
 /* ---- p2m.c */
 
@@ -115,10 +118,20 @@ struct spaces {
     struct pvg_space *first; /* all that there are, but for the kernel's own */
 };
 
-/* ---- grant.c */
+/* ---- grant.c, grant_map.c */
+
+/* A page of another domain that is mapped here. */
+struct grant_borrowed {
+    struct pvg_grant_mapping at;
+    uint32_t ref;
+};
 
 struct grants {
-    unsigned frames; /* of the table, mapped at FIX_GRANT; 0: not set up */
+    unsigned frames;         /* of the table, mapped at FIX_GRANT; 0: not set up */
+    unsigned lent, borrowed; /* how many */
+    uint32_t free;           /* the first free entry; 0: none */
+    pvg_pfn_t shadow[PVG_GRANT_FRAMES_MAX]; /* of each frame: a word for each entry (grant.c) */
+    struct grant_borrowed book[PVG_GRANT_MAPPINGS]; /* in no order */
 };
 
 /* ---- xenstore_ring.c, xenstore_watch.c, control.c */
@@ -312,6 +325,22 @@ void mapper_undo(struct mapper *m);
 int pgt_buf_take(struct pvguest *g, struct pgt_buf *b, uint64_t pages, struct pvg_range within);
 /* Gives [end, top) back, writable. With end = start: all of it. */
 int pgt_buf_trim(struct pvguest *g, struct pgt_buf *b);
+
+/* ---- map.c */
+
+/* Whether `count` pages from va on are of the guest's part of the address space. */
+int map_check(struct pvguest *g, uint64_t va, uint64_t count);
+/* Makes the tables that are missing for them, and maps nothing. -XEN_EEXIST: something is mapped
+ * there already. All or nothing; the undoing takes out what it put in. */
+int map_tables(struct mapper *m, struct pvguest *g, uint64_t va, uint64_t count);
+void map_tables_undo(struct mapper *m);
+
+/* ---- grant.c, grant_map.c */
+
+/* grant_table_op with one element, whose status is at `status`: 0, or an errno for either. */
+int grant_op(struct pvguest *g, unsigned command, void *op, const int16_t *status);
+/* -XEN_EBUSY: pages of other domains are mapped; the reason has some of them. */
+int grants_none_borrowed(struct pvguest *g);
 
 /* ---- table.c: tables out of the direct map's pages */
 

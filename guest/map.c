@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Mapping RAM anywhere else. */
+/* Mapping RAM anywhere else, and tables for who maps something else. */
 #include "internal.h"
 
 #define HV_FIRST 0xffff800000000000ull /* L4 slots 256..271 (R6) */
@@ -17,7 +17,7 @@ static uint64_t page_entry(const struct mapper *m, uint64_t va)
     return pvg_pte(pvg_p2m_mfn(m->g, pfn), m->flags);
 }
 
-static int check_addresses(struct pvguest *g, uint64_t va, uint64_t count)
+int map_check(struct pvguest *g, uint64_t va, uint64_t count)
 {
     uint64_t last = va + count * PVG_PAGE_BYTES - 1;
     if (!g->booted)
@@ -63,7 +63,7 @@ static int map(struct mapper *m)
 int pvg_map(struct pvguest *g, uint64_t va, pvg_pfn_t first, uint64_t count, uint64_t flags)
 {
     struct mapper m = {.g = g, .leaf = page_entry, .any = any_page};
-    int rc = check_addresses(g, va, count);
+    int rc = map_check(g, va, count);
     if (rc == 0)
         rc = check_pages(g, first, count);
     if (rc == 0 && (flags & PVG_PTE_FRAME))
@@ -77,6 +77,38 @@ int pvg_map(struct pvguest *g, uint64_t va, pvg_pfn_t first, uint64_t count, uin
     }
     return fail_in(g, rc, "mapping %lu pages at %lx", count, va);
 }
+
+/* ---- tables alone */
+
+static uint64_t no_entry(const struct mapper *m, uint64_t va)
+{
+    (void)m, (void)va;
+    return 0;
+}
+
+int map_tables(struct mapper *m, struct pvguest *g, uint64_t va, uint64_t count)
+{
+    uint64_t tables;
+    *m = (struct mapper){.g = g, .leaf = no_entry, .any = any_page, .from = va};
+    m->last = va + count * PVG_PAGE_BYTES - 1;
+    int rc = flush_before(g);
+    if (rc == 0)
+        rc = mapper_count(m, &tables);
+    return rc || tables == 0 ? rc : map(m);
+}
+
+void map_tables_undo(struct mapper *m)
+{
+    if (m->buf.start == m->buf.end)
+        return;
+    undo_begin(m->g);
+    mapper_undo(m);
+    m->buf.end = m->buf.start;
+    pgt_buf_trim(m->g, &m->buf);
+    undo_end(m->g);
+}
+
+/* ---- unmapping */
 
 static int check_tables(struct pvguest *g, uint64_t va, uint64_t count)
 {
@@ -102,7 +134,7 @@ static int clear(struct pvguest *g, uint64_t va, uint64_t count)
 
 int pvg_unmap(struct pvguest *g, uint64_t va, uint64_t count)
 {
-    int rc = check_addresses(g, va, count);
+    int rc = map_check(g, va, count);
     if (rc == 0)
         rc = flush_before(g);
     if (rc == 0)

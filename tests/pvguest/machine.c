@@ -127,6 +127,7 @@ struct machine *machine_make(const struct machine_params *p)
     m->d->max_frames = m->params.max_pages;
     m->p2m = calloc(p->nr_pages, sizeof(*m->p2m));
     access_init();
+    grants_init();
     builder_build(m);
     events_init(m);
     machine_store_close(m);
@@ -141,6 +142,7 @@ void machine_end(struct machine *m)
     world_pause(m->w, PAUSE_NEVER, 0);
     for (unsigned i = 0; i < WORLD_DOMAINS; i++)
         world_relinquish(m->w, i);
+    grants_end(m);
     const char *wrong = world_check_free(m->w);
     if (wrong)
         machine_failed("after the domain's end: %s", wrong);
@@ -189,7 +191,7 @@ static const char *check_count(struct machine *m)
     static char text[160];
     uint64_t want = m->params.nr_pages + m->populated - m->released, have = 0;
     for (uint64_t n = 0; n < m->w->core.nr_frames; n++)
-        have += m->w->frames[n].hold >> 50 == (uint64_t)m->d->id + 1 && n != WORLD_SHARED_FRAME;
+        have += machine_owner(m, n) == MACHINE_GUEST && !core_frame_shared(&m->w->core, mfn(n));
     if (have == want)
         return NULL;
     snprintf(text, sizeof(text),
