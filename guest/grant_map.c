@@ -48,27 +48,23 @@ int grants_none_borrowed(struct pvguest *g)
 
 static int check(struct pvguest *g, uint64_t va)
 {
-    int rc = map_check(g, va, 1);
+    int rc = check_addresses(g, va, 1);
     if (rc == 0 && g->grants.borrowed == PVG_GRANT_MAPPINGS)
         rc = fail(g, -XEN_ENOSPC, "all %u mappings are in use", PVG_GRANT_MAPPINGS);
     return rc;
 }
 
-static int borrow(struct pvguest *g, struct grant_borrowed *b)
+/* Its tables are there. */
+static int borrow(struct pvguest *g, void *arg)
 {
+    struct grant_borrowed *b = arg;
     struct gnttab_map_grant_ref op = {
         .host_addr = b->at.va,
         .flags = GNTMAP_host_map | (b->at.read_only ? GNTMAP_readonly : 0),
         .ref = b->ref,
         .dom = b->at.from,
     };
-    struct mapper m;
-    int rc = map_tables(&m, g, b->at.va, 1);
-    if (rc)
-        return rc;
-    rc = grant_op(g, GNTTABOP_map_grant_ref, &op, &op.status);
-    if (rc)
-        map_tables_undo(&m);
+    int rc = grant_op(g, GNTTABOP_map_grant_ref, &op, &op.status);
     b->at.handle = op.handle;
     return rc;
 }
@@ -79,7 +75,7 @@ int pvg_grant_map(struct pvguest *g, domid_t from, uint32_t ref, uint64_t va, bo
     struct grant_borrowed b = {{.va = va, .from = from, .read_only = read_only}, ref};
     int rc = check(g, va);
     if (rc == 0)
-        rc = borrow(g, &b);
+        rc = space_with_tables(g, va, 1, borrow, &b);
     if (rc == 0) {
         g->grants.book[g->grants.borrowed++] = b;
         *m = b.at;
