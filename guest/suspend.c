@@ -111,8 +111,8 @@ static const struct {
     {"xenstore", store_suspend, store_resume},
     {"grants", grants_suspend, grants_resume},
     {"p2m", p2m_suspend, p2m_resume},
-    {"start_info", info_suspend, info_resume},
     {"shared_info", shared_suspend, shared_resume},
+    {"start_info", info_suspend, info_resume},
 };
 #define STEPS (sizeof(step) / sizeof(step[0]))
 
