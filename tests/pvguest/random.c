@@ -127,6 +127,7 @@ static const struct {
     {"extending the direct map", do_extend, 4},
     {"early ioremap", do_remap, 4},
     {"early iounmap", do_unremap, 4},
+    {"a suspend", do_suspend, 1},
 };
 
 static void run_one(void)
@@ -210,9 +211,10 @@ int main(int argc, char **argv)
     struct pvg_p2m_info info;
     pvg_p2m_info(r.g, &info);
     printf("%" PRIu64 " calls, %" PRIu64 " failures, %" PRIu64 " refusals, %" PRIu64
-           " extensions, %" PRIu64 " hypercalls; p2m: %" PRIu64 " leaves, %" PRIu64 " tables\n",
-           r.calls, r.failures, r.refusals, r.extensions, machine_calls(r.m), info.leaves,
-           info.tables);
+           " extensions, %" PRIu64 " suspends, %" PRIu64 " hypercalls; p2m: %" PRIu64
+           " leaves, %" PRIu64 " tables\n",
+           r.calls, r.failures, r.refusals, r.extensions, machine_suspends(r.m), machine_calls(r.m),
+           info.leaves, info.tables);
     machine_end(r.m);
     return 0;
 }

@@ -103,4 +103,8 @@ void do_extend(void);
 void do_remap(void);
 void do_unremap(void);
 
+/* ---- random_suspend.c */
+
+void do_suspend(void);
+
 #endif
