@@ -136,6 +136,7 @@ static const struct {
     {"mapping in a space", do_space_map, 12},
     {"protecting in a space", do_space_protect, 8},
     {"unmapping in a space", do_space_unmap, 4},
+    {"mapping in the kernel half", do_space_upper, 1},
     {"taking or giving a table", do_table_alloc, 2},
     {"attaching or detaching a table", do_table_attach, 3},
 };

@@ -115,6 +115,7 @@ void do_space_suspend(void);
 void do_space_map(void);
 void do_space_protect(void);
 void do_space_unmap(void);
+void do_space_upper(void);
 void do_table_alloc(void);
 void do_table_attach(void);
 

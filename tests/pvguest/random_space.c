@@ -306,6 +306,31 @@ bool is_in_space(const struct block *b)
     return false;
 }
 
+/* ---- the kernel half: what is mapped there is every root's, in a slot that is new, too. Its
+ * tables stay: there are not many such slots. */
+
+#define UPPER_FIRST 420u
+#define UPPERS      12u
+
+void do_space_upper(void)
+{
+    struct block *b = some_block(true);
+    uint64_t va = 0xffff000000000000ull | (UPPER_FIRST + below(UPPERS)) << 39;
+    if (!b)
+        return;
+    bool done = succeeded(pvg_map(r.g, va, pvg_pfn(b->first), 1, PVG_PTE_DATA));
+    uint64_t wanted = done ? frame_of(b->first) : 0;
+    for (unsigned k = 0; k < SPACES; k++)
+        CHECK(!one[k].there ||
+                  (entry_from(frame_of(one[k].space.root.n), va, 1) & PVG_PTE_FRAME) >> 12 ==
+                      wanted,
+              "space %u does not see what the kernel half has at %" PRIx64, k, va);
+    if (done) {
+        check_tags(machine_at(va, true), b->first);
+        CHECK(pvg_unmap(r.g, va, 1) == 0, "it cannot be unmapped");
+    }
+}
+
 /* ---- single tables */
 
 void do_table_alloc(void)
