@@ -206,13 +206,15 @@ void do_space_suspend(void)
 
 /* ---- ranges */
 
-static void touch_place(int k, unsigned i)
+/* What is used is cached from then on: a flush that was forgotten is found by the next use. */
+static void touch_places(int k)
 {
-    uint64_t e = one[k].entry[i];
-    if (k != loaded || !e)
-        return;
-    check_tags(machine_at(place_va(i), e & PVG_PTE_RW),
-               machine_m2p(r.m, (e & PVG_PTE_FRAME) >> 12));
+    for (unsigned i = 0; k == loaded && i < PLACES; i++) {
+        uint64_t e = one[k].entry[i];
+        if (e)
+            check_tags(machine_at(place_va(i), e & PVG_PTE_RW),
+                       machine_m2p(r.m, (e & PVG_PTE_FRAME) >> 12));
+    }
 }
 
 /* Pages of a block, with flags, or the pages that are there. */
@@ -260,7 +262,7 @@ void do_space_map(void)
             set_model(k, i, count, b->first, flags);
     }
     check_space((unsigned)k);
-    touch_place(k, i);
+    touch_places(k);
 }
 
 void do_space_protect(void)
@@ -276,7 +278,7 @@ void do_space_protect(void)
     else if (succeeded(rc))
         set_model(k, i, count, 0, flags);
     check_space((unsigned)k);
-    touch_place(k, i);
+    touch_places(k);
 }
 
 void do_space_unmap(void)
