@@ -122,8 +122,7 @@ struct edit {
     uint64_t old;
 };
 
-#define EDITS_ROOM   512u  /* changes of one operation that need no pages to be remembered in */
-#define ALLOCATED_MAX 1024u /* tables of pvg_table_alloc()'s */
+#define EDITS_ROOM 512u /* changes of one operation that need no pages to be remembered in */
 
 /* A table of pvg_table_alloc()'s. */
 struct allocated {
@@ -134,7 +133,7 @@ struct allocated {
 
 struct spaces {
     struct pvg_space *first; /* all that there are, but for the kernel's own */
-    struct allocated allocated[ALLOCATED_MAX];
+    struct allocated allocated[PVG_TABLES_MAX];
     unsigned nr_allocated;
     /* Pages that the lists of memblock have no room to take back. Word 0 of each names the next. */
     pvg_pfn_t spare;

@@ -9,8 +9,8 @@ static int alloc(struct pvguest *g, pvg_pfn_t *table)
     struct spaces *s = &g->spaces;
     if (!g->booted)
         return fail(g, -XEN_EINVAL, "pvg_boot() has not been done");
-    if (s->nr_allocated == ALLOCATED_MAX)
-        return fail(g, -XEN_ENOSPC, "all of %u are in use", ALLOCATED_MAX);
+    if (s->nr_allocated == PVG_TABLES_MAX)
+        return fail(g, -XEN_ENOSPC, "all of %u are in use", PVG_TABLES_MAX);
     int rc = tables_take(g, 1, table);
     if (rc == 0)
         s->allocated[s->nr_allocated++] = (struct allocated){*table, PVG_NO_PFN, false};

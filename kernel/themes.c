@@ -7,6 +7,7 @@ const struct theme *const themes[] = {
     &event_theme,        &memory_theme,  &p2m_theme,   &mfnlist_theme,   &pagetable_theme,
     &map_theme,          &fixmap_theme,  &batch_theme, &types_theme,     &reservation_theme,
     &grant_theme,
+    &space_theme,
     &memory_again_theme, &console_theme, NULL,
     &checks_theme,
     &format_theme,

@@ -92,11 +92,12 @@ int pvg_page_read_only(struct pvguest *g, pvg_pfn_t pfn);
 int pvg_page_writable(struct pvguest *g, pvg_pfn_t pfn);
 
 /*
- * Maps `count` pages of RAM, the first of them `first`, at [va, +count pages); missing tables are
- * made out of free pages. `flags`: PVG_PTE_* without a frame, PVG_PTE_PRESENT is added. 0;
- * -XEN_EINVAL: va is no page, or the range is empty, not canonical or the hypervisor's, a page is
- * not populated, flags name a frame, or pvg_boot() has not been done; -XEN_EEXIST: something is
- * mapped there; -XEN_ENOMEM: no pages for tables; or what the hypervisor said. All or nothing.
+ * Maps `count` pages of RAM, the first of them `first`, at [va, +count pages): in the kernel half
+ * of all roots, or in the lower half of the space that is loaded (space.h); missing tables are made
+ * out of free pages. `flags`: PVG_PTE_* without a frame, PVG_PTE_PRESENT is added. 0; -XEN_EINVAL:
+ * va is no page, or the range is empty, not canonical or the hypervisor's, a page is not populated,
+ * flags name a frame, or pvg_boot() has not been done; -XEN_EEXIST: something is mapped there;
+ * -XEN_ENOMEM: no pages for tables; or what the hypervisor said. All or nothing.
  */
 int pvg_map(struct pvguest *g, uint64_t va, pvg_pfn_t first, uint64_t count, uint64_t flags);
 /* Clears the L1 entries of `count` pages from va on, mapped or not, at once; tables stay. 0;
@@ -109,8 +110,8 @@ int pvg_unmap(struct pvguest *g, uint64_t va, uint64_t count);
 
 /* Takes `count` contiguous pages, the highest there are; the number of the first is a multiple of
  * `align` (a power of two, in pages; 0 counts as 1). Their content is undefined, the direct map has
- * them writable. 0; -XEN_EINVAL: no pages, or no such alignment; -XEN_ENOMEM: none; -XEN_ENOSPC: the
- * list of reservations is full. */
+ * them writable. 0; -XEN_EINVAL: no pages, or no such alignment; -XEN_ENOMEM: none; -XEN_ENOSPC:
+ * the list of reservations is full. */
 int pvg_pages_take(struct pvguest *g, uint64_t count, uint64_t align, pvg_pfn_t *first);
 /* Gives pages back, all or a part of what was taken. They must be writable, and mapped nowhere but
  * in the direct map. 0; -XEN_EINVAL: not all of them are in use, or the kernel's image or a table

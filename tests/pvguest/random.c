@@ -96,6 +96,7 @@ static void check_all(void)
     CHECK(!text, "%s", text);
     check_slots(0, SLOTS);
     check_grants();
+    check_spaces();
     for (unsigned a = 0; a < AREAS; a++)
         for (uint64_t i = 0; i < AREA_PAGES; i++)
             check_entry(r.area_base[a] + i, r.area[a][i]);
@@ -142,6 +143,17 @@ static const struct {
     {"giving it back", do_grant_unmap, 6},
     {"grants around a suspend", do_grant_suspend, 1},
     {"a suspend", do_suspend, 1},
+    {"making a space", do_space_make, 3},
+    {"ending a space", do_space_end, 2},
+    {"loading a space", do_space_load, 5},
+    {"pinning or unpinning a space", do_space_pin, 3},
+    {"suspending spaces", do_space_suspend, 1},
+    {"mapping in a space", do_space_map, 12},
+    {"protecting in a space", do_space_protect, 8},
+    {"unmapping in a space", do_space_unmap, 4},
+    {"mapping in the kernel half", do_space_upper, 1},
+    {"taking or giving a table", do_table_alloc, 2},
+    {"attaching or detaching a table", do_table_attach, 3},
 };
 
 static void run_one(void)

@@ -127,5 +127,20 @@ void do_grant_suspend(void);
 /* ---- random_suspend.c */
 
 void do_suspend(void);
+/* ---- random_space.c */
+
+void check_spaces(void);
+bool is_in_space(const struct block *b);
+void do_space_make(void);
+void do_space_end(void);
+void do_space_load(void);
+void do_space_pin(void);
+void do_space_suspend(void);
+void do_space_map(void);
+void do_space_protect(void);
+void do_space_unmap(void);
+void do_space_upper(void);
+void do_table_alloc(void);
+void do_table_attach(void);
 
 #endif

@@ -62,6 +62,8 @@ void do_take(void)
 
 bool is_mapped(const struct block *b)
 {
+    if (is_in_space(b))
+        return true;
     for (uint64_t p = b->first; p < b->first + b->count; p++) {
         uint64_t mfn = frame_of(p);
         for (unsigned s = 0; s < SLOTS; s++)

@@ -145,7 +145,7 @@ static void test_map_is_undone_page_by_page(void **state)
     memset(machine_frame(m, op.arg1.mfn), 0, PVG_PAGE_BYTES);
     assert_int_equal(pvg_hypercall(g, __HYPERVISOR_mmuext_op, (uint64_t)&op, 1, 0, DOMID_SELF, 0),
                      0);
-    machine_fail_element(m, 21, -XEN_ENOMEM);
+    machine_fail_element(m, 22, -XEN_ENOMEM);
     assert_int_equal(pvg_map(g, WINDOW, page, 40, PVG_PTE_DATA), -XEN_EBUSY);
     assert_true(machine_failed_at(m) >= 0);
     unsigned left = 0;
