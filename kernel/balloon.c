@@ -257,7 +257,7 @@ static void contiguous(struct tap *t)
         check_all(t, &w, now);
 }
 
-static void contiguous_refused(struct tap *t)
+static void refused(struct tap *t)
 {
     pvg_mfn_t frame;
     pvg_pfn_t first;
@@ -275,9 +275,8 @@ static void contiguous_refused(struct tap *t)
 }
 
 static const struct test tests[] = {
-    {"sizes", sizes},           {"target", target},
-    {"maximum", maximum},       {"everything", everything},
-    {"contiguous", contiguous}, {"contiguous_refused", contiguous_refused},
+    {"sizes", sizes},           {"target", target},         {"maximum", maximum},
+    {"everything", everything}, {"contiguous", contiguous}, {"refused", refused},
 };
 
 const struct theme balloon_theme = THEME("balloon", tests);
