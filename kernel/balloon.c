@@ -157,7 +157,8 @@ static void maximum(struct tap *t)
     ask = most > now ? most - now + 1 : 1;
     if (pvg_is_initial_domain(t->g) && ask > info.extra + 1)
         ask = info.extra + 1;
-    CHECK_SAME(t, pvg_balloon_up(t->g, ask, &done), -XEN_ENOMEM);
+    int want = beyond(t->g, ask - 1, info.extra);
+    CHECK_SAME(t, pvg_balloon_up(t->g, ask, &done), want);
     CHECK(t, done < ask && now + done <= most);
     say(t->g, "# balloon: %lu of %lu pages more, at most %lu; %s\n", done, ask, most,
         pvg_reason(t->g));
