@@ -25,6 +25,7 @@ const struct theme *const themes[] = {
     &types_theme,
     &reservation_theme,
     &suspend_theme,
+    &balloon_theme,
     &memory_again_theme,
     &console_theme,
     NULL,

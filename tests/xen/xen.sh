@@ -56,14 +56,21 @@ said() {
 # The options of a machine larger than its domain, for whom Xen's words are those that people write.
 machine_words() {
     [ "$machine" = - ] && return
-    echo "--machine-memory $machine"
-    [ "$real_xen" = 0 ] || echo "--xen-args dom0_mem=$small,max:$small"
+    echo "--machine-memory ${machine%/*}"
+    [ "$real_xen" = 0 ] || echo "--xen-args dom0_mem=$small,max:$most"
 }
 
 machine_said() {
     [ "$machine" = - ] || [ "$real_xen" = 0 ] ||
-        grep -aq "^(XEN).*Command line:.* dom0_mem=$small,max:$small" "$dir/raw" ||
-        flunk "Xen was not told dom0_mem=$small,max:$small"
+        grep -aq "^(XEN).*Command line:.* dom0_mem=$small,max:$most" "$dir/raw" ||
+        flunk "Xen was not told dom0_mem=$small,max:$most"
+}
+
+# pvmm read the list of the p2m at the end, found nothing wrong, and all frames in it.
+published() {
+    [ "$(field publication.published)" = True ] || flunk "no list was published"
+    [ "$(field publication.covered)" = "$(field publication.populated)" ] ||
+        flunk "the list covers $(field publication.covered) of $(field publication.populated) frames"
 }
 
 # With the word, the kernel's suspends were called off, and counted.
@@ -101,6 +108,10 @@ set -f
 set -- $line
 memory=$4 machine=$5 map=$6 expect=$7
 small=$(echo "$memory" | tr GM gm)
+most=$small
+case $machine in
+    */*) most=$(echo "${machine#*/}" | tr GM gm) ;;
+esac
 shift 7
 words=$*
 # shellcheck disable=SC2046
@@ -111,6 +122,10 @@ case " $words " in
     *" suspend "*) set -- "$@" --on-suspend cancel ;;
 esac
 
+case $expect in
+    strict*) set -- "$@" --strict ;;
+esac
+
 run "$words" "$@"
 case $expect in
     ok | ok=*)
@@ -118,6 +133,12 @@ case $expect in
         tap_passed
         [ "$expect" = ok ] || said "${expect#ok=}"
         long_texts
+        ;;
+    strict=*)
+        ended 0 reboot
+        tap_passed
+        said "${expect#strict=}"
+        published
         ;;
     says=*)
         ended 0 reboot
