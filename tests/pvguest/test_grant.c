@@ -207,6 +207,7 @@ static void test_what_cannot_be_lent(void **state)
     assert_int_equal(pvg_grant_access(g, MACHINE_PEER, PVG_NO_PFN, false, &ref), -XEN_EINVAL);
     assert_int_equal(pvg_p2m_set(g, none, PVG_P2M_IDENTITY | none.n), 0);
     assert_int_equal(pvg_grant_access(g, MACHINE_PEER, none, false, &ref), -XEN_EINVAL);
+    assert_reason("frame of the guest's own");
     assert_int_equal(pvg_p2m_set(g, none, PVG_P2M_FOREIGN | machine_other_frame(m)), 0);
     assert_int_equal(pvg_grant_access(g, MACHINE_PEER, none, false, &ref), -XEN_EINVAL);
     assert_int_equal(pvg_p2m_set(g, none, PVG_P2M_MISSING), 0);
