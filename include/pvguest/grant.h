@@ -25,8 +25,8 @@ int pvg_grant_init(struct pvguest *g, unsigned frames);
 /* ---- lending */
 
 /* Lets `to` map a page of ours. *ref: what it must be told. The page must be RAM with a frame, and
- * stay where it is; it is not to be given away meanwhile. -XEN_EINVAL: no such page, or no table;
- * -XEN_ENOSPC: all references are in use. */
+ * stay where it is; it is not to be given away meanwhile. -XEN_EINVAL: no such page, a frame beyond
+ * 2^32, or no table; -XEN_ENOSPC: all references are in use. */
 int pvg_grant_access(struct pvguest *g, domid_t to, pvg_pfn_t page, bool read_only, uint32_t *ref);
 /* No more. -XEN_EBUSY: it is mapped there still, and stays granted; -XEN_EINVAL: no grant of ours.
  */
@@ -44,11 +44,13 @@ struct pvg_grant_mapping {
 };
 /*
  * Maps the page behind `ref` of `from` at va, in the loaded space; tables that are missing are
- * made. -XEN_EINVAL: no page, not in the guest's part of the address space, or before pvg_boot();
- * -XEN_EEXIST: something is mapped there; -XEN_ENOMEM: no pages for tables; -XEN_ENOSPC:
- * PVG_GRANT_MAPPINGS are there; else what came of it, GNTST_* as an errno: -XEN_ESRCH
- * (GNTST_bad_domain), -XEN_ENOENT (GNTST_bad_gntref), -XEN_EACCES (GNTST_permission_denied),
- * -XEN_EIO (any other), -XEN_ENOSYS. Nothing is mapped then.
+ * made. A domain's own grants are had by its own id: DOMID_SELF is nobody. The mapping ends with
+ * pvg_grant_unmap(); whoever clears its entry by other means has lost the way back. -XEN_EINVAL: no
+ * page, not in the guest's part of the address space, or before pvg_boot(); -XEN_EEXIST: something
+ * is mapped there; -XEN_ENOMEM: no pages for tables; -XEN_ENOSPC: PVG_GRANT_MAPPINGS are there;
+ * else what came of it, GNTST_* as an errno: -XEN_ESRCH (GNTST_bad_domain), -XEN_ENOENT
+ * (GNTST_bad_gntref), -XEN_EACCES (GNTST_permission_denied), -XEN_EIO (any other), -XEN_ENOSYS.
+ * Nothing is mapped then.
  */
 int pvg_grant_map(struct pvguest *g, domid_t from, uint32_t ref, uint64_t va, bool read_only,
                   struct pvg_grant_mapping *m);

@@ -80,7 +80,7 @@ void do_grant_init(void)
 {
     unsigned frames = 1 + (unsigned)below(TABLE_MOST);
     uint64_t free = pvg_pages_free(r.g), more = frames > now.frames ? frames - now.frames : 0;
-    if (below(8) || !succeeded(pvg_grant_init(r.g, frames)))
+    if (!succeeded(pvg_grant_init(r.g, frames)))
         more = 0;
     now.frames += (unsigned)more;
     CHECK(pvg_pages_free(r.g) == free - more, "%" PRIu64 " pages are gone, not %" PRIu64,
@@ -238,19 +238,36 @@ void do_grant_unmap(void)
 
 /* ---- around a suspend: here, or elsewhere, where the table is blank */
 
+/* What would be in the way. */
+static void settle(void)
+{
+    heal();
+    for (unsigned i = 0; i < PLACES; i++)
+        if (now.borrowed[i].there) {
+            CHECK(pvg_grant_unmap(r.g, &now.borrowed[i].m) == 0, "place %u stays", i);
+            now.borrowed[i].there = false;
+        }
+    now.nr_borrowed = 0;
+    inject();
+}
+
+/* Nobody there uses anything yet. */
 static void go_elsewhere(void)
 {
-    if (now.frames)
-        machine_grants_anew(r.m);
-    for (unsigned i = 0; i < PEER_PAGES; i++)
-        now.lent[i] = false;
+    for (unsigned i = 0; i < LOANS; i++) {
+        if (now.loan[i].there && now.loan[i].mapped)
+            machine_peer_unmap(r.m, now.loan[i].ref);
+        now.loan[i].mapped = false;
+    }
+    memset(now.lent, 0, sizeof(now.lent));
+    machine_grants_anew(r.m);
 }
 
 void do_grant_suspend(void)
 {
     bool elsewhere = below(2);
-    if (below(10))
-        return;
+    if (below(8))
+        settle();
     int rc = grants_suspend(r.g);
     if (now.nr_borrowed) {
         refused(rc, -XEN_EBUSY);
@@ -258,8 +275,6 @@ void do_grant_suspend(void)
     }
     if (!succeeded(rc))
         return;
-    for (unsigned i = 0; i < LOANS; i++)
-        elsewhere = elsewhere && !(now.loan[i].there && now.loan[i].mapped);
     if (elsewhere)
         go_elsewhere();
     inject();
