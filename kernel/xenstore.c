@@ -6,7 +6,7 @@
 #define MS      1000000ull
 #define LONG    (60000 * MS)
 #define SMALL   64u
-#define ENTRIES 20u
+#define ENTRIES 4u
 
 static char text[4096];
 
@@ -73,7 +73,7 @@ static void nodes(struct tap *t)
     CHECK_SAME(t, pvg_xs_read(t->g, 0, OWN "/b/c", text, sizeof(text), NULL), -XEN_ENOENT);
 }
 
-/* A value that is longer than the ring, and more of them than it holds. */
+/* Longer than the ring is. */
 static void long_values(struct tap *t)
 {
     static char value[1801], path[SMALL];
