@@ -101,6 +101,7 @@ static void check_all(void)
     for (unsigned i = 0; i < BLOCKS; i++)
         for (uint64_t p = r.block[i].first; p < r.block[i].first + r.block[i].count; p++)
             check_tags(machine_at(direct(p), false), p);
+    check_store();
 }
 
 static const struct {
@@ -127,6 +128,10 @@ static const struct {
     {"extending the direct map", do_extend, 4},
     {"early ioremap", do_remap, 4},
     {"early iounmap", do_unremap, 4},
+    {"changing the store", do_store_change, 2},
+    {"looking at the store", do_store_look, 2},
+    {"a transaction", do_store_transaction, 1},
+    {"a watch", do_store_watch, 1},
 };
 
 static void run_one(void)

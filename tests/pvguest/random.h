@@ -103,4 +103,12 @@ void do_extend(void);
 void do_remap(void);
 void do_unremap(void);
 
+/* ---- random_store.c */
+
+void check_store(void);
+void do_store_change(void);
+void do_store_look(void);
+void do_store_transaction(void);
+void do_store_watch(void);
+
 #endif
