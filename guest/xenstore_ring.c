@@ -124,12 +124,20 @@ static int arrived(struct pvguest *g)
     return take_reply(g, &h);
 }
 
+/* The peer has to hear of room only where it may wait for it; a message at an end is one, too. A
+ * line that brings bytes one by one would otherwise be answered for each. */
+static bool is_news(const struct xenstore *s, uint32_t filled)
+{
+    return s->in.at == 0 || filled >= XENSTORE_RING_SIZE / 2;
+}
+
 /* All that lies there now, or up to the reply that is waited for: then 1. */
 static int receive_some(struct pvguest *g)
 {
     struct xenstore *s = &g->store;
     struct xenstore_domain_interface *r = ring(g);
-    uint32_t there = __atomic_load_n(&r->rsp_prod, __ATOMIC_ACQUIRE) - s->rsp_cons;
+    uint32_t before = s->rsp_cons;
+    uint32_t there = __atomic_load_n(&r->rsp_prod, __ATOMIC_ACQUIRE) - before;
     int rc = 0;
     if (there > XENSTORE_RING_SIZE)
         return store_give_up(g, "%u bytes of replies are said to lie in %u", there,
@@ -143,8 +151,9 @@ static int receive_some(struct pvguest *g)
     }
     if (rc < 0)
         return rc;
-    __atomic_store_n(&r->rsp_cons, s->rsp_cons, __ATOMIC_RELEASE);
-    int sent = pvg_event_send(g, s->port);
+    __atomic_store_n(&r->rsp_cons, s->rsp_cons, __ATOMIC_SEQ_CST);
+    uint32_t filled = __atomic_load_n(&r->rsp_prod, __ATOMIC_SEQ_CST) - before;
+    int sent = is_news(s, filled) ? pvg_event_send(g, s->port) : 0;
     return rc ? rc : sent;
 }
 

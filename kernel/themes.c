@@ -29,4 +29,5 @@ const struct theme *const themes[] = {
     &memory_again_theme,
     &console_theme,
     NULL,
+    &memory_again_theme, &console_theme, &ports_theme, &xenstore_theme,  NULL,
 };

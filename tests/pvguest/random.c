@@ -103,6 +103,7 @@ static void check_all(void)
     for (unsigned i = 0; i < BLOCKS; i++)
         for (uint64_t p = r.block[i].first; p < r.block[i].first + r.block[i].count; p++)
             check_tags(machine_at(direct(p), false), p);
+    check_store();
 }
 
 static const struct {
@@ -154,6 +155,10 @@ static const struct {
     {"mapping in the kernel half", do_space_upper, 1},
     {"taking or giving a table", do_table_alloc, 2},
     {"attaching or detaching a table", do_table_attach, 3},
+    {"changing the store", do_store_change, 2},
+    {"looking at the store", do_store_look, 2},
+    {"a transaction", do_store_transaction, 1},
+    {"a watch", do_store_watch, 1},
 };
 
 static void run_one(void)

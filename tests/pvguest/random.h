@@ -142,5 +142,12 @@ void do_space_unmap(void);
 void do_space_upper(void);
 void do_table_alloc(void);
 void do_table_attach(void);
+/* ---- random_store.c */
+
+void check_store(void);
+void do_store_change(void);
+void do_store_look(void);
+void do_store_transaction(void);
+void do_store_watch(void);
 
 #endif
