@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A kernel that boots by libpvguest, tests what has become of it, and reboots. */
+/* A kernel that boots by libpvguest, tests what has become of it or measures it, and reboots. */
+#include "bench.h"
 #include "tap.h"
 
 #include <xen/sched.h>
@@ -12,7 +13,8 @@ void kernel_main(const start_info_t *si);
 
 struct words {
     char glob[GLOB_MAX];
-    bool die; /* after the boot, at a store that nobody expects */
+    bool die;   /* after the boot, at a store that nobody expects */
+    bool bench; /* in place of the tests */
 };
 
 /* What is the library's or another's: pvmm puts the last two before the rest. */
@@ -48,6 +50,8 @@ static void take_word(struct pvguest *g, struct words *w, const char *word)
         pvg_format(w->glob, sizeof(w->glob), "%s", value);
     else if (is_word(word, "die"))
         w->die = true;
+    else if (is_word(word, "bench"))
+        w->bench = true;
     else if (!others_word(word))
         say(g, "error: unknown word \"%s\"\n", word);
 }
@@ -89,6 +93,10 @@ void kernel_main(const start_info_t *si)
         bail_out(g, "boot", pvg_reason(g));
     if (words.die)
         *(volatile uint64_t *)NOWHERE = 1;
+    if (words.bench) {
+        bench_run(g);
+        pvg_shutdown(g, SHUTDOWN_reboot);
+    }
     struct tap_result r = tap_run(g, words.glob);
     if (r.planned == 0)
         bail_out(g, "no test fits", words.glob);
