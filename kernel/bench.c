@@ -67,6 +67,7 @@ static int64_t median(struct bench *b, const struct bench_row *row, uint64_t *ta
         int64_t rc = round_of(b, row, taken);
         if (rc < 0)
             return rc;
+        b->parts += row->elements;
         if (i >= warm)
             insert(sorted, n++, *taken);
     }
@@ -84,7 +85,7 @@ static int64_t failed(struct bench *b, const char *what, int64_t rc)
 
 static int64_t row_say(struct bench *b, const struct bench_row *row)
 {
-    static const struct bench_row empty = {"nothing", 1, ROUNDS_MAX, nothing, NULL, NULL};
+    static const struct bench_row empty = {"nothing", 0, ROUNDS_MAX, nothing, NULL, NULL};
     uint64_t taken, clock;
     int64_t rc = median(b, &empty, &clock);
     if (rc == 0)
@@ -102,7 +103,8 @@ static int64_t part_run(struct bench *b, const struct bench_part *part)
     if (rc < 0)
         failed(b, part->row[0].name, rc);
     for (unsigned i = 0; i < part->count && rc == 0; i++)
-        rc = row_say(b, &part->row[i]);
+        if (glob_fits(b->glob, part->row[i].name))
+            rc = row_say(b, &part->row[i]);
     int64_t ended = step(b, part->end);
     if (ended < 0 && rc == 0)
         rc = failed(b, part->row[0].name, ended);
@@ -126,21 +128,28 @@ static int64_t begin(struct bench *b)
     return b->l1 ? pvg_unmap(b->g, BENCH_VA, WORDS) : -XEN_EINVAL;
 }
 
-void bench_run(struct pvguest *g)
+static int64_t parts_run(struct bench *b)
 {
-    struct bench b = {.g = g};
-    say(g, "BENCH-TSC %lu\n", ticks());
-    int64_t rc = begin(&b);
+    const struct bench_part *memory = bench_memory(b->g);
+    int64_t rc = begin(b);
     if (rc < 0)
-        failed(&b, "begin", rc);
+        return failed(b, "begin", rc);
     /* The other layout's run has what does not depend on it. */
-    if (rc == 0 && bench_memory(g) == bench_memory(NULL)) {
-        rc = part_run(&b, &bench_calls);
+    if (memory == bench_memory(NULL)) {
+        rc = part_run(b, &bench_calls);
         if (rc == 0)
-            rc = part_run(&b, &bench_roots);
+            rc = part_run(b, &bench_roots);
     }
-    if (rc == 0)
-        rc = part_run(&b, bench_memory(g));
-    if (rc == 0)
-        say(g, "BENCH-DONE\n");
+    return rc ? rc : part_run(b, memory);
+}
+
+void bench_run(struct pvguest *g, const char *glob)
+{
+    struct bench b = {.g = g, .glob = glob};
+    say(g, "BENCH-TSC %lu\n", ticks());
+    if (parts_run(&b))
+        return;
+    if (glob[0] != '*' || glob[1])
+        say(g, "BENCH-PARTS %lu\n", b.parts);
+    say(g, "BENCH-DONE\n");
 }

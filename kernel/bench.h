@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the work of a guest's memory costs, in ticks of the TSC: word `bench` of the command line,
- * in place of the tests. Under QEMU's -icount shift=0 a tick is an instruction, whoever's it is.
+ * in place of the tests; `bench=GLOB` for those rows alone that fit. Under QEMU's -icount shift=0 a
+ * tick is an instruction, whoever's it is.
  *
  * A row is run some rounds, and the median of them, without what looking at the clock takes itself,
  * is divided by its elements. bench/micro.py reads the lines:
  *
  *     BENCH-TSC n            the first one
  *     BENCH row n.d          for each element
+ *     BENCH-PARTS n          with a GLOB: elements in all, those to warm up included
  *     BENCH-FAILED row why   instead of what is left
  *     BENCH-DONE
  */
@@ -26,6 +28,8 @@ struct bench {
     pvg_maddr_t l1_at;     /* of the table for BENCH_VA: live, and empty but for what a row does */
     volatile uint64_t *l1; /* the same, read-only in the direct map */
     pvg_mfn_t root;        /* the other root: bench_root.c */
+    const char *glob;      /* of rows to run */
+    uint64_t parts;        /* elements gone through */
 };
 
 /* Each: 0, or negative. */
@@ -56,7 +60,7 @@ extern const struct bench_part bench_calls;                      /* bench_calls.
 extern const struct bench_part bench_roots;                      /* bench_root.c */
 extern const struct bench_part *bench_memory(struct pvguest *g); /* bench_memory.c: by p2m layout */
 
-void bench_run(struct pvguest *g);
+void bench_run(struct pvguest *g, const char *glob);
 
 /* The entry for page `i` of the data. */
 uint64_t bench_entry(struct bench *b, uint64_t i);

@@ -12,9 +12,9 @@ void kernel_main(const start_info_t *si);
 #define NOWHERE 0x123456789000ull /* the lower half is empty */
 
 struct words {
-    char glob[GLOB_MAX];
-    bool die;   /* after the boot, at a store that nobody expects */
-    bool bench; /* in place of the tests */
+    char glob[GLOB_MAX];  /* of tests */
+    char bench[GLOB_MAX]; /* in place of the tests: of rows; empty: none */
+    bool die;             /* after the boot, at a store that nobody expects */
 };
 
 /* What is the library's or another's: pvmm puts the last two before the rest. */
@@ -45,13 +45,15 @@ static bool others_word(const char *word)
 
 static void take_word(struct pvguest *g, struct words *w, const char *word)
 {
-    const char *value = value_of(word, "test=");
-    if (value)
-        pvg_format(w->glob, sizeof(w->glob), "%s", value);
+    const char *tests = value_of(word, "test="), *rows = value_of(word, "bench=");
+    if (tests)
+        pvg_format(w->glob, sizeof(w->glob), "%s", tests);
+    else if (rows)
+        pvg_format(w->bench, sizeof(w->bench), "%s", rows);
     else if (is_word(word, "die"))
         w->die = true;
     else if (is_word(word, "bench"))
-        w->bench = true;
+        pvg_format(w->bench, sizeof(w->bench), "*");
     else if (!others_word(word))
         say(g, "error: unknown word \"%s\"\n", word);
 }
@@ -93,8 +95,8 @@ void kernel_main(const start_info_t *si)
         bail_out(g, "boot", pvg_reason(g));
     if (words.die)
         *(volatile uint64_t *)NOWHERE = 1;
-    if (words.bench) {
-        bench_run(g);
+    if (words.bench[0]) {
+        bench_run(g, words.bench);
         pvg_shutdown(g, SHUTDOWN_reboot);
     }
     struct tap_result r = tap_run(g, words.glob);
