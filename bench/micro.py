@@ -11,8 +11,8 @@ HYPERVISORS = ("xen", "pvmm")
 ROWS = {
     "linear": ("null-hypercall", "multicall-of-32", "mmu-update-1", "mmu-update-128",
                "update-va-mapping", "direct-write", "page-fault", "pin", "unpin", "root-switch",
-               "p2m-look-up-linear", "p2m-set-linear"),
-    "tree": ("p2m-look-up-tree", "p2m-set-tree"),
+               "p2m-look-up-linear", "p2m-set-linear", "balloon-down-linear", "balloon-up-linear"),
+    "tree": ("p2m-look-up-tree", "p2m-set-tree", "balloon-down-tree", "balloon-up-tree"),
 }
 ALL_ROWS = tuple(row for rows in ROWS.values() for row in rows)
 

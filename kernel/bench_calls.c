@@ -46,8 +46,9 @@ static int64_t multicall(struct bench *b)
 
 static int64_t multicall_look(struct bench *b)
 {
+    int64_t wanted = null(b);
     for (unsigned i = 0; i < NULLS; i++)
-        if ((int64_t)call[i].result != null(b))
+        if ((int64_t)call[i].result != wanted)
             return -XEN_EINVAL;
     return 0;
 }

@@ -2,8 +2,6 @@
 /* The benchmark's p2m, in the layout of this boot, and memory given back and taken. */
 #include "bench.h"
 
-#include <xen/memory.h>
-
 #define ROUNDS         51u
 #define BALLOON_ROUNDS 11u
 #define LOOKUPS        512u
@@ -45,14 +43,28 @@ static int64_t sets(struct bench *b)
     return 0;
 }
 
+static int64_t balloon_down(struct bench *b)
+{
+    return pvg_balloon_down(b->g, BALLOON, NULL);
+}
+
+static int64_t balloon_up(struct bench *b)
+{
+    return pvg_balloon_up(b->g, BALLOON, NULL);
+}
+
 static const struct bench_row linear[] = {
     {"p2m-look-up-linear", LOOKUPS, ROUNDS, look_up_linear, NULL, NULL},
     {"p2m-set-linear", SETS, ROUNDS, sets, NULL, NULL},
+    {"balloon-down-linear", BALLOON, BALLOON_ROUNDS, balloon_down, NULL, balloon_up},
+    {"balloon-up-linear", BALLOON, BALLOON_ROUNDS, balloon_up, balloon_down, NULL},
 };
 
 static const struct bench_row tree[] = {
     {"p2m-look-up-tree", LOOKUPS, ROUNDS, look_up, NULL, NULL},
     {"p2m-set-tree", SETS, ROUNDS, sets, NULL, NULL},
+    {"balloon-down-tree", BALLOON, BALLOON_ROUNDS, balloon_down, NULL, balloon_up},
+    {"balloon-up-tree", BALLOON, BALLOON_ROUNDS, balloon_up, balloon_down, NULL},
 };
 
 static const struct bench_part parts[] = {
