@@ -38,7 +38,7 @@ typedef int64_t bench_step(struct bench *b);
 struct bench_row {
     const char *name;
     uint64_t elements; /* that `run` goes through */
-    unsigned rounds;   /* on the clock, and one tenth of them before to warm up; odd */
+    unsigned rounds;   /* on the clock, and a tenth and one before to warm up; odd */
     bench_step *run;
     bench_step *before, *after; /* each round's, not on the clock; NULL: nothing */
 };
