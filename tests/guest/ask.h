@@ -48,6 +48,7 @@ void conform_ext(void);
 void conform_descriptors(void);
 void conform_memory(void);
 void conform_misc(void);
+void conform_exchange(void);
 void conform_grants(void);
 
 #endif

@@ -10,7 +10,7 @@ static const struct {
     {"mmu_update", conform_updates},    {"batches", conform_batches},
     {"mmuext_op", conform_ext},         {"descriptors", conform_descriptors},
     {"memory_op", conform_memory},      {"other calls", conform_misc},
-    {"grants", conform_grants},
+    {"grants", conform_grants},         {"exchange", conform_exchange},
 };
 
 void conform(void)

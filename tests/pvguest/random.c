@@ -127,6 +127,11 @@ static const struct {
     {"extending the direct map", do_extend, 4},
     {"early ioremap", do_remap, 4},
     {"early iounmap", do_unremap, 4},
+    {"the balloon, down", do_balloon_down, 3},
+    {"the balloon, up", do_balloon_up, 4},
+    {"the balloon, to", do_balloon_to, 2},
+    {"contiguous frames", do_contiguous, 4},
+    {"scattered frames", do_scattered, 3},
 };
 
 static void run_one(void)
@@ -152,7 +157,7 @@ static void start(void)
     r.m = machine_make(
         &(struct machine_params){.seed = r.seed,
                                  .nr_pages = r.pages,
-                                 .max_pages = r.pages + BALLOON + 40 * EXTENSIONS + 100,
+                                 .max_pages = r.pages + BALLOON + 40 * EXTENSIONS + 100 + GROWN_MAX,
                                  .initial_domain = r.initial,
                                  .e820 = r.initial ? map : NULL,
                                  .nr_e820 = 4,
