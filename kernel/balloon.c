@@ -145,6 +145,16 @@ static void target(struct tap *t)
 
 /* ---- no more than there may be: of the initial domain, whose maximum may be any, no more than
  * there is RAM in its map. What came all the same goes again. */
+
+/* With a limit it is pages that are used up before frames are. */
+static int beyond(struct pvguest *g, uint64_t room, uint64_t extra)
+{
+    struct pvg_options o;
+    pvg_options_default(&o);
+    bool limited = pvg_options_parse(g, &o) == 0 && o.memory_limit;
+    return limited && !pvg_is_initial_domain(g) && extra < room ? -XEN_ENOSPC : -XEN_ENOMEM;
+}
+
 static void maximum(struct tap *t)
 {
     struct watched w = {.count = 0};
