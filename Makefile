@@ -25,7 +25,7 @@ PVMM   := $(BUILD)/pvmm
 KERNEL := $(BUILD)/kernel/vmlinuz
 INITRD := $(BUILD)/initramfs.cpio.gz
 
-.PHONY: all deps kernel kernel-cloud xen grub headers gnumach xen-syms run test cases bench bench-images bench-where mutate fuzz \
+.PHONY: all deps kernel kernel-cloud xen grub headers gnumach xen-syms run test cases bench bench-micro bench-images bench-where mutate fuzz \
         clean help
 
 all: $(BUILD)/build.ninja
@@ -98,6 +98,12 @@ bench:
 	@python3 -B bench/bench.py --build $(BUILD) --timeout $(BENCH_TIMEOUT)
 	@$(MAKE) --no-print-directory bench-images
 
+bench-micro:
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory xen
+	@python3 -B bench/bench.py --build $(BUILD) --timeout $(BENCH_TIMEOUT) --micro
+
 # Takes 5 GB of disk in $(BUILD)/bench, the first time.
 bench-images: $(BUILD)/build.ninja
 	ninja -C $(BUILD) bench/makeimage bench/imagebench
@@ -128,6 +134,8 @@ help:
 	@echo "make test     run every test"
 	@echo "make cases    kernels that break the memory contract: who names the cause? (cases/README.md)"
 	@echo "make bench    measure memory work: bare, on real Xen, under pvmm (docs/performance.md)"
+	@echo "make bench-micro"
+	@echo "              the part of it about single acts alone, Xen beside pvmm: hypercall, update, fault, pin"
 	@echo "make bench-images"
 	@echo "              the part of it about large images alone: open, translate, check"
 	@echo "make bench-where ROW=NAME"

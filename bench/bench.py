@@ -13,6 +13,7 @@ import tempfile
 import time
 
 import machines
+import micro
 from machines import children
 from machines import BenchError, EMPTY, MACHINES, ROWS
 
@@ -89,6 +90,12 @@ def measure_icount(s, scratch):
     for found in figures.values():
         found[TIME_TO_INIT] = found.get("tsc")
     return figures, alone, machines.figures(done[UNRECORDED, None].lines)
+
+
+def measure_micro(s):
+    """The rows of the test kernel; two machines at a time, as above."""
+    done = Jobs(s, min(2, os.cpu_count() or 1), "microbenchmarks").run(micro.jobs(s))
+    return micro.rows_of(micro.figures(done))
 
 
 def measure_wall(s):
@@ -210,6 +217,12 @@ def cost_table(rows):
                            *(count(r[c]) for c in COUNTS if with_counts)] for r in rows])
 
 
+def micro_report(results):
+    return "\n".join([
+        f"Instructions for each element of a row of the test kernel ({results['micro_memory']}, "
+        "-icount shift=0):", "", micro.table(results["micro"], columns, shown)])
+
+
 def report(results):
     s = results["setting"]
     text = [f"Instructions for each part of a row (QEMU {s['machine']}, {s['cpu']}, "
@@ -224,6 +237,7 @@ def report(results):
     if results["wall"] is not None:
         text += ["Nanoseconds by the wall clock, the same without -icount (noisy):", "",
                  cost_table(results["wall"]), ""]
+    text += [micro_report(results), ""]
     text += ["The hypervisors themselves (- where Xen does not tell):", "",
              columns(["", "pvmm", "Xen"], [[z["name"], shown(z["pvmm"]), shown(z["xen"])]
                                            for z in results["sizes"]])]
@@ -233,13 +247,14 @@ def report(results):
 # ---- commands
 
 def measure(s, wall):
-    s.check(s.xen)
+    s.check(s.xen, s.pvkernel)
     with tempfile.TemporaryDirectory() as scratch:
         figures, alone, unrecorded = measure_icount(s, scratch)
     return {
         "rows": [{**r, **counts_of(alone, r["name"])} for r in rows_of(figures)],
         "recorder": recorder_rows(figures["pvmm"], unrecorded),
         "wall": rows_of(measure_wall(s)) if wall else None,
+        "micro": measure_micro(s), "micro_memory": s.memory,
         "sizes": sizes_of(alone[EMPTY][0], image_sizes(s.loaded), image_sizes(s.xen)),
         "setting": {"machine": "q35", "cpu": "qemu64", "memory": s.memory},
     }
@@ -278,6 +293,25 @@ def too_dear(results, limit):
     return dear, taxed
 
 
+def micro_alone(s, path):
+    """The microbenchmarks, in place of those that the results have."""
+    micro.check_setting(s)
+    results = read_results(path) if os.path.exists(path) else {}
+    if not isinstance(results, dict):
+        raise BenchError(f"{path}: these are not results of this benchmark")
+    results.update({"micro": measure_micro(s), "micro_memory": s.memory})
+    write_results(path, results)
+    print(micro_report(results))
+    say(f"the same as JSON: {path}")
+    return 0
+
+
+def check_micro(path):
+    lines, well = micro.verdict(read_results(path), micro.document())
+    print("\n".join(lines))
+    return 0 if well else 1
+
+
 def check(path, limit):
     dear, taxed = too_dear(read_results(path), limit)
     for r in dear:
@@ -310,6 +344,10 @@ def arguments():
     p.add_argument("--check-recorder", type=float, metavar="PERCENT",
                    help="measure nothing: exit 1 unless in the last results the recorder costs less "
                         "of the row fork-exec")
+    p.add_argument("--micro", action="store_true", help="the microbenchmarks only")
+    p.add_argument("--check-micro", action="store_true",
+                   help="measure nothing: exit 1 unless each microbenchmark of the last results is "
+                        "below Xen's, or docs/performance.md says why not")
     return p.parse_args()
 
 
@@ -320,6 +358,10 @@ def main():
         return check(path, a.check)
     if a.check_recorder is not None:
         return check_recorder(path, a.check_recorder / 100)
+    if a.check_micro:
+        return check_micro(path)
+    if a.micro:
+        return micro_alone(machines.Setting(a.build, a.memory, a.timeout), path)
     results = measure(machines.Setting(a.build, a.memory, a.timeout), not a.no_wall)
     write_results(path, results)
     print(report(results))

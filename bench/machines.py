@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The three machines a kernel is measured on, how they are run, and what a run says."""
 import collections
+import math
 import os
 import re
 import selectors
@@ -31,6 +32,7 @@ class Setting:
         self.qemu = qemu or os.environ.get("PVMM_QEMU") or "qemu-system-x86_64"
         self.pvmm = f"{build}/pvmm"
         self.kernel = f"{build}/kernel/vmlinuz"
+        self.pvkernel = f"{build}/kernel/pvkernel"
         self.xen = f"{build}/xen/xen-4.17-amd64.gz"
         self.ramdisk = f"{build}/bench/bench.cpio.gz"
         self.hypervisor = f"{build}/hypervisor/pvmm.elf"
@@ -39,11 +41,15 @@ class Setting:
         self.no_store = []
 
     def check(self, *wanted):
-        """Everything that is needed is there: said before the first machine is started."""
+        """Everything that running Linux takes is there, and what is wanted besides."""
+        self.need(self.pvmm, self.kernel, self.ramdisk, self.loaded, *wanted)
+
+    def need(self, *paths):
+        """QEMU and these files are there: said before the first machine is started."""
         if shutil.which(self.qemu) is None:
             raise BenchError(f"no QEMU: {self.qemu} is not there or not executable (make deps)")
         how = {self.kernel: "make kernel", self.xen: "make xen"}
-        for path in (self.pvmm, self.kernel, self.ramdisk, self.loaded, *wanted):
+        for path in paths:
             if not os.access(path, os.R_OK):
                 raise BenchError(f"{path} is missing ({how.get(path, 'make')})")
         # The store answers in the host's time, which an instruction count must not depend on.
@@ -61,12 +67,15 @@ def command(s, machine, icount, row=None, json=None, qemu=None, options=()):
                 *(["-icount", "shift=0,sleep=off"] if icount else []), "-serial", "stdio",
                 "-kernel", s.kernel, "-initrd", s.ramdisk,
                 "-append", f"console=ttyS0 panic=-1 {words}"]
+    return [*hypervised(s, machine, qemu), *(["--icount"] if icount else []), "-i", s.ramdisk,
+            "-a", words, *(["--json", json] if json else []), *options, s.kernel]
+
+
+def hypervised(s, machine, qemu=None):
+    """The words that run something under a hypervisor, but for what it is."""
     return [s.pvmm, "run", "--accel", "tcg", "--machine", "q35", "--cpu", "qemu64",
             "-m", s.memory, "--qemu", qemu or s.qemu,
-            *(["--icount"] if icount else []), "-i", s.ramdisk, "-a", words,
-            *(["--json", json] if json else []), *options,
-            *(["--hypervisor", s.xen] if machine == "xen" else [*s.no_store, "--seed", "1"]),
-            s.kernel]
+            *(["--hypervisor", s.xen] if machine == "xen" else [*s.no_store, "--seed", "1"])]
 
 
 # ---- running
@@ -175,9 +184,12 @@ def trouble(lines, code):
 
 def number(text, line):
     try:
-        return float(text)
+        n = float(text)
     except ValueError:
-        raise BenchError(f"a line that makes no sense: {line}") from None
+        n = math.nan
+    if not math.isfinite(n) or n < 0:
+        raise BenchError(f"a line that makes no sense: {line}")
+    return n
 
 
 def figures(lines):

@@ -15,9 +15,11 @@ import sys
 import tempfile
 
 import machines
+import micro
 from bench import columns, guarded, say
 from machines import BenchError, EMPTY, ROWS
 
+ALL_ROWS = (*ROWS, *micro.ALL_ROWS)
 USER_END = 0x0000800000000000
 OURS = (0xffff800000000000, 0xffff880000000000)  # the hypervisor's slots: hypervisor/layout.h
 SMALL = 0.05                                     # instructions for each part that are not shown
@@ -85,7 +87,14 @@ def by_function(shares, chains):
     return sorted(((n, *key) for key, n in sums.items()), key=lambda line: (-line[0], line[1:]))
 
 
-def profile(s, row, scratch, timeout):
+def command(s, row, of, qemu):
+    """The words that run `row` under pvmm, or EMPTY in the place of `of`."""
+    if of in ROWS:
+        return machines.command(s, "pvmm", True, row, qemu=qemu)
+    return micro.command(s, "pvmm", micro.layout_of(of), row, qemu=qemu)
+
+
+def profile(s, row, of, scratch, timeout):
     """(instructions by address, parts) of one run under pvmm."""
     out, wrapper = f"{scratch}/{row}.counts", f"{scratch}/{row}.qemu"
     plugin = f"file={os.path.abspath(s.plugin)},out={out}"
@@ -93,15 +102,15 @@ def profile(s, row, scratch, timeout):
         f.write(f"#!/bin/sh\nexec {shlex.quote(s.qemu)} -plugin {shlex.quote(plugin)} \"$@\"\n")
     os.chmod(wrapper, 0o700)
     say(f"{row} under the plugin")
-    r = machines.run(machines.command(s, "pvmm", True, row, qemu=wrapper), timeout)
+    r = machines.run(command(s, row, of, wrapper), timeout)
     return read_counts(out), machines.figures(r.lines).get("parts")
 
 
 def measure(s, row):
-    s.check(s.plugin, s.hypervisor)
+    s.check(s.plugin, s.hypervisor, *([s.pvkernel] if row not in ROWS else []))
     with tempfile.TemporaryDirectory() as scratch:
-        counted, parts = profile(s, row, scratch, s.timeout)
-        empty, _ = profile(s, EMPTY, scratch, s.timeout)
+        counted, parts = profile(s, row, row, scratch, s.timeout)
+        empty, _ = profile(s, EMPTY, row, scratch, s.timeout)
     if not parts:
         raise BenchError(f"the run of {row} did not say its parts")
     return difference(counted, empty, parts), parts
@@ -133,8 +142,8 @@ def report(row, parts, shares, chains, a):
 
 def arguments():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0],
-                                epilog="ROW is one of: " + ", ".join(ROWS))
-    p.add_argument("row", metavar="ROW", choices=ROWS)
+                                epilog="ROW is one of: " + ", ".join(ALL_ROWS))
+    p.add_argument("row", metavar="ROW", choices=ALL_ROWS)
     p.add_argument("--build", default="build", help="the build directory (build)")
     p.add_argument("--memory", default="1G", help="the machine's memory (1G)")
     p.add_argument("--timeout", type=int, default=900, help="seconds for each run (900)")

@@ -5,6 +5,7 @@
 #include <pvmm/hypercalls.h>
 
 #include "explain.h"
+#include "guestword.h"
 #include "string.h"
 
 #define LOGGED_EACH 4u /* lines per number; more are only counted */
@@ -214,24 +215,41 @@ static int64_t hc_iret(struct call *c)
     return (int64_t)c->regs->rax; /* as the guest's frame had it */
 }
 
+/* An element as the guest's list has it; hc_multicall() has checked the list's range. */
+static inline bool element_fetch(struct call *element, uint64_t at)
+{
+    const uint64_t args = at + offsetof(multicall_entry_t, args);
+    _Static_assert(sizeof(multicall_entry_t) == 8 * sizeof(uint64_t), "words, all of it");
+    if (!guest_word_get(&element->number, at + offsetof(multicall_entry_t, op)))
+        return false;
+    for (unsigned i = 0; i < 6; i++)
+        if (!guest_word_get(&element->arg[i], args + i * sizeof(uint64_t)))
+            return false;
+    return true;
+}
+
+/* It is to be called again: with the arguments that remain. */
+static __attribute__((noinline, cold)) int64_t element_again(const struct call *element, gva_t at)
+{
+    gva_t args = gva(at.a + offsetof(multicall_entry_t, args));
+    return copy_to_guest(args, element->arg, sizeof(element->arg)) ? 0 : -XEN_EFAULT;
+}
+
 /* Takes one element, calls, writes the result back, or the arguments that remain. */
 static int64_t multicall_element(struct call *c, gva_t at, struct call *element)
 {
-    multicall_entry_t e;
-    if (!copy_from_guest(&e, at, sizeof(e)))
+    element->v = c->v;
+    element->regs = c->regs;
+    element->restart = element->noted = false;
+    element->nested = true;
+    if (!element_fetch(element, at.a))
         return -XEN_EFAULT;
-    *element = (struct call){.v = c->v, .regs = c->regs, .number = e.op, .nested = true};
-    for (unsigned i = 0; i < 6; i++)
-        element->arg[i] = e.args[i];
     int64_t result = dispatch(element);
-    if (!element->restart) {
-        e.result = (xen_ulong_t)result;
-        gva_t to = gva(at.a + offsetof(multicall_entry_t, result));
-        return copy_to_guest(to, &e.result, sizeof(e.result)) ? 0 : -XEN_EFAULT;
-    }
-    for (unsigned i = 0; i < 6; i++)
-        e.args[i] = element->arg[i];
-    return copy_to_guest(at, &e, sizeof(e)) ? 0 : -XEN_EFAULT;
+    if (element->restart)
+        return element_again(element, at);
+    return guest_word_put(at.a + offsetof(multicall_entry_t, result), (uint64_t)result)
+               ? 0
+               : -XEN_EFAULT;
 }
 
 static int64_t hc_multicall(struct call *c)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A kernel that boots by libpvguest, tests what has become of it, and reboots. */
+/* A kernel that boots by libpvguest, tests what has become of it or measures it, and reboots. */
+#include "bench.h"
 #include "tap.h"
 
 #include <xen/sched.h>
@@ -12,8 +13,9 @@ void kernel_main(const start_info_t *si);
 #define DEFLATED 5000u             /* pages */
 
 struct words {
-    char glob[GLOB_MAX];
-    bool die;     /* after the boot, at a store that nobody expects */
+    char glob[GLOB_MAX];  /* of tests */
+    char bench[GLOB_MAX]; /* in place of the tests: of rows; empty: none */
+    bool die;             /* after the boot, at a store that nobody expects */
     bool deflate; /* at the end: a part of the memory is given back, and nothing comes after that */
 };
 
@@ -45,11 +47,15 @@ static bool others_word(const char *word)
 
 static void take_word(struct pvguest *g, struct words *w, const char *word)
 {
-    const char *value = value_of(word, "test=");
-    if (value)
-        pvg_format(w->glob, sizeof(w->glob), "%s", value);
+    const char *tests = value_of(word, "test="), *rows = value_of(word, "bench=");
+    if (tests)
+        pvg_format(w->glob, sizeof(w->glob), "%s", tests);
+    else if (rows)
+        pvg_format(w->bench, sizeof(w->bench), "%s", rows);
     else if (is_word(word, "die"))
         w->die = true;
+    else if (is_word(word, "bench"))
+        pvg_format(w->bench, sizeof(w->bench), "*");
     else if (is_word(word, "deflate"))
         w->deflate = true;
     else if (!is_word(word, "suspend") && !others_word(word)) /* suspend.c's own */
@@ -101,6 +107,10 @@ void kernel_main(const start_info_t *si)
         bail_out(g, "boot", pvg_reason(g));
     if (words.die)
         *(volatile uint64_t *)NOWHERE = 1;
+    if (words.bench[0]) {
+        bench_run(g, words.bench);
+        pvg_shutdown(g, SHUTDOWN_reboot);
+    }
     struct tap_result r = tap_run(g, words.glob);
     if (r.planned == 0)
         bail_out(g, "no test fits", words.glob);

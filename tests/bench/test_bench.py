@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -20,6 +21,7 @@ sys.path.insert(0, BENCH)
 
 import bench
 import machines
+import micro
 import where
 from machines import BenchError
 
@@ -63,7 +65,8 @@ class Lines(unittest.TestCase):
         self.assertEqual(machines.figures(["(XEN) BENCH mprotect 84.6"]), {"mprotect": 84.6})
 
     def test_a_damaged_line_is_refused(self):
-        for line in ("BENCH mprotect", "BENCH mprotect 84.x", "BENCH-TSC", "BENCH mprotect 1 2"):
+        for line in ("BENCH mprotect", "BENCH mprotect 84.x", "BENCH-TSC", "BENCH mprotect 1 2",
+                     "BENCH mprotect nan", "BENCH mprotect inf", "BENCH mprotect -1", "BENCH-TSC nan"):
             with self.assertRaisesRegex(BenchError, "makes no sense"):
                 machines.figures([line])
 
@@ -150,11 +153,108 @@ class Sizes(unittest.TestCase):
         self.assertEqual(sizes["instructions, entry to guest"]["pvmm"], 123456789)
 
 
+def micro_console(layout, scale, but=()):
+    """A whole run of the test kernel's; `but` are lines in place of those that begin so."""
+    lines = [f"BENCH-TSC {1000 * scale}"]
+    lines += [f"BENCH {row} {scale * (i + 1):.1f}" for i, row in enumerate(micro.ROWS[layout])]
+    lines += ["BENCH-DONE"]
+    for begin, line in but:
+        lines = [line if old.startswith(begin) else old for old in lines]
+    return "".join(f"{line}\r\n" for line in lines if line)
+
+
+Done = collections.namedtuple("Done", "lines")
+
+
+def micro_runs(xen=4, pvmm=3, **but):
+    return {(machine, f"p2m={layout}"): Done(micro_console(layout, scale, but.get(layout, ()))
+                                             .replace("\r", "").splitlines())
+            for machine, scale in (("xen", xen), ("pvmm", pvmm)) for layout in micro.ROWS}
+
+
+def micro_rows(**given):
+    return micro.rows_of(micro.figures(micro_runs(**given)))
+
+
+REASONS = f"text\n\n{micro.HEADING}\n\n- `pin`: it is so.\n- `unpin`, which\n  is likewise.\n\n## Next\n\n- `page-fault`\n"
+
+
+class Micro(unittest.TestCase):
+    def test_rows(self):
+        rows = {r["name"]: r for r in micro_rows()}
+        self.assertEqual(tuple(rows), micro.ALL_ROWS)
+        self.assertEqual((rows["multicall-of-32"]["xen"], rows["multicall-of-32"]["pvmm"]), (8, 6))
+        self.assertEqual(rows["p2m-look-up-tree"]["ratio_xen"], 0.75)
+        self.assertEqual([micro.layout_of(row) for row in ("pin", "p2m-set-tree")], ["linear", "tree"])
+
+    def test_the_rows_are_those_of_the_kernel(self):
+        kernel = os.path.join(BENCH, "..", "kernel")
+        text = ""
+        for name in ("bench_calls.c", "bench_root.c", "bench_memory.c"):
+            with open(os.path.join(kernel, name), encoding="utf-8") as f:
+                text += f.read()
+        self.assertEqual(re.findall(r'^    \{"([a-z0-9-]+)",', text, re.MULTILINE), list(micro.ALL_ROWS))
+
+    def test_a_run_without_a_row_or_with_another_is_refused(self):
+        for line, said in (("", "pin"), ("BENCH pinn 3.0", "pin, pinn"), ("BENCH null-hypercall 1.0", "pin")):
+            with self.assertRaisesRegex(BenchError, f"^xen, p2m=linear: .*awaited: {said}$"):
+                micro.figures(micro_runs(linear=[("BENCH pin", line)]))
+        with self.assertRaisesRegex(BenchError, "p2m=tree: .*p2m-set-tree"):
+            micro.figures(micro_runs(tree=[("BENCH p2m-set-tree", "")]))
+
+    def test_a_damaged_run_is_refused(self):
+        for line in ("BENCH pin", "BENCH pin 1.x", "BENCH pin 1.0 2.0", "BENCH pin nan", "BENCH-TSC x"):
+            with self.assertRaisesRegex(BenchError, "makes no sense"):
+                micro.figures(micro_runs(linear=[("BENCH pin", line)]))
+
+    def test_what_is_not_below_1_is_flagged(self):
+        text = micro.table(micro_rows(xen=3, pvmm=3), bench.columns, bench.shown)
+        self.assertEqual(text.count("not below 1"), len(micro.ALL_ROWS))
+        text = micro.table(micro_rows(), bench.columns, bench.shown)
+        self.assertNotIn("not below 1\n", text)
+        self.assertRegex(text, r"null-hypercall +4.0 +3.0 +0.750\n")
+        rows = micro_rows(linear=[("BENCH pin", "BENCH pin 0.0")])
+        self.assertRegex(micro.table(rows, bench.columns, bench.shown), r"pin +0.0 +0.0 +- +not below 1\n")
+
+    def test_verdict(self):
+        self.assertEqual(micro.verdict({"micro": micro_rows()}, REASONS),
+                         ([f"{len(micro.ALL_ROWS)} of {len(micro.ALL_ROWS)} rows below 1"], True))
+        rows = micro_rows()
+        for row in rows:
+            if row["name"] in ("pin", "unpin"):
+                row["ratio_xen"] = 1.0
+        self.assertTrue(micro.verdict({"micro": rows}, REASONS)[1])
+        for name in ("page-fault", "root-switch"):
+            changed = [{**r, "ratio_xen": 1.0} if r["name"] == name else r for r in rows]
+            lines, well = micro.verdict({"micro": changed}, REASONS)
+            self.assertFalse(well)
+            self.assertEqual(lines[0], f"{name}: 1.000 of Xen's, and no reason is given")
+        changed = [{**r, "ratio_xen": None} if r["name"] == "root-switch" else r for r in rows]
+        self.assertFalse(micro.verdict({"micro": changed}, REASONS)[1])
+
+    def test_verdict_of_a_reason_for_no_row(self):
+        text = f"\n{micro.HEADING}\n- `pinn`: gone\n"
+        self.assertEqual(micro.verdict({"micro": micro_rows()}, text)[0][0],
+                         "pinn: a reason is given, but there is no such row")
+
+    def test_verdict_needs_results_and_a_document(self):
+        for results_, why in (([], "not results"), ({}, "not results"), ({"micro": [{}]}, "not results"),
+                              ({"micro": micro_rows()[1:]}, "no results of null-hypercall")):
+            with self.assertRaisesRegex(BenchError, why):
+                micro.verdict(results_, REASONS)
+        with self.assertRaisesRegex(BenchError, "has no"):
+            micro.verdict({"micro": micro_rows()}, "text")
+
+    def test_the_document_has_the_list(self):
+        self.assertEqual(set(micro.excused(micro.document())) - set(micro.ALL_ROWS), set())
+
+
 def results():
     rows = [{**r, "tlb_flushes": 0.5, "tlb_page_flushes": 0.0, "root_switches": 2.0}
             for r in bench.rows_of(three())]
     return {"rows": rows, "wall": bench.rows_of(three()), "sizes": bench.sizes_of(COUNTED, (1, 2), (3, 4)),
             "recorder": bench.recorder_rows(figures(4), figures(3.9)),
+            "micro": micro_rows(), "micro_memory": "1G",
             "setting": {"machine": "q35", "cpu": "qemu64", "memory": "1G"}}
 
 
@@ -206,6 +306,8 @@ class Results(unittest.TestCase):
         for name in (bench.TIME_TO_INIT, *machines.ROWS):
             tables = 2 if name == bench.TIME_TO_INIT else 3
             self.assertEqual(sum(line.startswith(name) for line in text.splitlines()), tables, name)
+        for name in micro.ALL_ROWS:
+            self.assertEqual(sum(line.startswith(f"{name} ") for line in text.splitlines()), 1, name)
         self.assertRegex(text, r"fork-exec +11.7 +12.0 +2.56%\n")
         self.assertRegex(text, r"fork-exit +2.0 +10.0 +8.0 +0.80 +0.75 +0.50 +0.00 +2.00\n")
         self.assertRegex(text, r"time-to-init +5,000 +25,000 +20,000 +0.80 +-")
@@ -244,6 +346,12 @@ class Where(unittest.TestCase):
             with self.assertRaisesRegex(BenchError, "counts"):
                 where.read_counts(f.name)
 
+    def test_each_row_is_run_alone_by_whoever_has_it(self):
+        s = machines.Setting("build")
+        self.assertIn("quiet mprotect", where.command(s, "mprotect", "mprotect", None))
+        self.assertIn("bench=p2m-set-tree p2m=tree", where.command(s, "p2m-set-tree", "p2m-set-tree", None))
+        self.assertIn("bench=none p2m=linear", where.command(s, machines.EMPTY, "pin", None))
+
 
 PROGRAMS = {
     "good": "cat \"$0.console\"\n",
@@ -260,17 +368,20 @@ class Whole(unittest.TestCase):
         self.dir = tempfile.TemporaryDirectory()
         self.addCleanup(self.dir.cleanup)
         b = self.build = self.dir.name
-        for path in ("kernel/vmlinuz", "xen/xen-4.17-amd64.gz", "bench/bench.cpio.gz",
+        for path in ("kernel/vmlinuz", "kernel/pvkernel", "xen/xen-4.17-amd64.gz", "bench/bench.cpio.gz",
                      "hypervisor/pvmm.elf32"):
             self.put(path, elf32((1, 10, 20)))
         # Both programs print a whole run; the stand-in for pvmm leaves a verdict, too.
         self.put("pvmm", f"#!/bin/sh\n"
-                 f"json=; xen=; while [ $# -gt 0 ]; do case $1 in --json) json=$2;; "
-                 f"--hypervisor) xen=1;; esac; shift; done\n"
+                 f"json=; xen=; p2m=; while [ $# -gt 0 ]; do case $1 in --json) json=$2;; "
+                 f"--hypervisor) xen=1;; bench=*) p2m=.${{1##*=}};; esac; shift; done\n"
                  f"[ -z \"$json\" ] || cp '{b}/verdict' \"$json\"\n"
-                 f"cat '{b}/console.pvmm'${{xen:+.xen}}\n".encode(), 0o755)
+                 f"cat '{b}/console.pvmm'$p2m${{xen:+.xen}}\n".encode(), 0o755)
         self.put("console.pvmm", console(4, parts=10).encode())
         self.put("console.pvmm.xen", console(5).encode())
+        for layout in micro.ROWS:
+            self.put(f"console.pvmm.{layout}", micro_console(layout, 3).encode())
+            self.put(f"console.pvmm.{layout}.xen", micro_console(layout, 4).encode())
         self.put("verdict", json.dumps(COUNTED).encode())
         self.put("qemu.console", console(1).encode())
         self.qemu("good")
@@ -309,6 +420,31 @@ class Whole(unittest.TestCase):
         self.bench("--check", "0.7", code=1)
         self.bench("--check-recorder", "3", code=0)  # the stand-in knows no recorder: it costs nothing
         self.bench("--check-recorder", "0", code=1)
+        self.bench("--check-micro", code=0)
+
+    def test_measures_microbenchmarks_alone(self):
+        self.bench("--check-micro", code=1)
+        out, _ = self.bench("--micro", code=0)
+        self.assertRegex(out, r"direct-write +24.0 +18.0 +0.750\n")
+        path = f"{self.build}/bench/results.json"
+        self.assertEqual(len(bench.read_results(path)["micro"]), len(micro.ALL_ROWS))
+        self.bench("--check", "0.8", code=1)  # there are no others
+        bench.write_results(path, {**results(), "micro": []})
+        self.put("console.pvmm.linear", micro_console("linear", 5).encode())
+        out, _ = self.bench("--micro", code=0)
+        self.assertRegex(out, r"direct-write +24.0 +30.0 +1.250 +not below 1\n")
+        self.assertRegex(self.bench("--check-micro", code=1)[0], "direct-write: 1.250 of Xen's, and no reason")
+        self.bench("--check", "0.76", code=0)  # the others stay
+
+    def test_a_run_of_microbenchmarks_that_fails(self):
+        for but, says in ((("BENCH pin", "BENCH-FAILED pin: -16"), 'p2m=linear: the benchmark failed at "pin: -16"'),
+                          (("BENCH-DONE", ""), "p2m=linear: ended .* without BENCH-DONE"),
+                          (("BENCH pin", "BENCH p"), "makes no sense: BENCH p")):
+            self.put("console.pvmm.linear", micro_console("linear", 3, [but]).encode())
+            out, err = self.bench("--micro", code=1)
+            self.assertRegex(err, says)
+            self.assertEqual(out, "")
+            self.assertFalse(os.path.exists(f"{self.build}/bench/results.json"))
 
     def test_a_run_that_fails_shows_its_end(self):
         for kind, says in (("failed", r'bare: the benchmark failed at "mmap"(.|\n)*\| reason'),
