@@ -22,5 +22,7 @@ extern const struct theme pagetable_theme;
 extern const struct theme reservation_theme;
 extern const struct theme trap_theme;
 extern const struct theme types_theme;
+extern const struct theme user_theme;
+extern const struct theme user_event_theme;
 
 #endif
