@@ -99,6 +99,15 @@ struct plan {
     xen_pfn_t frame[CHUNK];
 };
 
+/* ---- balloon.c, contiguous.c */
+
+/* Pages of one leaf of the p2m, and so of one L1 table of the direct map: what one step is about. */
+struct balloon {
+    struct pvg_regions ram; /* of the map, below the limit */
+    xen_pfn_t frame[CHUNK]; /* of the pages */
+    xen_pfn_t other[CHUNK]; /* what an exchange brings for them */
+};
+
 /* ---- space.c */
 
 struct spaces {
@@ -168,6 +177,7 @@ struct pvguest {
     struct p2m p2m;
     struct mfn_list mfn_list;
 
+    struct balloon balloon;
     struct spaces spaces;
     struct grants grants;
     struct xenstore store;
@@ -306,6 +316,32 @@ int memory_discover(struct pvguest *g);
 /* Holes become identity, frames outside RAM move above or go back. *moved: pages that are RAM now
  * and not in the direct map or memblock.memory yet. */
 int memory_arrange(struct pvguest *g, struct pvg_regions *moved);
+/* No page from here on is used as RAM: the option, or the end of the direct map. */
+uint64_t memory_limit(const struct pvguest *g);
+/* Beyond the last entry of the map nothing is known to be the machine's. */
+uint64_t memory_end(const struct pvguest *g);
+
+/* ---- reservation.c */
+
+int64_t memory_op(struct pvguest *g, unsigned command, void *argument);
+/*
+ * Gives or asks for `count` frames; returns how many it was. Xen may do a part and return how much:
+ * it is asked again, until it does none. *rc: why it was not all, -XEN_EBUSY if nothing is said.
+ */
+uint64_t reservation_change(struct pvguest *g, unsigned command, xen_pfn_t *frame, uint64_t count,
+                            int *rc);
+
+/* ---- direct_pages.c: pages of one L1 table of the direct map, which is there */
+
+/* false: it is not there yet, and pvg_direct_map() makes it. */
+bool direct_has_table(struct pvguest *g, uint64_t pfn);
+/* Out of the direct map, by one batch that ends with a flush. They stay in g->direct. On failure
+ * they are mapped as they were. */
+int direct_unmap(struct pvguest *g, struct pvg_range pages);
+/* Maps pages that are not mapped to the frames that the p2m has. On failure none is. */
+int direct_remap(struct pvguest *g, struct pvg_range pages);
+/* The same, of pages that must not stay unmapped: one that is refused twice is RAM no more. */
+int direct_restore(struct pvguest *g, struct pvg_range pages);
 
 /* ---- p2m.c, mfnlist.c, publish.c */
 
@@ -321,6 +357,11 @@ static inline bool p2m_initial_apart(const struct pvguest *g)
 int p2m_build(struct pvguest *g, enum pvg_p2m_layout layout);
 /* Marks every page of the range missing, as pvg_p2m_set_identity() does with identity. */
 int p2m_set_missing(struct pvguest *g, struct pvg_range range);
+/* Entries of one leaf, which is our own: to frames, or, with NULL, missing. Cannot fail. */
+void p2m_put(struct pvguest *g, struct pvg_range range, const xen_pfn_t *frame);
+/* Where all about a page is missing by now, the shared leaf and tables take the place of our own.
+ * What is refused stays, and is no worse. */
+void p2m_trim(struct pvguest *g, uint64_t pfn);
 /* The leaf that holds pfn's entry: a page of our own, or a shared one. */
 pvg_pfn_t p2m_leaf(struct pvguest *g, uint64_t pfn);
 int mfn_list_build(struct pvguest *g);

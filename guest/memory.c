@@ -4,18 +4,13 @@
 
 #include <xen/memory.h>
 
-static int64_t memory_op(struct pvguest *g, unsigned command, void *argument)
-{
-    return pvg_hypercall(g, __HYPERVISOR_memory_op, command, (uint64_t)argument, 0, 0, 0);
-}
-
 static uint64_t least(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
 }
 
 /* No page from here on is used as RAM: the option, or the end of the direct map. */
-static uint64_t page_limit(const struct pvguest *g)
+uint64_t memory_limit(const struct pvguest *g)
 {
     uint64_t limit = g->options.memory_limit;
     return limit ? least(limit, PVG_DIRECT_PFNS) : PVG_DIRECT_PFNS;
@@ -101,7 +96,7 @@ static int drop_missing(struct pvguest *g, struct pvg_range range)
 static int find_ram(struct pvguest *g)
 {
     struct pvg_regions *ram = &g->todo;
-    int rc = pvg_e820_ram(&g->map, page_limit(g), ram);
+    int rc = pvg_e820_ram(&g->map, memory_limit(g), ram);
     uint64_t all = pvg_regions_pages(ram);
     if (rc == 0)
         rc = pvg_regions_remove(ram, g->info.nr_pages, ~0ull);
@@ -150,9 +145,9 @@ static int check_place(struct pvguest *g, const char *what, struct pvg_range at)
     if (at.from >= at.to || at.to > g->info.nr_pages)
         return fail(g, -XEN_EINVAL, "%s, pages %lx to %lx: the domain has %lx", what, at.from,
                     at.to, g->info.nr_pages);
-    if (at.to > page_limit(g))
+    if (at.to > memory_limit(g))
         return fail(g, -XEN_EINVAL, "%s, pages %lx to %lx, is beyond the memory limit, page %lx",
-                    what, at.from, at.to, page_limit(g));
+                    what, at.from, at.to, memory_limit(g));
     unsigned i = pvg_regions_search(memory, at.from);
     uint64_t hole = i < memory->count && memory->at[i].from <= at.from ? memory->at[i].to : at.from;
     if (hole < at.to)
@@ -235,10 +230,10 @@ static int find_boot_region(struct pvguest *g)
         return fail(g, -XEN_EINVAL, "page %lx is not at %lx, where the builder has to map it", page,
                     (uint64_t)PVG_VIRT_BASE + page * PVG_PAGE_BYTES);
     g->boot.to = page;
-    if (page > page_limit(g))
+    if (page > memory_limit(g))
         return fail(g, -XEN_EINVAL,
                     "the memory limit, page %lx, is below %lx, the boot region's end",
-                    page_limit(g), page);
+                    memory_limit(g), page);
     return 0;
 }
 
@@ -350,8 +345,7 @@ static int plan_pages(struct pvguest *g, struct plan *p)
     return rc;
 }
 
-/* Beyond the last entry of the map nothing is known to be the machine's. */
-static uint64_t holes_end(const struct pvguest *g)
+uint64_t memory_end(const struct pvguest *g)
 {
     uint64_t end = 0;
     if (g->map.count) {
@@ -367,8 +361,8 @@ static int make_plan(struct pvguest *g, struct plan *p, struct pvg_regions *to)
     p->to = to;
     p->moved = p->marked = p->given = p->lost = 0;
     p->announced = false;
-    p->end = holes_end(g);
-    p->limit = page_limit(g);
+    p->end = memory_end(g);
+    p->limit = memory_limit(g);
     int rc = pvg_e820_ram(&g->map, ~0ull, &p->ram);
     if (rc == 0)
         rc = pvg_regions_add(&p->identity, 0, p->end);
@@ -423,28 +417,6 @@ static int mark_holes(struct pvguest *g, struct plan *p)
     return 0;
 }
 
-/*
- * Gives or asks for `count` frames; returns how many it was. Xen may do a part and return how much:
- * it is asked again, until it does none.
- */
-static uint64_t change_reservation(struct pvguest *g, unsigned command, xen_pfn_t *frame,
-                                   uint64_t count, int *rc)
-{
-    uint64_t done = 0;
-    *rc = 0;
-    while (done < count) {
-        struct xen_memory_reservation r = {.nr_extents = count - done, .domid = DOMID_SELF};
-        set_xen_guest_handle(r.extent_start, frame + done);
-        int64_t n = memory_op(g, command, &r);
-        if (n <= 0) {
-            *rc = n < 0 ? (int)n : -XEN_EBUSY;
-            break;
-        }
-        done += least(n, count - done);
-    }
-    return done;
-}
-
 /* The next pages of `back` that are alike and in one leaf of the p2m. */
 static struct pvg_range next_chunk(const struct plan *p, uint64_t page, bool *hole)
 {
@@ -474,7 +446,7 @@ static void put_frame(struct pvguest *g, struct plan *p, uint64_t page, xen_pfn_
     if (rc == 0)
         return;
     p->lost++;
-    change_reservation(g, XENMEM_decrease_reservation, &frame, 1, &rc);
+    reservation_change(g, XENMEM_decrease_reservation, &frame, 1, &rc);
 }
 
 static int give_chunk(struct pvguest *g, struct plan *p, struct pvg_range chunk, bool hole)
@@ -485,7 +457,7 @@ static int give_chunk(struct pvguest *g, struct plan *p, struct pvg_range chunk,
     int rc = hole ? pvg_p2m_set_identity(g, chunk) : p2m_set_missing(g, chunk);
     if (rc)
         return rc;
-    uint64_t done = change_reservation(g, XENMEM_decrease_reservation, p->frame, count, &rc);
+    uint64_t done = reservation_change(g, XENMEM_decrease_reservation, p->frame, count, &rc);
     p->given += done;
     if (done == count)
         return 0;
@@ -520,7 +492,7 @@ static void take_again(struct pvguest *g, struct plan *p)
         int rc;
         for (uint64_t i = 0; i < count; i++)
             p->frame[i] = next_page(&ask);
-        uint64_t got = change_reservation(g, XENMEM_populate_physmap, p->frame, count, &rc);
+        uint64_t got = reservation_change(g, XENMEM_populate_physmap, p->frame, count, &rc);
         for (uint64_t i = 0; i < got; i++)
             put_frame(g, p, next_page(&set), p->frame[i]);
         set = ask;

@@ -140,3 +140,41 @@ int p2m_set_missing(struct pvguest *g, struct pvg_range range)
 {
     return set_all(g, range, false);
 }
+
+/* ---- pages that come and go */
+
+void p2m_put(struct pvguest *g, struct pvg_range range, const xen_pfn_t *frame)
+{
+    pvg_pfn_t leaf = p2m_leaf(g, range.from);
+    for (uint64_t i = 0; i < range.to - range.from; i++)
+        set_word(g, leaf, range.from + i, frame ? frame[i] : PVG_P2M_MISSING);
+    settle_max_pfn(g, range, frame != NULL);
+}
+
+static bool all_missing(struct pvguest *g, unsigned level, pvg_pfn_t node)
+{
+    if (!node_own(g, level, node))
+        return same_pfn(node, shared_node(&g->p2m.missing, level));
+    const uint64_t *word = node_words(g, node, PORT_READ);
+    bool missing = true;
+    for (unsigned i = 0; i < ENTRIES && missing; i++)
+        missing = level == 0 ? word[i] == PVG_P2M_MISSING
+                             : all_missing(g, level - 1, g->p2m.shape->child(g, word[i]));
+    return missing;
+}
+
+void p2m_trim(struct pvguest *g, uint64_t pfn)
+{
+    pvg_pfn_t node = g->p2m.top;
+    unsigned level = TOP_LEVEL;
+    do {
+        node = node_child(g, node, node_slot(pfn, level));
+        level--;
+    } while (level > 0 && node_own(g, level, node) && !all_missing(g, level, node));
+    if (!node_own(g, level, node) || !all_missing(g, level, node))
+        return;
+    uint64_t base = pfn & ~(node_pfns(level) - 1);
+    undo_begin(g);
+    p2m_set_missing(g, (struct pvg_range){base, base + node_pfns(level)});
+    undo_end(g);
+}
