@@ -41,19 +41,28 @@ int fail_in(struct pvguest *g, int code, const char *format, ...)
 }
 
 /* The ABI's own list (<xen/errno.h>, its second way of being included). */
-const char *error_name(int code)
-{
-    static const struct {
-        int value;
-        const char *name;
-    } known[] = {
+static const struct {
+    int value;
+    const char *name;
+} known[] = {
 #define XEN_ERRNO(name, value) {value, #name},
 #include <xen/errno.h>
-    };
+};
+
+const char *error_name(int code)
+{
     for (unsigned i = 0; i < sizeof(known) / sizeof(known[0]); i++)
         if (known[i].value == -code)
             return known[i].name;
     return "E?";
+}
+
+int error_code(const char *name)
+{
+    for (unsigned i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        if (strcmp(known[i].name, name) == 0)
+            return -known[i].value;
+    return 0;
 }
 
 const char *pvg_reason(struct pvguest *g)

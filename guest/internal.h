@@ -8,6 +8,7 @@
 
 #include <xen/features.h>
 #include <xen/io/console.h>
+#include <xen/io/xs_wire.h>
 
 #include "port.h"
 
@@ -120,11 +121,40 @@ struct grants {
     unsigned frames; /* of the table, mapped at FIX_GRANT; 0: not set up */
 };
 
-/* ---- xenstore.c */
+/* ---- xenstore_ring.c, xenstore_watch.c, control.c */
+
+#define STORE_PAIRS 16u /* of each list: watches, and PVG_XS_EVENTS */
+
+struct store_message {
+    uint32_t at, size; /* bytes that have gone or come; in all */
+    char bytes[sizeof(struct xsd_sockmsg) + XENSTORE_PAYLOAD_MAX + 1];
+};
+
+/* Path and token, each with its NUL, one pair behind the other. */
+struct store_pairs {
+    uint32_t count, used;
+    char text[PVG_XS_BYTES];
+};
+
+struct control {
+    bool open;
+    bool shutdown, target; /* fired, and not looked at yet */
+};
 
 struct xenstore {
     uint64_t va; /* the ring; 0: not open */
     uint32_t port;
+    bool broken;                 /* the peer's fault: not used any more */
+    uint32_t req_prod, rsp_cons; /* ours: what the ring says of them is not asked */
+    uint64_t patience;           /* ns; 0: for ever */
+    uint32_t asked, answered;    /* numbers of requests: the last one, and the last with a reply */
+    uint32_t asked_type;
+    bool waiting;                /* for the reply to the last one */
+    uint32_t reply_size;
+    struct store_message out, in;
+    struct store_pairs watches, events;
+    bool lost; /* events before the first of `events` */
+    struct control control;
 };
 
 /* ---- user.c */
@@ -201,6 +231,7 @@ static inline void undo_end(struct pvguest *g)
     g->undoing--;
 }
 const char *error_name(int code); /* "EINVAL"; "E?" */
+int error_code(const char *name); /* -XEN_EINVAL of "EINVAL"; 0: no such name */
 
 /* ---- batch.c */
 

@@ -59,6 +59,14 @@ static inline uint64_t port_cr2(void)
     return cr2;
 }
 
+/* Not before what precedes it is done. */
+static inline uint64_t port_tsc(void)
+{
+    uint32_t low, high;
+    __asm__ volatile("lfence; rdtsc" : "=a"(low), "=d"(high) : : "memory");
+    return (uint64_t)high << 32 | low;
+}
+
 /* The builder fills the hypercall page: 128 stubs of 32 bytes. Unfilled, it is zero. */
 static inline int64_t port_hypercall(unsigned number, uint64_t a, uint64_t b, uint64_t c,
                                      uint64_t d, uint64_t e)

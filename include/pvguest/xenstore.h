@@ -18,16 +18,18 @@
 #define PVG_XS_PATH_MAX  3072u /* XENSTORE_ABS_PATH_MAX */
 #define PVG_XS_TOKEN_MAX 64u   /* of a watch, with the NUL */
 #define PVG_XS_EVENTS    16u   /* kept; of more the oldest are lost, which pvg_xs_event() says */
+#define PVG_XS_BYTES     8192u /* of paths and tokens: of the events that are kept, of the watches */
 
 /* 0: no transaction. */
 typedef uint32_t pvg_xs_tx;
 
-/* The ring that start_info names. 0, also where it is open; -XEN_ENODEV: the domain has none (the
- * initial one, or a guest without a store); -XEN_EINVAL: before pvg_boot(). */
+/* The ring that start_info names; what lies in it unread is dropped. 0, also where it is open;
+ * -XEN_ENODEV: the domain has none (the initial one, or a guest without a store); -XEN_EINVAL:
+ * before pvg_boot(). */
 int pvg_xs_open(struct pvguest *g);
 
 /* How long a reply may take, in nanoseconds; 0: for ever, which is so at first. After
- * -XEN_ETIMEDOUT a late reply is thrown away. */
+ * -XEN_ETIMEDOUT nobody knows whether the store did what was asked; a late reply is thrown away. */
 void pvg_xs_patience(struct pvguest *g, uint64_t ns);
 
 /*
@@ -41,7 +43,8 @@ int pvg_xs_read(struct pvguest *g, pvg_xs_tx tx, const char *path, char *to, siz
 int pvg_xs_write(struct pvguest *g, pvg_xs_tx tx, const char *path, const char *text);
 int pvg_xs_mkdir(struct pvguest *g, pvg_xs_tx tx, const char *path);
 int pvg_xs_remove(struct pvguest *g, pvg_xs_tx tx, const char *path);
-/* The names below a node, each with its NUL, one behind the other; *count: how many. */
+/* The names below a node, each with its NUL, one behind the other; *count: how many. -XEN_E2BIG,
+ * too, where the store has more of them than fit a reply. */
 int pvg_xs_directory(struct pvguest *g, pvg_xs_tx tx, const char *path, char *to, size_t room,
                      unsigned *count);
 
@@ -51,7 +54,9 @@ int pvg_xs_begin(struct pvguest *g, pvg_xs_tx *tx);
 int pvg_xs_end(struct pvguest *g, pvg_xs_tx tx, bool commit);
 
 /* Watches are forgotten by the store when the domain is resumed elsewhere; the library sets them
- * anew (suspend.h). -XEN_ENOSPC: 16 are there. */
+ * anew (suspend.h). The token is at least one byte, and does not begin with "pvguest/", as those of
+ * the library do. Events come for watches that are there, and no others. -XEN_ENOSPC: 16 are there,
+ * or PVG_XS_BYTES; -XEN_EEXIST: this very one is; -XEN_ENOENT: it is not. */
 int pvg_xs_watch(struct pvguest *g, const char *path, const char *token);
 int pvg_xs_unwatch(struct pvguest *g, const char *path, const char *token);
 
@@ -59,7 +64,8 @@ struct pvg_xs_event {
     char path[PVG_XS_PATH_MAX + 1], token[PVG_XS_TOKEN_MAX];
     bool lost; /* events before this one were */
 };
-/* Takes the next watch event, and never waits. 1: there was one; 0: none; negative as above. */
+/* Takes the next watch event, and never waits. 1: there was one; 0: none; negative as above. Wait
+ * for the port only when there is none, as those that came with a reply do not ring again. */
 int pvg_xs_event(struct pvguest *g, struct pvg_xs_event *e);
 /* The port to wait for (event.h); 0: not open. */
 uint32_t pvg_xs_port(struct pvguest *g);
@@ -75,15 +81,17 @@ enum pvg_control {
     PVG_CONTROL_TARGET,  /* memory/target has changed: *target, in pages */
 };
 
-/* Says that the guest understands (control/feature-*), and watches. */
+/* Says that the guest understands (control/feature-*), and watches. 0, also where it is open. */
 int pvg_control_open(struct pvguest *g);
 /*
  * What is asked for now; never waits but for the store's replies. A word in control/shutdown is
- * answered as the protocol has it, by writing "" there, in a transaction that has read it. 0, with
- * *what; negative as above.
+ * answered as the protocol has it, by writing "" there, in a transaction that has read it. The
+ * first time *target is what is there already. One that is no number of KiB is passed over, and the
+ * reason says so. 0, with *what; -XEN_EINVAL: not open; negative as above: ask again.
  */
 int pvg_control_next(struct pvguest *g, enum pvg_control *what, uint64_t *target);
-/* Waits until there may be something, or until `until` (event.h). As pvg_event_wait(). */
+/* Waits until there may be something of that, or until `until` (event.h). As pvg_event_wait(); may
+ * return for a watch event of the kernel's own. */
 int pvg_control_wait(struct pvguest *g, uint64_t until);
 
 #pragma GCC visibility pop

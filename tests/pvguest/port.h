@@ -49,6 +49,11 @@ static inline uint64_t port_cr2(void)
     return 0;
 }
 
+static inline uint64_t port_tsc(void)
+{
+    return machine_tsc();
+}
+
 static inline int64_t port_hypercall(unsigned number, uint64_t a, uint64_t b, uint64_t c,
                                      uint64_t d, uint64_t e)
 {
