@@ -113,7 +113,8 @@ struct machine *machine_make(const struct machine_params *p)
 {
     struct machine *m = &the_machine;
     free(m->p2m);
-    *m = (struct machine){.w = &the_world, .params = *p, .failed_at = -1};
+    *m = (struct machine){
+        .w = &the_world, .params = *p, .failed_at = -1, .shared = WORLD_SHARED_FRAME};
     set_defaults(&m->params);
     uint64_t size = machine_size(&m->params);
     if (size > WORLD_FRAMES_MAX)
@@ -135,7 +136,8 @@ struct machine *machine_make(const struct machine_params *p)
 void machine_end(struct machine *m)
 {
     world_pause(m->w, PAUSE_NEVER, 0);
-    for (unsigned i = 0; i < WORLD_DOMAINS; i++)
+    suspend_relinquish(m);
+    for (unsigned i = 1; i < WORLD_DOMAINS; i++)
         world_relinquish(m->w, i);
     const char *wrong = world_check_free(m->w);
     if (wrong)
@@ -185,7 +187,8 @@ static const char *check_count(struct machine *m)
     static char text[160];
     uint64_t want = m->params.nr_pages + m->populated - m->released, have = 0;
     for (uint64_t n = 0; n < m->w->core.nr_frames; n++)
-        have += m->w->frames[n].hold >> 50 == (uint64_t)m->d->id + 1 && n != WORLD_SHARED_FRAME;
+        have += m->w->frames[n].hold >> 50 == (uint64_t)m->d->id + 1 &&
+                !core_frame_shared(&m->w->core, mfn(n));
     if (have == want)
         return NULL;
     snprintf(text, sizeof(text),
@@ -299,8 +302,7 @@ uint64_t machine_other_frame(struct machine *m)
 
 uint64_t machine_shared_frame(struct machine *m)
 {
-    (void)m;
-    return WORLD_SHARED_FRAME;
+    return m->shared;
 }
 
 const char *machine_console(struct machine *m)
