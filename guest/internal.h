@@ -12,7 +12,8 @@
 
 #include "port.h"
 
-#define ENTRIES    512u
+#define ENTRIES     512u
+#define SLOT_KERNEL 272u /* of a root: the kernel half begins behind the hypervisor's (R6) */
 #define PFN_4G     (1ull << 20)
 #define REASON_MAX 512u
 
@@ -110,10 +111,32 @@ struct balloon {
     xen_pfn_t other[CHUNK]; /* what an exchange brings for them */
 };
 
-/* ---- space.c */
+/* ---- edits.c, space.c, space_tables.c */
+
+/* One change of an entry, and what was there before. */
+struct edit {
+    uint64_t at; /* machine address; low bits: enum edit_how */
+    uint64_t old;
+};
+
+#define EDITS_ROOM   512u  /* changes of one operation that need no pages to be remembered in */
+#define ALLOCATED_MAX 1024u /* tables of pvg_table_alloc()'s */
+
+/* A table of pvg_table_alloc()'s. */
+struct allocated {
+    pvg_pfn_t table;
+    pvg_pfn_t parent; /* the table that it is attached to; PVG_NO_PFN: none */
+    bool pinned;
+};
 
 struct spaces {
     struct pvg_space *first; /* all that there are, but for the kernel's own */
+    struct allocated allocated[ALLOCATED_MAX];
+    unsigned nr_allocated;
+    /* Pages that the lists of memblock have no room to take back. Word 0 of each names the next. */
+    pvg_pfn_t spare;
+    uint64_t nr_spares;
+    struct edit edit[EDITS_ROOM];
 };
 
 /* ---- grant.c */
@@ -297,6 +320,8 @@ int window_close(struct pvguest *g, unsigned level);
 
 /* Sets both views of a page, direct map and image or boot region. Both or none. */
 int page_protect(struct pvguest *g, pvg_pfn_t pfn, bool writable);
+/* The same through the queue. */
+void page_protect_queued(struct pvguest *g, pvg_pfn_t pfn, bool writable);
 /* Every page of the range; those done already go back when one is refused. */
 int pages_protect(struct pvguest *g, struct pvg_range pages, bool writable);
 
@@ -314,12 +339,9 @@ struct mapper {
     uint64_t (*leaf)(const struct mapper *m, uint64_t va);
     /* Whether anything is in [va, last]. */
     bool (*any)(const struct mapper *m, uint64_t va, uint64_t last);
-    uint64_t from, last; /* virtual addresses, whole pages */
-    uint64_t first_pfn, flags; /* for leaf() */
+    uint64_t from, last; /* virtual addresses of the kernel half, whole pages */
 };
 
-/* How many tables are missing. -XEN_EEXIST: something is mapped there already. */
-int mapper_count(struct mapper *m, uint64_t *tables);
 /* Builds them, and hooks each complete new subtree into the live tables. All or nothing. */
 int mapper_build(struct mapper *m);
 /* Takes everything out again that a build put in. */
@@ -339,9 +361,89 @@ int table_take(struct pvguest *g, pvg_pfn_t *pfn, uint64_t *va);
 int table_seal(struct pvguest *g, pvg_pfn_t pfn);
 /* Not sealed, or unhooked: writable again, and free. */
 int table_give(struct pvguest *g, pvg_pfn_t pfn);
-/* Sets the entry of `level` (2..4) for va in the present root: hooks `table`, or, with PVG_NO_PFN,
- * clears. The tables above must be there. */
+/* Sets the entry of `level` (2..4) for va, in the kernel half: hooks `table`, or, with PVG_NO_PFN,
+ * clears. The tables above must be there. An entry of L4 reaches every root, at once. */
 int table_hook(struct pvguest *g, uint64_t va, unsigned level, pvg_pfn_t table);
+
+/* ---- edits.c: changes of entries, all of which are made or taken back; what L4 entries of the
+ * kernel half are set by */
+
+enum edit_how {
+    EDIT_ONE = 0,
+    EDIT_ROOTS = 1, /* an L4 entry of the kernel half: of every root */
+    EDIT_TABLE = 2, /* the old entry names a table that nothing names any more */
+};
+
+struct edits {
+    struct pvguest *g;
+    bool plain; /* the tables are no tables yet: by stores */
+    uint64_t count;
+    pvg_pfn_t pages; /* with room for more than EDITS_ROOM */
+    uint64_t nr_pages;
+};
+
+/* Lazy mode from here to edits_end(). */
+int edits_begin(struct pvguest *g, struct edits *e, uint64_t room, bool plain);
+void edits_set(struct edits *e, pvg_maddr_t at, enum edit_how how, uint64_t old, uint64_t entry);
+struct edit edits_get(const struct edits *e, uint64_t i);
+/* Makes what is queued. What was refused is for edits_undo() to take back. */
+int edits_make(struct edits *e);
+void edits_undo(struct edits *e);
+void edits_end(struct edits *e);
+/* The root that has the kernel half: the kernel's own once there is one, before, the builder's. */
+pvg_mfn_t kernel_root(struct pvguest *g);
+/* Now, and all or none. */
+int root_set_slot(struct pvguest *g, unsigned slot, uint64_t entry);
+
+/* ---- space_tables.c: the tables below the roots of spaces */
+
+enum belongs { BELONGS_NOT, BELONGS_MADE, BELONGS_ATTACHED };
+
+/* Whether `table`, which an entry of `parent` names, hangs there by the library's doing. */
+enum belongs table_belongs(struct pvguest *g, pvg_pfn_t parent, pvg_pfn_t table);
+struct allocated *allocated_of(struct pvguest *g, pvg_pfn_t table);
+struct table_link {
+    pvg_pfn_t parent, table;
+    unsigned slot, level; /* in the parent; of the table */
+    enum belongs belongs;
+};
+/* All tables below one, of the lower half where it is a root, those below each before it. Ends at
+ * the first that is not 0. */
+typedef int each_table(struct pvguest *g, const struct table_link *l, void *arg);
+int tables_visit(struct pvguest *g, pvg_pfn_t top, unsigned level, each_table *each, void *arg);
+/* Zeroed pages in a row, writable, that count as tables from here on. */
+int tables_take(struct pvguest *g, uint64_t count, pvg_pfn_t *first);
+/* Writable ones; cannot fail. */
+void tables_put(struct pvguest *g, pvg_pfn_t first, uint64_t count);
+/* All tables below one: read-only or writable; those that were attached, pinned or not. */
+int tables_protect(struct pvguest *g, pvg_pfn_t top, unsigned level, bool writable);
+int tables_pin(struct pvguest *g, pvg_pfn_t top, unsigned level, bool pin);
+/* mmuext(), while undoing: what is refused twice is fatal. */
+void mmuext_again(struct pvguest *g, unsigned command, pvg_pfn_t table);
+
+/* ---- space.c, space_range.c */
+
+/* 0; -XEN_EINVAL: neither NULL nor a space. */
+int space_check(struct pvguest *g, const struct pvg_space *s);
+pvg_pfn_t space_root(struct pvguest *g, const struct pvg_space *s);
+/* Tables of it are plain memory. */
+static inline bool space_is_plain(const struct pvg_space *s)
+{
+    return s && !s->pinned;
+}
+/* What changes at va can be in the TLB. */
+bool space_is_live(struct pvguest *g, const struct pvg_space *s, uint64_t va);
+/* -XEN_EINVAL: no whole pages, not canonical, the hypervisor's; before pvg_boot(). */
+int check_addresses(struct pvguest *g, uint64_t va, uint64_t count);
+/* Sets an entry of `level` above L1, in all roots where it is one of L4. */
+struct place {
+    unsigned level;
+    pvg_mfn_t table;
+    unsigned slot;
+    uint64_t entry;
+};
+void edits_hook(struct edits *e, const struct pvg_space *s, const struct place *p,
+                enum edit_how how, uint64_t entry);
 
 /* ---- root.c */
 

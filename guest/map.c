@@ -6,18 +6,7 @@
 #define HV_LAST  0xffff87ffffffffffull
 #define LOW_LAST 0x00007fffffffffffull
 
-static bool any_page(const struct mapper *m, uint64_t va, uint64_t last)
-{
-    return va <= m->last && last >= m->from;
-}
-
-static uint64_t page_entry(const struct mapper *m, uint64_t va)
-{
-    pvg_pfn_t pfn = pvg_pfn(m->first_pfn + ((va - m->from) >> PVG_PAGE_SHIFT));
-    return pvg_pte(pvg_p2m_mfn(m->g, pfn), m->flags);
-}
-
-static int check_addresses(struct pvguest *g, uint64_t va, uint64_t count)
+int check_addresses(struct pvguest *g, uint64_t va, uint64_t count)
 {
     uint64_t last = va + count * PVG_PAGE_BYTES - 1;
     if (!g->booted)
@@ -31,51 +20,10 @@ static int check_addresses(struct pvguest *g, uint64_t va, uint64_t count)
     return 0;
 }
 
-static int check_pages(struct pvguest *g, pvg_pfn_t first, uint64_t count)
-{
-    for (uint64_t i = 0; i < count; i++)
-        if (pvg_p2m_entry(g, pvg_pfn(first.n + i)) == PVG_P2M_MISSING)
-            return fail(g, -XEN_EINVAL, "pfn %lx is not populated", first.n + i);
-    return 0;
-}
-
-static int map(struct mapper *m)
-{
-    struct pvguest *g = m->g;
-    uint64_t tables;
-    int rc = flush_before(g);
-    if (rc == 0)
-        rc = mapper_count(m, &tables);
-    if (rc == 0)
-        rc = pgt_buf_take(g, &m->buf, tables, (struct pvg_range){0, PVG_NONE});
-    if (rc)
-        return rc;
-    rc = mapper_build(m);
-    if (rc) {
-        undo_begin(g);
-        m->buf.end = m->buf.start;
-        pgt_buf_trim(g, &m->buf);
-        undo_end(g);
-    }
-    return rc;
-}
-
 int pvg_map(struct pvguest *g, uint64_t va, pvg_pfn_t first, uint64_t count, uint64_t flags)
 {
-    struct mapper m = {.g = g, .leaf = page_entry, .any = any_page};
-    int rc = check_addresses(g, va, count);
-    if (rc == 0)
-        rc = check_pages(g, first, count);
-    if (rc == 0 && (flags & PVG_PTE_FRAME))
-        rc = fail(g, -XEN_EINVAL, "flags %lx name a frame", flags);
-    if (rc == 0) {
-        m.from = va;
-        m.last = va + count * PVG_PAGE_BYTES - 1;
-        m.first_pfn = first.n;
-        m.flags = flags | PVG_PTE_PRESENT;
-        rc = map(&m);
-    }
-    return fail_in(g, rc, "mapping %lu pages at %lx", count, va);
+    struct pvg_space *s = va < PVG_USER_END ? pvg_space_loaded(g) : NULL;
+    return pvg_space_map(g, s, va, first, count, flags);
 }
 
 static int check_tables(struct pvguest *g, uint64_t va, uint64_t count)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Building tables for a range of virtual addresses.
+ * Building the direct map's tables, which it maps itself, for a range of virtual addresses.
  *
  * Where a table is missing a whole new subtree is filled by plain stores, each table through a
  * window of its level, and hooked into the live tables when it is complete: only then it is
@@ -42,49 +42,6 @@ static void step_next(struct step *s)
 
 #define for_entries(s, level, from, last)                                                          \
     for (struct step s = step_first(level, from, last); s.more; step_next(&s))
-
-/* ---- counting */
-
-static uint64_t count_new(struct mapper *m, unsigned level, uint64_t from, uint64_t last)
-{
-    uint64_t tables = 1;
-    for_entries(s, level, from, last)
-    {
-        if (level > 1 && m->any(m, s.from, s.last))
-            tables += count_new(m, level - 1, s.from, s.last);
-    }
-    return tables;
-}
-
-static int count_live(struct mapper *m, unsigned level, pvg_mfn_t table, uint64_t from,
-                      uint64_t last, uint64_t *tables)
-{
-    for_entries(s, level, from, last)
-    {
-        uint64_t e;
-        if (!m->any(m, s.from, s.last))
-            continue;
-        if (!read_entry(m->g, table, slot_of(s.from, level), &e))
-            return fail(m->g, -XEN_EINVAL, "the L%u table mfn %lx cannot be read", level, table.n);
-        if (!(e & PVG_PTE_PRESENT))
-            *tables += level > 1 ? count_new(m, level - 1, s.from, s.last) : 0;
-        else if (level == 1)
-            return fail(m->g, -XEN_EEXIST, "%lx is mapped already, to mfn %lx", s.from,
-                        pte_mfn(e).n);
-        else {
-            int rc = count_live(m, level - 1, pte_mfn(e), s.from, s.last, tables);
-            if (rc)
-                return rc;
-        }
-    }
-    return 0;
-}
-
-int mapper_count(struct mapper *m, uint64_t *tables)
-{
-    *tables = 0;
-    return count_live(m, 4, pvg_root(m->g), m->from, m->last, tables);
-}
 
 /* ---- building */
 
@@ -144,6 +101,15 @@ static int close_windows(struct pvguest *g)
     return rc;
 }
 
+/* An L4 entry is every root's. */
+static int set_upper(struct pvguest *g, unsigned level, pvg_maddr_t at, uint64_t entry)
+{
+    if (level == 4)
+        return root_set_slot(g, at.a % PVG_PAGE_BYTES / sizeof(uint64_t), entry);
+    int rc = batch_update(g, at.a, entry);
+    return rc ? rc : pvg_lazy_flush(g);
+}
+
 static int hook_new(struct mapper *m, unsigned level, pvg_maddr_t at, const struct step *s)
 {
     pvg_pfn_t table;
@@ -152,9 +118,7 @@ static int hook_new(struct mapper *m, unsigned level, pvg_maddr_t at, const stru
         rc = close_windows(m->g);
     if (rc)
         return rc;
-    rc = batch_update(m->g, at.a, pvg_pte(pvg_p2m_mfn(m->g, table), PVG_PTE_TABLE));
-    if (rc == 0)
-        rc = pvg_lazy_flush(m->g);
+    rc = set_upper(m->g, level, at, pvg_pte(pvg_p2m_mfn(m->g, table), PVG_PTE_TABLE));
     return fail_in(m->g, rc, "hooking the L%u table pfn %lx for %lx", level - 1, table.n, s->from);
 }
 
@@ -189,7 +153,7 @@ int mapper_build(struct mapper *m)
     if (rc)
         return rc;
     pvg_lazy_enter(g);
-    rc = fill_live(m, 4, pvg_root(g), m->from, m->last);
+    rc = fill_live(m, 4, kernel_root(g), m->from, m->last);
     if (rc)
         undo_begin(g);
     made = pvg_lazy_flush(g);
@@ -212,13 +176,6 @@ static bool ours(const struct mapper *m, uint64_t e)
     return pfn.n >= m->buf.start && pfn.n < m->buf.end;
 }
 
-/* By itself: a refusal must not stop the others (R10). */
-static void clear_entry(struct pvguest *g, pvg_maddr_t at)
-{
-    batch_update(g, at.a, 0);
-    pvg_lazy_flush(g);
-}
-
 static void undo_live(struct mapper *m, unsigned level, pvg_mfn_t table, uint64_t from,
                       uint64_t last)
 {
@@ -230,7 +187,7 @@ static void undo_live(struct mapper *m, unsigned level, pvg_mfn_t table, uint64_
             !(e & PVG_PTE_PRESENT))
             continue;
         if (level == 1 || ours(m, e))
-            clear_entry(m->g, at);
+            set_upper(m->g, level, at, 0); /* by itself: a refusal must not stop the others (R10) */
         else
             undo_live(m, level - 1, pte_mfn(e), s.from, s.last);
     }
@@ -241,7 +198,7 @@ void mapper_undo(struct mapper *m)
     struct pvguest *g = m->g;
     undo_begin(g);
     close_windows(g);
-    undo_live(m, 4, pvg_root(g), m->from, m->last);
+    undo_live(m, 4, kernel_root(g), m->from, m->last);
     mmuext(g, MMUEXT_TLB_FLUSH_LOCAL, 0, 0);
     undo_end(g);
 }

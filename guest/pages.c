@@ -37,6 +37,14 @@ int page_protect(struct pvguest *g, pvg_pfn_t pfn, bool writable)
     return 0;
 }
 
+void page_protect_queued(struct pvguest *g, pvg_pfn_t pfn, bool writable)
+{
+    uint64_t view[2], flags[2], drop = writable ? 0 : PVG_PTE_RW;
+    unsigned n = views_of(g, pfn, view, flags);
+    for (unsigned i = 0; i < n; i++)
+        batch_set_va(g, view[i], pvg_pte(pvg_p2m_mfn(g, pfn), flags[i] & ~drop), UVMF_INVLPG);
+}
+
 int pages_protect(struct pvguest *g, struct pvg_range pages, bool writable)
 {
     for (uint64_t p = pages.from; p < pages.to; p++) {

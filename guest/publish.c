@@ -36,7 +36,7 @@ static void publish_linear(struct pvguest *g, volatile arch_shared_info_t *arch)
     }
     arch->p2m_vaddr = PVG_P2M_BASE;
     order();
-    arch->p2m_cr3 = pvg_root(g).n << PVG_PAGE_SHIFT; /* xen_pfn_to_cr3() of 64 bits */
+    arch->p2m_cr3 = kernel_root(g).n << PVG_PAGE_SHIFT; /* xen_pfn_to_cr3() of 64 bits */
 }
 
 void publish(struct pvguest *g)

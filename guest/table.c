@@ -26,10 +26,12 @@ int table_give(struct pvguest *g, pvg_pfn_t pfn)
 int table_hook(struct pvguest *g, uint64_t va, unsigned level, pvg_pfn_t table)
 {
     struct pvg_walk w;
-    pvg_walk(g, va, &w);
+    pvg_walk_from(g, kernel_root(g), va, &w);
     if (level < 2 || level > 4 || w.level == 0 || w.level > level)
         return fail(g, -XEN_EINVAL, "no L%u table is there for %lx", level, va);
     uint64_t entry =
         same_pfn(table, PVG_NO_PFN) ? 0 : pvg_pte(pvg_p2m_mfn(g, table), PVG_PTE_TABLE);
+    if (level == 4)
+        return root_set_slot(g, slot_of(va, 4), entry);
     return batch_update(g, w.at[level].at.a, entry);
 }

@@ -30,6 +30,7 @@
 struct pvg_space {
     pvg_pfn_t root, user_root;
     bool pinned;
+    bool held;              /* pinned for the time of a suspend only */
     uint64_t tables;        /* pages of the lower half's tables, without the roots */
     struct pvg_space *next; /* of all that there are */
 };

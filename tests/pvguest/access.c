@@ -24,15 +24,16 @@ static struct {
     uint32_t age[2]; /* index: global */
 } cache;
 
-void access_flush_root(void)
-{
-    cache.age[false]++;
-}
-
 void access_flush_all(void)
 {
     cache.age[false]++;
     cache.age[true]++;
+}
+
+/* The hypervisor's load of a root leaves no global translations either: those are of user pages. */
+void access_flush_root(void)
+{
+    access_flush_all();
 }
 
 static struct translation *cached_at(uint64_t page)

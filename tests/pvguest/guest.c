@@ -257,7 +257,8 @@ static const char *check_shared(struct machine *m, struct pvguest *g)
         g->p2m.layout == PVG_P2M_LINEAR && (pvg_start_info(g)->flags & SIF_VIRT_P2M_4TOOLS);
     if (s->arch.p2m_generation & 1)
         return "p2m_generation is odd";
-    if (linear && (s->arch.p2m_vaddr != PVG_P2M_BASE || s->arch.p2m_cr3 != machine_cr3()))
+    uint64_t own = image_table_mfn(g, OWN_L4).n << PVG_PAGE_SHIFT; /* whatever is loaded */
+    if (linear && (s->arch.p2m_vaddr != PVG_P2M_BASE || s->arch.p2m_cr3 != own))
         return WRONG("p2m_vaddr %lx, p2m_cr3 %lx", s->arch.p2m_vaddr, s->arch.p2m_cr3);
     if (!linear && s->arch.p2m_cr3)
         return "there is a p2m_cr3, of a list that nobody wants or has";

@@ -54,7 +54,7 @@ extern struct machine the_machine;
 void access_init(void);
 void access_flush_page(uint64_t va);
 void access_flush_all(void);  /* global translations, too */
-void access_flush_root(void); /* as a load of CR3 does */
+void access_flush_root(void); /* as a load of a root does */
 /* Shows the world what is cached, for its own check (R9). */
 void access_show(struct machine *m);
 

@@ -321,6 +321,11 @@ const struct machine_layout *machine_layout(struct machine *m)
     return &m->layout;
 }
 
+uint64_t machine_user_root(struct machine *m)
+{
+    return m->v->user_root.n; /* NO_MFN is MACHINE_NONE */
+}
+
 /* ---- port.h */
 
 uint64_t machine_m2p_word(uint64_t base, uint64_t n)

@@ -117,6 +117,7 @@ uint64_t machine_built_p2m(struct machine *m, uint64_t pfn); /* as the builder g
 uint64_t machine_device_frame(struct machine *m);            /* an mfn that is not RAM */
 uint64_t machine_other_frame(struct machine *m);             /* an mfn of another domain's */
 uint64_t machine_shared_frame(struct machine *m);
+uint64_t machine_user_root(struct machine *m); /* an mfn; MACHINE_NONE: none */
 /* Walks the loaded tables; the level where it ended (1: the entry is there), 5: not canonical. */
 unsigned machine_walk(struct machine *m, uint64_t va, uint64_t *entry, uint64_t *at);
 const char *machine_console(struct machine *m); /* all that was printed */

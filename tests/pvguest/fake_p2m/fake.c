@@ -392,7 +392,7 @@ const start_info_t *pvg_start_info(struct pvguest *guest)
     return &f->si;
 }
 
-pvg_mfn_t pvg_root(struct pvguest *guest)
+pvg_mfn_t kernel_root(struct pvguest *guest)
 {
     (void)guest;
     return pvg_mfn(ROOT_MFN);
