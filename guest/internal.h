@@ -41,6 +41,9 @@ enum fix_slot {
     FIX_GRANT = 272,  /* PVG_GRANT_FRAMES_MAX: the grant table */
 };
 #define IOREMAPS 4u
+_Static_assert(FIX_IOREMAP + IOREMAPS * PVG_IOREMAP_PAGES_MAX <= FIX_GRANT &&
+                   FIX_GRANT + PVG_GRANT_FRAMES_MAX <= ENTRIES,
+               "each slot of the fixmap is of one use");
 
 /* ---- p2m.c */
 
@@ -139,10 +142,20 @@ struct spaces {
     struct edit edit[EDITS_ROOM];
 };
 
-/* ---- grant.c */
+/* ---- grant.c, grant_map.c */
+
+/* A page of another domain that is mapped here. */
+struct grant_borrowed {
+    struct pvg_grant_mapping at;
+    uint32_t ref;
+};
 
 struct grants {
-    unsigned frames; /* of the table, mapped at FIX_GRANT; 0: not set up */
+    unsigned frames;         /* of the table, mapped at FIX_GRANT; 0: not set up */
+    unsigned lent, borrowed; /* how many */
+    uint32_t free;           /* the first free entry; 0: none */
+    pvg_pfn_t shadow[PVG_GRANT_FRAMES_MAX]; /* of each frame: a word for each entry (grant.c) */
+    struct grant_borrowed book[PVG_GRANT_MAPPINGS]; /* in no order */
 };
 
 /* ---- xenstore_ring.c, xenstore_watch.c, control.c */
@@ -353,6 +366,13 @@ int pgt_buf_take(struct pvguest *g, struct pgt_buf *b, uint64_t pages, struct pv
 /* Gives [end, top) back, writable. With end = start: all of it. */
 int pgt_buf_trim(struct pvguest *g, struct pgt_buf *b);
 
+/* ---- grant.c, grant_map.c */
+
+/* grant_table_op with one element, whose status is at `status`: 0, or an errno for either. */
+int grant_op(struct pvguest *g, unsigned command, void *op, const int16_t *status);
+/* -XEN_EBUSY: pages of other domains are mapped; the reason has some of them. */
+int grants_none_borrowed(struct pvguest *g);
+
 /* ---- table.c: tables out of the direct map's pages */
 
 /* A zeroed page, writable by `*va` until it is sealed. */
@@ -444,6 +464,11 @@ struct place {
 };
 void edits_hook(struct edits *e, const struct pvg_space *s, const struct place *p,
                 enum edit_how how, uint64_t entry);
+/* Makes the tables that are missing for the page at va in the loaded space, and maps nothing.
+ * -XEN_EEXIST: something is mapped there already. All or nothing; the undoing frees those of the
+ * lower half. */
+int space_tables(struct pvguest *g, uint64_t va);
+void space_tables_undo(struct pvguest *g, uint64_t va);
 
 /* ---- root.c */
 

@@ -12,6 +12,7 @@ struct range {
     bool plain;
     uint64_t first, flags; /* pages and what they are mapped with */
     bool same_pages;       /* as are mapped already */
+    bool no_pages;         /* tables alone */
     int large;             /* what a large page that is there is refused with */
     uint64_t nr_edits, nr_tables;
     uint64_t next; /* of the new tables */
@@ -114,6 +115,8 @@ static int for_pieces(struct range *r, each_piece *each)
 
 static uint64_t entry_for(const struct range *r, uint64_t va, uint64_t old)
 {
+    if (r->no_pages)
+        return 0;
     if (r->same_pages)
         return pvg_pte(pte_mfn(old), r->flags);
     uint64_t pfn = r->first + ((va - r->va) >> PVG_PAGE_SHIFT);
@@ -209,7 +212,7 @@ static int fill_piece(struct range *r, const struct place *p, uint64_t va, uint6
 static int hook_piece(struct range *r, const struct place *p, uint64_t va, uint64_t last)
 {
     if (p->level == 1)
-        return set_entries(r, p, va, last);
+        return r->no_pages ? 0 : set_entries(r, p, va, last);
     edits_hook(&r->edits, r->s, p, EDIT_ONE,
                pvg_pte(pvg_p2m_mfn(r->g, pvg_pfn(r->next)), PVG_PTE_TABLE));
     r->next += tables_below(p->level, va, last);
@@ -284,6 +287,29 @@ int pvg_space_map(struct pvguest *g, struct pvg_space *s, uint64_t va, pvg_pfn_t
     if (rc == 0)
         rc = map_range(&r);
     return fail_in(g, rc, "mapping %lu pages at %lx", count, va);
+}
+
+/* ---- tables alone */
+
+static struct pvg_space *space_at(struct pvguest *g, uint64_t va)
+{
+    return va < PVG_USER_END ? pvg_space_loaded(g) : NULL;
+}
+
+int space_tables(struct pvguest *g, uint64_t va)
+{
+    struct range r = {.g = g, .s = space_at(g, va), .va = va, .count = 1};
+    r.no_pages = true;
+    r.large = -XEN_EEXIST;
+    int rc = check_range(&r);
+    return rc ? rc : map_range(&r);
+}
+
+void space_tables_undo(struct pvguest *g, uint64_t va)
+{
+    undo_begin(g);
+    pvg_space_unmap(g, space_at(g, va), va, 1);
+    undo_end(g);
 }
 
 /* ---- changing what is mapped */

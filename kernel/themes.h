@@ -11,6 +11,7 @@ extern const struct theme console_theme;
 extern const struct theme event_theme;
 extern const struct theme fixmap_theme;
 extern const struct theme format_theme;
+extern const struct theme grant_theme;
 extern const struct theme hypercall_theme;
 extern const struct theme map_theme;
 extern const struct theme memory_theme;

@@ -149,7 +149,7 @@ static void check_frame(struct machine *m, uint64_t va, bool write, uint64_t n)
 {
     unsigned type = core_frame_type(&m->w->core, mfn(n));
     unsigned owner = owner_of(m, n);
-    if (owner != OWNER_DEVICE && owner != (unsigned)m->d->id + 1)
+    if (owner != OWNER_DEVICE && owner != (unsigned)m->d->id + 1 && !grants_reach(n, write))
         machine_failed("the guest reaches frame %" PRIx64 " at %" PRIx64 ", which is not its own",
                        n, va);
     if (write && type != TYPE_NONE && type != TYPE_WRITABLE &&

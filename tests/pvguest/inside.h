@@ -70,6 +70,12 @@ void request_end(struct machine *m);
 int element_next(struct machine *m);
 void print_calls(struct machine *m);
 
+/* hc_grant.c */
+hypercall_handler do_grant_table_op;
+void grants_init(void);
+void grants_end(struct machine *m); /* the frames that were lent to a domain that is gone */
+bool grants_reach(uint64_t n, bool write); /* the guest has another's frame mapped by a grant */
+
 /* builder.c: the domain's pages, tables, start_info; pins and loads its root. */
 void builder_build(struct machine *m);
 void *page_content(struct machine *m, uint64_t pfn);

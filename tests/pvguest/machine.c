@@ -128,6 +128,7 @@ struct machine *machine_make(const struct machine_params *p)
     m->d->max_frames = m->params.max_pages;
     m->p2m = calloc(p->nr_pages, sizeof(*m->p2m));
     access_init();
+    grants_init();
     builder_build(m);
     machine_pause(m, p->pause_one_in);
     return m;
@@ -139,6 +140,7 @@ void machine_end(struct machine *m)
     suspend_relinquish(m);
     for (unsigned i = 1; i < WORLD_DOMAINS; i++)
         world_relinquish(m->w, i);
+    grants_end(m);
     const char *wrong = world_check_free(m->w);
     if (wrong)
         machine_failed("after the domain's end: %s", wrong);

@@ -39,6 +39,8 @@ struct machine_params {
     bool module_by_pfn;    /* else mapped */
     uint64_t init_p2m;     /* where the kernel's note wants the list; 0: in the boot region */
     unsigned pause_one_in; /* 0: requests never pause */
+    bool no_grants;        /* the hypervisor has no grant tables */
+    unsigned grant_frames; /* that it allows a table; 0: 64 */
 };
 
 struct machine *machine_make(const struct machine_params *p);
@@ -122,6 +124,26 @@ uint64_t machine_user_root(struct machine *m); /* an mfn; MACHINE_NONE: none */
 unsigned machine_walk(struct machine *m, uint64_t va, uint64_t *entry, uint64_t *at);
 const char *machine_console(struct machine *m); /* all that was printed */
 void machine_console_clear(struct machine *m);
+
+/* ---- grants, and what the other domain does with them (hc_grant.c) */
+
+#define MACHINE_SELF 1u /* the guest's id, and the other's */
+#define MACHINE_PEER 2u
+
+unsigned machine_grant_frames(struct machine *m);                 /* of the guest's table */
+const void *machine_grant_entry(struct machine *m, uint32_t ref); /* grant_entry_v1_t */
+unsigned machine_grant_handles(struct machine *m);                /* mappings of the guest's */
+/* The other domain lends its i-th page, and returns the ref; or ends it, false: it is mapped. */
+uint32_t machine_peer_ref(unsigned i);
+uint32_t machine_peer_lend(struct machine *m, unsigned i, bool read_only);
+bool machine_peer_end(struct machine *m, uint32_t ref);
+uint64_t machine_peer_frame(struct machine *m, unsigned i);
+/* The other domain maps what the guest lends: GNTST_*. Once at a time for each of the first 512. */
+int machine_peer_map(struct machine *m, uint32_t ref, bool write);
+void machine_peer_unmap(struct machine *m, uint32_t ref);
+/* As for a domain that goes on elsewhere: all is gone but for a blank table of one frame. No frame
+ * of the old table may be mapped. */
+void machine_grants_anew(struct machine *m);
 
 /* Where the builder put things; pfns, and virtual addresses. */
 struct machine_layout {

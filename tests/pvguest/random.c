@@ -95,6 +95,7 @@ static void check_all(void)
         text = guest_check_lists(r.m, r.g);
     CHECK(!text, "%s", text);
     check_slots(0, SLOTS);
+    check_grants();
     for (unsigned a = 0; a < AREAS; a++)
         for (uint64_t i = 0; i < AREA_PAGES; i++)
             check_entry(r.area_base[a] + i, r.area[a][i]);
@@ -127,6 +128,14 @@ static const struct {
     {"extending the direct map", do_extend, 4},
     {"early ioremap", do_remap, 4},
     {"early iounmap", do_unremap, 4},
+    {"a grant table", do_grant_init, 1},
+    {"lending a page", do_grant_access, 4},
+    {"ending a grant", do_grant_end, 3},
+    {"a page used by another", do_grant_used, 3},
+    {"another's lending", do_peer_lend, 3},
+    {"borrowing a page", do_grant_map, 6},
+    {"giving it back", do_grant_unmap, 6},
+    {"grants around a suspend", do_grant_suspend, 1},
 };
 
 static void run_one(void)

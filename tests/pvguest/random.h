@@ -103,4 +103,16 @@ void do_extend(void);
 void do_remap(void);
 void do_unremap(void);
 
+/* ---- random_grant.c */
+
+void check_grants(void);
+void do_grant_init(void);
+void do_grant_access(void);
+void do_grant_end(void);
+void do_grant_used(void);
+void do_peer_lend(void);
+void do_grant_map(void);
+void do_grant_unmap(void);
+void do_grant_suspend(void);
+
 #endif

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pages of other domains, mapped by their grants. The hypervisor makes and clears the entries
+ * itself, and knows each mapping by a handle; what is mapped is in a book, as the handles are the
+ * only way back.
+ */
+#include "internal.h"
+
+#include <xen/grant_table.h>
+
+#define LISTED 3u /* of what is in the way of a suspend */
+
+/* ---- the book */
+
+static struct grant_borrowed *find(struct pvguest *g, const struct pvg_grant_mapping *m)
+{
+    for (unsigned i = 0; i < g->grants.borrowed; i++) {
+        struct grant_borrowed *b = &g->grants.book[i];
+        if (b->at.va == m->va && b->at.handle == m->handle && b->at.from == m->from &&
+            b->at.read_only == m->read_only)
+            return b;
+    }
+    return NULL;
+}
+
+unsigned pvg_grant_mappings(struct pvguest *g)
+{
+    return g->grants.borrowed;
+}
+
+int grants_none_borrowed(struct pvguest *g)
+{
+    char list[LISTED * 64];
+    unsigned n = g->grants.borrowed;
+    size_t length = 0;
+    if (n == 0)
+        return 0;
+    for (unsigned i = 0; i < n && i < LISTED; i++) {
+        const struct grant_borrowed *b = &g->grants.book[i];
+        length += pvg_format(list + length, sizeof(list) - length, "%s%lx (grant %u of domain %u)",
+                             i ? ", " : "", b->at.va, b->ref, b->at.from);
+    }
+    return fail(g, -XEN_EBUSY, "%u pages of other domains are mapped: %s%s", n, list,
+                n > LISTED ? ", ..." : "");
+}
+
+/* ---- mapping */
+
+static int check(struct pvguest *g, uint64_t va)
+{
+    int rc = check_addresses(g, va, 1);
+    if (rc == 0 && g->grants.borrowed == PVG_GRANT_MAPPINGS)
+        rc = fail(g, -XEN_ENOSPC, "all %u mappings are in use", PVG_GRANT_MAPPINGS);
+    return rc;
+}
+
+static int borrow(struct pvguest *g, struct grant_borrowed *b)
+{
+    struct gnttab_map_grant_ref op = {
+        .host_addr = b->at.va,
+        .flags = GNTMAP_host_map | (b->at.read_only ? GNTMAP_readonly : 0),
+        .ref = b->ref,
+        .dom = b->at.from,
+    };
+    int rc = space_tables(g, b->at.va);
+    if (rc)
+        return rc;
+    rc = grant_op(g, GNTTABOP_map_grant_ref, &op, &op.status);
+    if (rc)
+        space_tables_undo(g, b->at.va);
+    b->at.handle = op.handle;
+    return rc;
+}
+
+int pvg_grant_map(struct pvguest *g, domid_t from, uint32_t ref, uint64_t va, bool read_only,
+                  struct pvg_grant_mapping *m)
+{
+    struct grant_borrowed b = {{.va = va, .from = from, .read_only = read_only}, ref};
+    int rc = check(g, va);
+    if (rc == 0)
+        rc = borrow(g, &b);
+    if (rc == 0) {
+        g->grants.book[g->grants.borrowed++] = b;
+        *m = b.at;
+    }
+    return fail_in(g, rc, "mapping grant %u of domain %u at %lx", ref, from, va);
+}
+
+/* ---- unmapping. The hypervisor sees to it that no translation is left. */
+
+static int give_back(struct pvguest *g, struct grant_borrowed *b)
+{
+    struct gnttab_unmap_grant_ref op = {.host_addr = b->at.va, .handle = b->at.handle};
+    int rc = flush_before(g);
+    if (rc == 0)
+        rc = grant_op(g, GNTTABOP_unmap_grant_ref, &op, &op.status);
+    if (rc == 0)
+        *b = g->grants.book[--g->grants.borrowed];
+    return rc;
+}
+
+int pvg_grant_unmap(struct pvguest *g, const struct pvg_grant_mapping *m)
+{
+    struct grant_borrowed *b = find(g, m);
+    int rc = b ? give_back(g, b) : fail(g, -XEN_EINVAL, "nothing is mapped so");
+    return fail_in(g, rc, "unmapping a grant of domain %u from %lx", m->from, m->va);
+}
