@@ -51,10 +51,20 @@ static void contiguous(struct pvguest *g)
 
 /* ---- pages of ours for others, and the other way round: here we are both */
 
-static void borrow(struct pvguest *g, uint32_t ref)
+static domid_t own_id(struct pvguest *g)
+{
+    char text[8];
+    domid_t id = 0; /* the initial domain's */
+    if (pvg_xs_open(g) == 0 && pvg_xs_read(g, 0, "domid", text, sizeof(text), NULL) == 0)
+        for (const char *at = text; *at; at++)
+            id = (domid_t)(id * 10 + (*at - '0'));
+    return id;
+}
+
+static void borrow(struct pvguest *g, domid_t from, uint32_t ref)
 {
     struct pvg_grant_mapping m;
-    int rc = pvg_grant_map(g, DOMID_SELF, ref, BORROWED, true, &m);
+    int rc = pvg_grant_map(g, from, ref, BORROWED, true, &m);
     say(g, "a page borrowed", rc);
     if (rc)
         return;
@@ -75,10 +85,11 @@ static void grants(struct pvguest *g)
     if (pvg_pages_take(g, 1, 1, &page))
         pvg_fatal(g, "page");
     *(volatile uint64_t *)pvg_page(g, page) = 0x1234;
-    int rc = pvg_grant_access(g, DOMID_SELF, page, true, &ref);
+    const domid_t to = own_id(g);
+    int rc = pvg_grant_access(g, to, page, true, &ref);
     pvg_print(g, "life: %u lent\n", pvg_grants(g));
     if (rc == 0) {
-        borrow(g, ref);
+        borrow(g, to, ref);
         rc = pvg_grant_end(g, ref);
     }
     say(g, "a page lent", rc);
