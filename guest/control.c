@@ -137,6 +137,16 @@ static int read_word(struct pvguest *g, pvg_xs_tx tx, enum pvg_control *what)
     return rc == -XEN_ENOENT || rc == -XEN_E2BIG ? 0 : rc;
 }
 
+/* Without a reply nobody knows whether the word is answered: then the next look finds it, or, where
+ * it is gone, it was this one. */
+static int end(struct pvguest *g, pvg_xs_tx tx, enum pvg_control what)
+{
+    int rc = pvg_xs_end(g, tx, what != PVG_CONTROL_NONE);
+    if (rc && rc != -XEN_EAGAIN && what != PVG_CONTROL_NONE)
+        g->store.control.in_doubt = what;
+    return rc;
+}
+
 static int take_word(struct pvguest *g, enum pvg_control *what)
 {
     pvg_xs_tx tx;
@@ -147,7 +157,7 @@ static int take_word(struct pvguest *g, enum pvg_control *what)
     if (rc == 0 && *what != PVG_CONTROL_NONE)
         rc = pvg_xs_write(g, tx, SHUTDOWN_NODE, "");
     if (rc == 0)
-        return pvg_xs_end(g, tx, *what != PVG_CONTROL_NONE);
+        return end(g, tx, *what);
     undo_begin(g);
     pvg_xs_end(g, tx, false);
     undo_end(g);
@@ -162,8 +172,15 @@ static int next_word(struct pvguest *g, enum pvg_control *what)
     int rc = take_word(g, what);
     for (unsigned i = 1; rc == -XEN_EAGAIN && i < TRIES; i++)
         rc = take_word(g, what);
-    c->shutdown = c->shutdown || rc;
-    return rc;
+    if (rc) {
+        c->shutdown = true;
+        *what = PVG_CONTROL_NONE;
+        return rc;
+    }
+    if (*what == PVG_CONTROL_NONE)
+        *what = c->in_doubt;
+    c->in_doubt = PVG_CONTROL_NONE;
+    return 0;
 }
 
 static bool parse_kib(const char *text, uint64_t *kib)

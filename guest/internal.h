@@ -175,7 +175,8 @@ struct store_pairs {
 
 struct control {
     bool open;
-    bool shutdown, target; /* fired, and not looked at yet */
+    bool shutdown, target;     /* fired, and not looked at yet */
+    enum pvg_control in_doubt; /* a word of which it is not known whether it is answered */
 };
 
 struct xenstore {

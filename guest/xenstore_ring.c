@@ -166,7 +166,8 @@ int store_look(struct pvguest *g)
 }
 
 /* Until what lies in `out` is sent, and, where it is waited for, its reply has come. The pending
- * bit is taken first: what comes after the look sets it again. */
+ * bit is taken first: what comes after the look sets it again. When time is up there is a last
+ * look. */
 static int talk(struct pvguest *g, uint64_t until)
 {
     struct xenstore *s = &g->store;
@@ -180,7 +181,7 @@ static int talk(struct pvguest *g, uint64_t until)
         if (until != PVG_FOREVER && pvg_time(g) >= until)
             return fail(g, -XEN_ETIMEDOUT, "no answer in %lu ns", s->patience);
         rc = pvg_event_wait(g, &s->port, 1, until);
-        if (rc)
+        if (rc && rc != -XEN_ETIMEDOUT)
             return rc;
     }
 }
@@ -312,10 +313,8 @@ int store_resume(struct pvguest *g, bool elsewhere)
     if (!s->va || !elsewhere)
         return 0;
     int rc = attach(g);
-    if (rc == 0) {
-        s->answered = s->asked;
+    if (rc == 0)
         rc = store_watch_again(g);
-    }
     if (rc == 0)
         rc = control_again(g);
     return fail_in(g, rc, "store");

@@ -146,7 +146,8 @@ static int check_watch(struct pvguest *g, const char *path, const char *token)
     return store_usable(g);
 }
 
-/* It is ours from the moment when the store may have it: its first event comes with the reply. */
+/* It is ours from the moment when the store may have it: its first event comes with the reply.
+ * Where the token is another one's, too, the store may know the node by that one's path. */
 static int add_watch(struct pvguest *g, const char *path, const char *token)
 {
     struct xenstore *s = &g->store;
@@ -158,8 +159,9 @@ static int add_watch(struct pvguest *g, const char *path, const char *token)
     if (!pairs_have_room(&s->watches, path, token))
         return fail(g, -XEN_ENOSPC, "%u watches of %u bytes are there", s->watches.count,
                     s->watches.used);
+    bool shared = pairs_find(&s->watches, NULL, token);
     pairs_add(&s->watches, path, token);
-    rc = store_set_watch(g, path, token);
+    rc = shared ? ask_watch(g, XS_WATCH, path, token) : store_set_watch(g, path, token);
     if (rc)
         forget(s, path, token);
     return rc;

@@ -9,4 +9,8 @@ const struct theme *const themes[] = {
     &batch_theme,   &types_theme,       &user_theme,         &user_event_theme,
     &grant_theme,   &reservation_theme, &memory_again_theme, &console_theme,
     NULL,
+    &checks_theme,       &format_theme,  &names_theme, &hypercall_theme, &trap_theme,
+    &event_theme,        &memory_theme,  &p2m_theme,   &mfnlist_theme,   &pagetable_theme,
+    &map_theme,          &fixmap_theme,  &batch_theme, &types_theme,     &reservation_theme,
+    &memory_again_theme, &console_theme, &ports_theme, &xenstore_theme,  NULL,
 };

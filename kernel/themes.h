@@ -20,10 +20,12 @@ extern const struct theme mfnlist_theme;
 extern const struct theme names_theme;
 extern const struct theme p2m_theme;
 extern const struct theme pagetable_theme;
+extern const struct theme ports_theme;
 extern const struct theme reservation_theme;
 extern const struct theme trap_theme;
 extern const struct theme types_theme;
 extern const struct theme user_theme;
 extern const struct theme user_event_theme;
+extern const struct theme xenstore_theme;
 
 #endif

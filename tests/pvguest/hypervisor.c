@@ -11,7 +11,6 @@
 
 #include <xen/callback.h>
 #include <xen/errno.h>
-#include <xen/event_channel.h>
 #include <xen/features.h>
 #include <xen/io/console.h>
 #include <xen/sched.h>
@@ -200,7 +199,7 @@ static int64_t do_update_va_mapping(struct machine *m, const uint64_t arg[5])
     return rc;
 }
 
-/* ---- console, events */
+/* ---- console */
 
 static void console_put(struct machine *m, const char *text, size_t bytes)
 {
@@ -223,24 +222,13 @@ static int64_t do_console_io(struct machine *m, const uint64_t arg[5])
 }
 
 /* What a console's backend does when it is told. */
-static void drain_ring(struct machine *m)
+void drain_ring(struct machine *m)
 {
     struct xencons_interface *ring = page_content(m, m->layout.console);
     if (ring->out_prod - ring->out_cons > sizeof(ring->out))
         machine_failed("the console's ring is broken: %u..%u", ring->out_cons, ring->out_prod);
     for (; ring->out_cons != ring->out_prod; ring->out_cons++)
         console_put(m, &ring->out[MASK_XENCONS_IDX(ring->out_cons, ring->out)], 1);
-}
-
-static int64_t do_event_channel_op(struct machine *m, const uint64_t arg[5])
-{
-    const struct evtchn_send *send = (const void *)arg[1];
-    if (arg[0] != EVTCHNOP_send)
-        return -XEN_ENOSYS;
-    if (m->params.initial_domain || send->port != m->console_port)
-        return -XEN_EINVAL;
-    drain_ring(m);
-    return 0;
 }
 
 /* ---- the rest */
@@ -255,9 +243,9 @@ static int64_t do_sched_op(struct machine *m, const uint64_t arg[5])
         machine_stop((int)shutdown->reason);
     if (arg[0] == SCHEDOP_yield && !m->params.initial_domain)
         drain_ring(m);
-    return arg[0] == SCHEDOP_yield || arg[0] == SCHEDOP_block || arg[0] == SCHEDOP_poll
-               ? 0
-               : -XEN_ENOSYS;
+    if (arg[0] == SCHEDOP_poll)
+        return do_poll(m, (const void *)arg[1]);
+    return arg[0] == SCHEDOP_yield || arg[0] == SCHEDOP_block ? 0 : -XEN_ENOSYS;
 }
 
 static int64_t get_features(struct machine *m, xen_feature_info_t *info)

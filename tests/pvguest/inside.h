@@ -25,6 +25,30 @@ struct injection {
     int error;
 };
 
+/* hc_event.c */
+#define EVENT_PORTS 64u
+
+enum event_state {
+    EVENT_FREE,
+    EVENT_UNBOUND, /* `remote`: the domain that may bind */
+    EVENT_SELF,    /* `remote`: the other end, a port of the guest's own */
+    EVENT_VIRQ,    /* `remote`: which */
+    EVENT_PEER,    /* the store's or the console's */
+};
+
+struct event_port {
+    enum event_state state;
+    uint16_t remote;
+};
+
+struct machine_events {
+    struct event_port port[EVENT_PORTS];
+    uint64_t clock; /* ns */
+    machine_peer *peer;
+    struct injection call;
+    uint64_t calls;
+};
+
 struct machine {
     struct world *w;
     struct core_domain *d;
@@ -37,6 +61,7 @@ struct machine {
     int on_suspend;
     uint64_t suspends;
     uint64_t populated, released;
+    struct machine_events events;
 
     struct injection call, element;
     uint64_t calls, elements;
@@ -69,6 +94,13 @@ void request_end(struct machine *m);
 /* The next element: 0, or the error that it is to fail with. */
 int element_next(struct machine *m);
 void print_calls(struct machine *m);
+void drain_ring(struct machine *m);
+
+/* hc_event.c */
+struct sched_poll;
+hypercall_handler do_event_channel_op;
+int64_t do_poll(struct machine *m, const struct sched_poll *p);
+void events_init(struct machine *m);
 
 /* hc_grant.c */
 hypercall_handler do_grant_table_op;

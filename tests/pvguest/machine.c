@@ -130,12 +130,16 @@ struct machine *machine_make(const struct machine_params *p)
     access_init();
     grants_init();
     builder_build(m);
+    events_init(m);
+    machine_store_close(m);
+    machine_store_at(m, 0);
     machine_pause(m, p->pause_one_in);
     return m;
 }
 
 void machine_end(struct machine *m)
 {
+    machine_store_close(m);
     world_pause(m->w, PAUSE_NEVER, 0);
     suspend_relinquish(m);
     for (unsigned i = 1; i < WORLD_DOMAINS; i++)

@@ -72,6 +72,36 @@ _Noreturn void machine_stop(int how);
 _Noreturn void machine_failed(const char *format, ...) __attribute__((format(printf, 1, 2)));
 extern void (*machine_on_failure)(const char *text); /* must not return; NULL: abort() */
 
+/* ---- events and time */
+
+uint64_t machine_tsc(void);
+uint64_t machine_time(struct machine *m); /* system time, ns */
+void machine_pass(struct machine *m, uint64_t ns);
+/* As whoever is at the port's other end does. */
+void machine_raise(struct machine *m, uint32_t port);
+unsigned machine_ports(struct machine *m); /* in use */
+/* Called when the guest rings the store's port, and when it waits. NULL: nobody is there. */
+typedef void machine_peer(struct machine *m);
+void machine_set_peer(struct machine *m, machine_peer *peer);
+/* The n-th event or poll from now fails so; the console's events are not counted. 0: none. */
+void machine_fail_event(struct machine *m, uint64_t n, int error);
+bool machine_event_fails(struct machine *m); /* it has not come to that yet */
+
+/* ---- the store (store/pvstore.h), with a guest's tree; paths here are relative to it */
+
+/* As after the domain is built: nothing is in the ring, and the store knows of no watch. */
+void machine_store_open(struct machine *m);
+void machine_store_close(struct machine *m);
+machine_peer machine_store_serve;
+void *machine_store_ring(struct machine *m);
+/* The frame where the ring is from now on; 0: where the builder put it. */
+void machine_store_at(struct machine *m, uint64_t mfn);
+/* So many bytes each way whenever the store is called; 0: all there are. */
+void machine_store_pace(struct machine *m, unsigned bytes);
+void machine_store_write(struct machine *m, const char *path, const char *text);
+void machine_store_remove(struct machine *m, const char *path);
+const char *machine_store_read(struct machine *m, const char *path); /* NULL: there is none */
+
 /* ---- what goes wrong */
 
 /* The n-th hypercall from now, counted through multicalls, fails so and has no effect. Console
