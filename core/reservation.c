@@ -6,10 +6,11 @@
     20 /* 4 GiB in one piece: beyond that the answer is no, and a shift may overflow */
 
 static int take_frames(struct core *c, struct core_vcpu *v, const struct core_domain *d,
-                       unsigned order, mfn_t *out)
+                       unsigned order, uint64_t limit, mfn_t *out)
 {
     uint64_t have = __atomic_load_n((const uint64_t *)&d->frames, __ATOMIC_RELAXED);
-    if (order > ORDER_MAX || have + (1ull << order) > d->max_frames || !glue_take(c, order, out))
+    if (order > ORDER_MAX || have + (1ull << order) > d->max_frames ||
+        !glue_take(c, order, limit, out))
         return refuse(c, v, CORE_ENOMEM, REASON_NO_MEMORY, 1, NO_FRAME(.value = order));
     return 0;
 }
@@ -25,18 +26,18 @@ static void give_to(struct core *c, struct core_domain *d, mfn_t first, unsigned
 }
 
 int core_populate(struct core *c, struct core_vcpu *v, struct core_domain *d, pfn_t p,
-                  unsigned order, mfn_t *out)
+                  unsigned order, uint64_t limit, mfn_t *out)
 {
-    int rc = take_frames(c, v, d, order, out);
+    int rc = take_frames(c, v, d, order, limit, out);
     if (rc == 0)
         give_to(c, d, *out, order, p);
     return rc;
 }
 
 int core_increase(struct core *c, struct core_vcpu *v, struct core_domain *d, unsigned order,
-                  mfn_t *out)
+                  uint64_t limit, mfn_t *out)
 {
-    return core_populate(c, v, d, NO_PFN, order, out);
+    return core_populate(c, v, d, NO_PFN, order, limit, out);
 }
 
 /* Clears the allocation mark; true: it was set, and its reference is now the caller's. */
@@ -102,6 +103,7 @@ struct exchange {
     unsigned nr_in, in_order;
     mfn_t *out;
     unsigned nr_out, out_order;
+    uint64_t limit;
 };
 
 static mfn_t input_frame(const struct exchange *x, uint64_t i)
@@ -136,7 +138,7 @@ static int take_inputs(struct core *c, struct core_vcpu *v, const struct core_do
 static int take_outputs(struct core *c, struct core_vcpu *v, const struct exchange *x)
 {
     for (unsigned i = 0; i < x->nr_out; i++) {
-        if (glue_take(c, x->out_order, &x->out[i]))
+        if (glue_take(c, x->out_order, x->limit, &x->out[i]))
             continue;
         while (i-- > 0)
             for (uint64_t k = 0; k < 1ull << x->out_order; k++)
@@ -148,9 +150,9 @@ static int take_outputs(struct core *c, struct core_vcpu *v, const struct exchan
 
 int core_exchange(struct core *c, struct core_vcpu *v, struct core_domain *d, const mfn_t *in,
                   unsigned nr_in, unsigned in_order, const pfn_t *pfns, mfn_t *out, unsigned nr_out,
-                  unsigned out_order)
+                  unsigned out_order, uint64_t limit)
 {
-    struct exchange x = {in, nr_in, in_order, out, nr_out, out_order};
+    struct exchange x = {in, nr_in, in_order, out, nr_out, out_order, limit};
     if (nr_in > CORE_EXCHANGE_MAX || nr_out > CORE_EXCHANGE_MAX || in_order > 9 || out_order > 9 ||
         (uint64_t)nr_in << in_order != (uint64_t)nr_out << out_order)
         return refuse(c, v, CORE_EINVAL, REASON_BAD_ADDRESS, 1, NO_FRAME(.value = nr_in));

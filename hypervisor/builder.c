@@ -54,7 +54,7 @@ static void populate(struct domain *d, uint64_t total)
     struct core *c = the_core();
     for (uint64_t i = 0; i < total; i++) {
         mfn_t m;
-        ASSERT(frames_take(0, &m));
+        ASSERT(frames_take(0, CORE_NO_LIMIT, &m));
         ASSERT(core_assign(c, &d->mem, m) == 0);
         p2m()[i] = m.n;
         c->m2p[m.n] = i;

@@ -292,9 +292,9 @@ static bool run_is_free(uint64_t first, uint64_t count)
     return true;
 }
 
-static bool find_run(uint64_t count, uint64_t *first)
+static bool find_run(uint64_t count, uint64_t limit, uint64_t *first)
 {
-    for (uint64_t m = 0; m + count <= pool.nr_frames; m += count) {
+    for (uint64_t m = 0; m + count <= limit; m += count) {
         if (run_is_free(m, count)) {
             *first = m;
             return true;
@@ -303,15 +303,16 @@ static bool find_run(uint64_t count, uint64_t *first)
     return false;
 }
 
-bool frames_take(unsigned order, mfn_t *out)
+bool frames_take(unsigned order, uint64_t limit, mfn_t *out)
 {
     uint64_t count = 1ull << order, first;
 
     if (order >= 32 || count > pool.free)
         return false;
-    if (order == 0)
-        first = pool.list[pool.free - 1] & ~BLANK;
-    else if (!find_run(count, &first))
+    if (limit > pool.nr_frames)
+        limit = pool.nr_frames;
+    first = pool.list[pool.free - 1] & ~BLANK;
+    if ((order > 0 || first >= limit) && !find_run(count, limit, &first))
         return false;
     for (uint64_t i = 0; i < count; i++) {
         if (!list_remove((uint32_t)(first + i)))
@@ -336,7 +337,7 @@ mfn_t hv_frame(void)
 {
     mfn_t m;
 
-    if (!frames_take(0, &m))
+    if (!frames_take(0, CORE_NO_LIMIT, &m))
         panic("no free frame left for the hypervisor");
     return m;
 }

@@ -20,11 +20,11 @@ static uint64_t machine_frames(void)
     return the_core()->nr_frames;
 }
 
-/* Frames come from anywhere: a limit on their addresses can be kept only if it is none. */
-static bool address_limit_kept(uint32_t mem_flags)
+/* The frames whose addresses have no more bits than were asked for: those below. 0 bits: any. */
+static uint64_t frame_limit(uint32_t mem_flags)
 {
     uint32_t bits = XENMEMF_get_address_bits(mem_flags);
-    return bits == 0 || bits >= 64 || (machine_frames() << PAGE_SHIFT_4K) <= 1ull << bits;
+    return bits == 0 || bits >= 64 ? CORE_NO_LIMIT : (1ull << bits) >> PAGE_SHIFT_4K;
 }
 
 static bool node_allowed(uint32_t mem_flags)
@@ -40,6 +40,7 @@ struct extents {
     gva_t list; /* 0: increase may leave the guest in the dark */
     uint64_t count;
     uint32_t order;
+    uint64_t limit;
 };
 
 /* One extent: 0, CORE_RESTART, or negative to stop there. */
@@ -56,7 +57,8 @@ static int populate_one(struct extents *x, uint64_t index)
     mfn_t m = NO_MFN;
     if (!copy_from_guest(&number, extent_at(x, index), sizeof(number)))
         return -XEN_EFAULT;
-    int rc = core_populate(the_core(), &x->call->v->mem, &x->d->mem, pfn(number), x->order, &m);
+    int rc = core_populate(the_core(), &x->call->v->mem, &x->d->mem, pfn(number), x->order,
+                           x->limit, &m);
     if (rc)
         return rc;
     number = m.n;
@@ -66,7 +68,7 @@ static int populate_one(struct extents *x, uint64_t index)
 static int increase_one(struct extents *x, uint64_t index)
 {
     mfn_t m = NO_MFN;
-    int rc = core_increase(the_core(), &x->call->v->mem, &x->d->mem, x->order, &m);
+    int rc = core_increase(the_core(), &x->call->v->mem, &x->d->mem, x->order, x->limit, &m);
     if (rc || x->list.a == 0)
         return rc;
     xen_pfn_t number = m.n;
@@ -137,11 +139,12 @@ static bool take_reservation(struct call *c, struct extents *x, uint64_t from, b
         .list = gva((uint64_t)r.extent_start.p),
         .count = r.nr_extents,
         .order = r.extent_order,
+        .limit = frame_limit(r.mem_flags),
     };
     if (r.nr_extents > UINT32_MAX >> COMMAND_BITS || from >= r.nr_extents || !x->d)
         return false;
-    if (!address_limit_kept(r.mem_flags) || !node_allowed(r.mem_flags) ||
-        (r.mem_flags & XENMEMF_populate_on_demand) || !order_allowed(r.extent_order))
+    if (x->limit <= 1 || !node_allowed(r.mem_flags) || (r.mem_flags & XENMEMF_populate_on_demand) ||
+        !order_allowed(r.extent_order))
         return false;
     bool listed = list_needed || x->list.a != 0;
     return !listed || guest_range_ok(x->list, x->count * sizeof(xen_pfn_t));
@@ -204,7 +207,8 @@ static int exchange_chunk(const struct exchange *x, uint64_t chunk)
     if (!fetch_chunk(x, chunk))
         return -XEN_EFAULT;
     int rc = core_exchange(the_core(), &x->call->v->mem, &x->d->mem, room.in, n_in,
-                           x->e.in.extent_order, room.pfns, room.out, n_out, x->e.out.extent_order);
+                           x->e.in.extent_order, room.pfns, room.out, n_out, x->e.out.extent_order,
+                           frame_limit(x->e.out.mem_flags));
     if (rc)
         return rc;
     for (unsigned i = 0; i < n_out; i++)
@@ -229,9 +233,7 @@ static int exchange_check(struct exchange *x)
     if (!node_allowed(out->mem_flags))
         return -XEN_EINVAL;
     x->d = domain_by_id(in->domid);
-    if (!x->d)
-        return -XEN_ESRCH;
-    return address_limit_kept(out->mem_flags) ? 0 : -XEN_ENOMEM;
+    return x->d ? 0 : -XEN_ESRCH;
 }
 
 static int exchange_chunks(struct exchange *x)

@@ -37,7 +37,7 @@ static inline maddr_t direct_address(const void *p)
 /* One cleared frame for the hypervisor's own use; panics when there is none. */
 mfn_t hv_frame(void);
 /* Take/return free frames of the machine: the glue's backend. Frames taken are cleared. */
-bool frames_take(unsigned order, mfn_t *out);
+bool frames_take(unsigned order, uint64_t limit, mfn_t *out);
 void frames_give(mfn_t m);
 uint64_t frames_free(void);
 

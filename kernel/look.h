@@ -51,6 +51,8 @@ const struct pvg_regions *free_regions(struct pvguest *g);
 /* Of the memory map. */
 const struct pvg_regions *ram_of_map(struct pvguest *g);
 
+/* The p2m as a tool finds it, by machine frames alone, is the guest's own, and all of it. */
+void check_published(struct tap *t);
 /* A number of XENMEM_* about this domain. */
 int64_t reservation(struct pvguest *g, unsigned command);
 /* An entry of a page table without what hypervisors add. */

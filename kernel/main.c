@@ -8,11 +8,13 @@
 
 void kernel_main(const start_info_t *si);
 
-#define NOWHERE 0x123456789000ull /* the lower half is empty */
+#define NOWHERE  0x123456789000ull /* the lower half is empty */
+#define DEFLATED 5000u             /* pages */
 
 struct words {
     char glob[GLOB_MAX];
-    bool die; /* after the boot, at a store that nobody expects */
+    bool die;     /* after the boot, at a store that nobody expects */
+    bool deflate; /* at the end: a part of the memory is given back, and nothing comes after that */
 };
 
 /* What is the library's or another's: pvmm puts the last two before the rest. */
@@ -48,6 +50,8 @@ static void take_word(struct pvguest *g, struct words *w, const char *word)
         pvg_format(w->glob, sizeof(w->glob), "%s", value);
     else if (is_word(word, "die"))
         w->die = true;
+    else if (is_word(word, "deflate"))
+        w->deflate = true;
     else if (!others_word(word))
         say(g, "error: unknown word \"%s\"\n", word);
 }
@@ -76,6 +80,14 @@ static _Noreturn void bail_out(struct pvguest *g, const char *what, const char *
     pvg_fatal(g, what);
 }
 
+static void deflate(struct pvguest *g)
+{
+    uint64_t done;
+    if (pvg_balloon_down(g, DEFLATED, &done))
+        bail_out(g, "deflating", pvg_reason(g));
+    say(g, "# deflated by %lu pages\n", done);
+}
+
 void kernel_main(const start_info_t *si)
 {
     struct pvg_options options;
@@ -92,6 +104,8 @@ void kernel_main(const start_info_t *si)
     struct tap_result r = tap_run(g, words.glob);
     if (r.planned == 0)
         bail_out(g, "no test fits", words.glob);
+    if (words.deflate)
+        deflate(g);
     say(g, "PVKERNEL-DONE passed=%u failed=%u skipped=%u\n", r.passed, r.failed, r.skipped);
     pvg_shutdown(g, SHUTDOWN_reboot);
 }

@@ -5,6 +5,7 @@
 
 #include "tap.h"
 
+extern const struct theme balloon_theme;
 extern const struct theme batch_theme;
 extern const struct theme checks_theme;
 extern const struct theme console_theme;

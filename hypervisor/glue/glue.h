@@ -35,10 +35,10 @@ static inline bool glue_pause(struct core *c)
     return cpu_pause_due();
 }
 
-static inline bool glue_take(struct core *c, unsigned order, mfn_t *out)
+static inline bool glue_take(struct core *c, unsigned order, uint64_t limit, mfn_t *out)
 {
     (void)c;
-    return frames_take(order, out);
+    return frames_take(order, limit, out);
 }
 
 static inline void glue_give(struct core *c, mfn_t m)

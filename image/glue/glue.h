@@ -50,10 +50,11 @@ static inline bool glue_pause(struct core *c)
     return false;
 }
 
-static inline bool glue_take(struct core *c, unsigned order, mfn_t *out)
+static inline bool glue_take(struct core *c, unsigned order, uint64_t limit, mfn_t *out)
 {
     (void)c;
     (void)order;
+    (void)limit;
     (void)out;
     return false;
 }

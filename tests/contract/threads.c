@@ -64,11 +64,11 @@ bool glue_pause(struct core *c)
     return below(12) == 0;
 }
 
-bool glue_take(struct core *c, unsigned order, mfn_t *out)
+bool glue_take(struct core *c, unsigned order, uint64_t limit, mfn_t *out)
 {
     bool found = false;
     pthread_mutex_lock(&free_lock);
-    for (uint64_t n = 0; order == 0 && n < c->nr_frames && !found; n++) {
+    for (uint64_t n = 0; order == 0 && n < c->nr_frames && n < limit && !found; n++) {
         found = is_free[n];
         if (found)
             *out = mfn(n);
@@ -221,7 +221,7 @@ static int ask(struct core_vcpu *v)
     case 7:
         return core_decrease(c, v, &domain, m);
     case 8:
-        return core_populate(c, v, &domain, pfn(below(FRAMES)), 0, &m);
+        return core_populate(c, v, &domain, pfn(below(FRAMES)), 0, CORE_NO_LIMIT, &m);
     case 9:
         if (below(3) == 0)
             return core_copy_bytes(c, v, &domain, m, 8 * (unsigned)below(4), any_frame(),
@@ -319,7 +319,7 @@ static void set_up(void)
         core_vcpu_init(&domain, &worker[i].vcpu, i);
     for (uint64_t n = 1; n < FRAMES - 4; n++) {
         mfn_t m;
-        if (!glue_take(&the_core, 0, &m) || core_assign(&the_core, &domain, m))
+        if (!glue_take(&the_core, 0, CORE_NO_LIMIT, &m) || core_assign(&the_core, &domain, m))
             abort();
     }
 }

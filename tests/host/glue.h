@@ -18,7 +18,7 @@
 
 uint64_t *glue_frame(struct core *c, mfn_t m);
 bool glue_pause(struct core *c);
-bool glue_take(struct core *c, unsigned order, mfn_t *out);
+bool glue_take(struct core *c, unsigned order, uint64_t limit, mfn_t *out);
 void glue_give(struct core *c, mfn_t m);
 uint64_t glue_l4_reserved(struct core *c, mfn_t l4, unsigned slot);
 uint16_t glue_tlb_now(struct core *c);

@@ -89,7 +89,7 @@ mfn_t world_give(struct world *w, unsigned i, unsigned n)
     mfn_t first = NO_MFN;
     while (n-- > 0) {
         mfn_t m;
-        bool taken = glue_take(&w->core, 0, &m);
+        bool taken = glue_take(&w->core, 0, CORE_NO_LIMIT, &m);
         assert(taken);
         int rc = core_assign(&w->core, &w->domain[i], m);
         assert(rc == 0);
@@ -157,16 +157,16 @@ static bool all_free(const struct world *w, uint64_t first, uint64_t n)
     return true;
 }
 
-bool glue_take(struct core *c, unsigned order, mfn_t *out)
+bool glue_take(struct core *c, unsigned order, uint64_t limit, mfn_t *out)
 {
     struct world *w = world_of(c);
     w->taken++;
-    if (order > 8 || (w->take_fail_at > 0 && --w->take_fail_at == 0))
+    if (order > 9 || (w->take_fail_at > 0 && --w->take_fail_at == 0))
         return false;
     uint64_t n = 1ull << order;
     for (uint64_t i = 0; i < c->nr_frames; i++) {
         uint64_t first = (w->take_from + i) % c->nr_frames;
-        if (!all_free(w, first, n))
+        if (first + n > limit || first % n || !all_free(w, first, n))
             continue;
         for (uint64_t k = first; k < first + n; k++) {
             w->free[k] = false;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* memory_op (<xen/memory.h>), as far as a guest's start needs it. */
+/* memory_op (<xen/memory.h>), as far as a guest needs it. */
 #include <stdint.h>
 #include <string.h>
 
@@ -10,6 +10,7 @@
 #include "inside.h"
 
 #define COMMAND_BITS 6u
+#define ORDER_MAX    9u /* of an extent */
 
 /* ---- extents */
 
@@ -19,7 +20,7 @@ static int populate_one(struct machine *m, xen_pfn_t *number, unsigned order)
 {
     mfn_t n = NO_MFN;
     m->w->take_from = world_below(m->w, m->w->core.nr_frames);
-    int rc = core_populate(&m->w->core, m->v, m->d, pfn(*number), order, &n);
+    int rc = core_populate(&m->w->core, m->v, m->d, pfn(*number), order, CORE_NO_LIMIT, &n);
     if (rc == 0) {
         *number = n.n;
         m->populated += 1ull << order;
@@ -62,7 +63,8 @@ static int64_t reservation(struct machine *m, const struct xen_memory_reservatio
 {
     xen_pfn_t *list = r->extent_start.p;
     uint64_t i = 0;
-    if (r->domid != DOMID_SELF || r->nr_extents > UINT32_MAX >> COMMAND_BITS || r->extent_order > 8)
+    if (r->domid != DOMID_SELF || r->nr_extents > UINT32_MAX >> COMMAND_BITS ||
+        r->extent_order > ORDER_MAX)
         return 0;
     request_begin(m);
     for (; i < r->nr_extents; i++)
@@ -72,24 +74,63 @@ static int64_t reservation(struct machine *m, const struct xen_memory_reservatio
     return (int64_t)i;
 }
 
-/* Frame by frame only. */
+/* ---- exchange: one extent of the larger order at a time, which goes as a whole or not at all */
+
+struct chunk {
+    unsigned nr_in, nr_out; /* extents, one of the two numbers is 1 */
+    mfn_t in[CORE_EXCHANGE_MAX], out[CORE_EXCHANGE_MAX];
+    pfn_t pfns[CORE_EXCHANGE_MAX];
+};
+
+/* Frames whose addresses have no more bits. 0: any. */
+static uint64_t frame_limit(unsigned flags)
+{
+    unsigned bits = XENMEMF_get_address_bits(flags);
+    return bits == 0 || bits >= 64 ? CORE_NO_LIMIT : (1ull << bits) >> 12;
+}
+
+static int exchange_chunk(struct machine *m, const struct xen_memory_exchange *x, struct chunk *c,
+                          uint64_t i)
+{
+    const xen_pfn_t *in = (const xen_pfn_t *)x->in.extent_start.p + i * c->nr_in;
+    xen_pfn_t *out = (xen_pfn_t *)x->out.extent_start.p + i * c->nr_out;
+    int rc = element_next(m);
+    if (rc)
+        return rc;
+    for (unsigned k = 0; k < c->nr_in; k++)
+        c->in[k] = mfn(in[k]);
+    for (unsigned k = 0; k < c->nr_out; k++)
+        c->pfns[k] = pfn(out[k]);
+    m->w->take_from = world_below(m->w, m->w->core.nr_frames);
+    rc = core_exchange(&m->w->core, m->v, m->d, c->in, c->nr_in, x->in.extent_order, c->pfns,
+                       c->out, c->nr_out, x->out.extent_order, frame_limit(x->out.mem_flags));
+    for (unsigned k = 0; rc == 0 && k < c->nr_out; k++)
+        out[k] = c->out[k].n;
+    return rc;
+}
+
+static int exchange_check(const struct xen_memory_exchange *x)
+{
+    if (x->in.extent_order > ORDER_MAX || x->out.extent_order > ORDER_MAX)
+        return -XEN_EPERM;
+    if (x->nr_exchanged > x->in.nr_extents || x->in.domid != x->out.domid ||
+        x->in.nr_extents << x->in.extent_order != x->out.nr_extents << x->out.extent_order)
+        return -XEN_EINVAL;
+    return x->in.domid == DOMID_SELF ? 0 : -XEN_ESRCH;
+}
+
 static int64_t exchange(struct machine *m, struct xen_memory_exchange *x)
 {
-    const xen_pfn_t *in = x->in.extent_start.p;
-    xen_pfn_t *out = x->out.extent_start.p;
-    if (x->in.extent_order || x->out.extent_order || x->in.nr_extents != x->out.nr_extents ||
-        x->in.domid != DOMID_SELF || x->nr_exchanged > x->in.nr_extents)
-        return -XEN_EINVAL;
-    int rc = 0;
+    static struct chunk c;
+    int in = (int)x->in.extent_order, out = (int)x->out.extent_order, rc = exchange_check(x);
+    if (rc || x->nr_exchanged == x->in.nr_extents)
+        return rc;
+    c.nr_in = in < out ? 1u << (out - in) : 1;
+    c.nr_out = out < in ? 1u << (in - out) : 1;
     request_begin(m);
     while (rc == 0 && x->nr_exchanged < x->in.nr_extents) {
-        mfn_t from = mfn(in[x->nr_exchanged]), to = NO_MFN;
-        pfn_t p = pfn(out[x->nr_exchanged]);
-        rc = element_next(m);
-        if (rc == 0)
-            rc = core_exchange(&m->w->core, m->v, m->d, &from, 1, 0, &p, &to, 1, 0);
-        if (rc == 0)
-            out[x->nr_exchanged++] = to.n;
+        rc = exchange_chunk(m, x, &c, x->nr_exchanged / c.nr_in);
+        x->nr_exchanged += rc == 0 ? c.nr_in : 0;
     }
     request_end(m);
     return rc;

@@ -19,6 +19,8 @@
 
 #include "inside.h"
 
+void (*machine_after_call)(struct machine *m, unsigned number);
+
 static struct core_domain io_domain = {.id = DOMID_IO};
 
 /* ---- requests */
@@ -327,7 +329,10 @@ static int64_t dispatch(struct machine *m, unsigned number, const uint64_t arg[5
     int64_t result = serve ? serve(m, arg) : -XEN_ENOSYS;
     if (element && !m->element.in && m->failed_at < 0)
         m->failed_at = (int)number, made->injected = true;
-    return made->result = result;
+    made->result = result;
+    if (machine_after_call)
+        machine_after_call(m, number);
+    return result;
 }
 
 static int64_t do_multicall(struct machine *m, const uint64_t arg[5])

@@ -111,6 +111,8 @@ void machine_fail_call(struct machine *m, uint64_t n, int error);
 void machine_fail_element(struct machine *m, uint64_t n, int error);
 uint64_t machine_calls(struct machine *m); /* made since machine_make(), of those that count */
 uint64_t machine_elements(struct machine *m);
+/* Told of each hypercall that was made, what it took or gave done; NULL: nobody is. */
+extern void (*machine_after_call)(struct machine *m, unsigned number);
 /* The hypercall that was made to fail: its number, -1: none yet. */
 int machine_failed_at(struct machine *m);
 void machine_pause(struct machine *m, unsigned one_in);

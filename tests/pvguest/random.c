@@ -136,6 +136,11 @@ static const struct {
     {"borrowing a page", do_grant_map, 6},
     {"giving it back", do_grant_unmap, 6},
     {"grants around a suspend", do_grant_suspend, 1},
+    {"the balloon, down", do_balloon_down, 3},
+    {"the balloon, up", do_balloon_up, 4},
+    {"the balloon, to", do_balloon_to, 2},
+    {"contiguous frames", do_contiguous, 4},
+    {"scattered frames", do_scattered, 3},
 };
 
 static void run_one(void)
@@ -161,7 +166,7 @@ static void start(void)
     r.m = machine_make(
         &(struct machine_params){.seed = r.seed,
                                  .nr_pages = r.pages,
-                                 .max_pages = r.pages + BALLOON + 40 * EXTENSIONS + 100,
+                                 .max_pages = r.pages + BALLOON + 40 * EXTENSIONS + 100 + GROWN_MAX,
                                  .initial_domain = r.initial,
                                  .e820 = r.initial ? map : NULL,
                                  .nr_e820 = 4,

@@ -22,6 +22,7 @@
 #define AREA_PAGES  2048u
 #define BALLOON     3000u
 #define EXTENSIONS  24u
+#define GROWN_MAX   3000 /* pages that the balloon may bring */
 #define CHECK_EVERY 2000u
 
 struct block {
@@ -50,6 +51,7 @@ struct model {
     uint64_t ballooned;
     struct remap remap[4];
     uint64_t next_extension, extensions;
+    int64_t grown; /* by the balloon, less what it took */
 };
 
 extern struct model r;
@@ -73,6 +75,7 @@ void refused(int rc, int want);
 
 uint64_t direct(uint64_t pfn);
 uint64_t frame_of(uint64_t pfn);
+void write_tags(uint64_t pfn);
 void check_tags(const uint64_t *page, uint64_t pfn);
 struct block *some_block(bool taken);
 void do_take(void);
@@ -114,5 +117,12 @@ void do_peer_lend(void);
 void do_grant_map(void);
 void do_grant_unmap(void);
 void do_grant_suspend(void);
+/* ---- random_balloon.c */
+
+void do_balloon_down(void);
+void do_balloon_up(void);
+void do_balloon_to(void);
+void do_contiguous(void);
+void do_scattered(void);
 
 #endif

@@ -19,7 +19,7 @@ static uint64_t tag(uint64_t pfn)
     return pfn * 0x9e3779b97f4a7c15ull ^ r.seed;
 }
 
-static void write_tags(uint64_t pfn)
+void write_tags(uint64_t pfn)
 {
     uint64_t *page = machine_at(direct(pfn), true);
     page[0] = page[511] = tag(pfn);

@@ -251,7 +251,7 @@ static void furnish(struct run *r, unsigned domain)
     for (uint64_t n = r->w->core.nr_frames / 3; n > 0; n--) {
         mfn_t m;
         r->w->take_fail_at = 0;
-        if (glue_take(&r->w->core, 0, &m))
+        if (glue_take(&r->w->core, 0, CORE_NO_LIMIT, &m))
             core_assign(&r->w->core, d, m);
     }
 }

@@ -107,14 +107,14 @@ static int call(struct run *r, struct worker *who)
     case KIND_DESCRIPTOR:
         return core_update_descriptor(c, v, (maddr_t){q->at}, q->value);
     case KIND_POPULATE:
-        return core_populate(c, v, d, pfn(q->value), q->level, &q->m);
+        return core_populate(c, v, d, pfn(q->value), q->level, CORE_NO_LIMIT, &q->m);
     case KIND_INCREASE:
-        return core_increase(c, v, d, q->level, &q->m);
+        return core_increase(c, v, d, q->level, CORE_NO_LIMIT, &q->m);
     case KIND_DECREASE:
         return core_decrease(c, v, owner, q->m);
     case KIND_EXCHANGE:
         return core_exchange(c, v, d, q->list, q->n, q->level, q->pfn, q->out, q->done,
-                             q->conditional);
+                             q->conditional, CORE_NO_LIMIT);
     case KIND_COUNT:
         break;
     }

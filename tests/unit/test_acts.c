@@ -305,8 +305,8 @@ static void test_frames_come_and_go(void **state)
     mfn_t m, none;
     forget();
     begin(v);
-    assert_int_equal(core_populate(c, v, d, pfn(7), 0, &m), 0);
-    assert_int_equal(core_increase(c, v, d, 0, &none), 0);
+    assert_int_equal(core_populate(c, v, d, pfn(7), 0, CORE_NO_LIMIT, &m), 0);
+    assert_int_equal(core_increase(c, v, d, 0, CORE_NO_LIMIT, &none), 0);
     end(v);
     ASSERT_ACTS({ACT_GIVEN, AT(m), 0, 7}, {ACT_GIVEN, AT(none), 0, NO_PFN.n});
     assert_int_equal(update_as(1, m, 0, 8), 0);
@@ -333,7 +333,7 @@ static void test_an_exchange(void **state)
     const pfn_t pfns[2] = {pfn(3), pfn(4)};
     forget();
     begin(v);
-    assert_int_equal(core_exchange(c, v, d, in, 2, 0, pfns, out, 2, 0), 0);
+    assert_int_equal(core_exchange(c, v, d, in, 2, 0, pfns, out, 2, 0, CORE_NO_LIMIT), 0);
     end(v);
     ASSERT_ACTS({ACT_FREED, AT(in[0]), NO_PFN.n, NO_PFN.n},
                 {ACT_FREED, AT(in[1]), NO_PFN.n, NO_PFN.n}, {ACT_GIVEN, AT(out[0]), 0, 3},
@@ -341,7 +341,7 @@ static void test_an_exchange(void **state)
     in[1] = mfn(WORLD_SHARED_FRAME);
     in[0] = out[0];
     begin(v);
-    assert_refused(core_exchange(c, v, d, in, 2, 0, pfns, out, 2, 0), CORE_EINVAL,
+    assert_refused(core_exchange(c, v, d, in, 2, 0, pfns, out, 2, 0, CORE_NO_LIMIT), CORE_EINVAL,
                    REASON_FRAME_HELD, 1);
     end(v);
     ASSERT_NO_ACTS();

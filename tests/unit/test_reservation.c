@@ -5,7 +5,7 @@
 static int populate(pfn_t p, unsigned order, mfn_t *m)
 {
     begin(v);
-    int rc = core_populate(c, v, d, p, order, m);
+    int rc = core_populate(c, v, d, p, order, CORE_NO_LIMIT, m);
     end(v);
     return rc;
 }
@@ -28,7 +28,7 @@ static void test_increase_knows_no_pfns(void **state)
     (void)state;
     mfn_t m;
     begin(v);
-    assert_int_equal(core_increase(c, v, d, 1, &m), 0);
+    assert_int_equal(core_increase(c, v, d, 1, CORE_NO_LIMIT, &m), 0);
     end(v);
     assert_true(w->m2p[m.n] == NO_PFN.n && w->m2p[m.n + 1] == NO_PFN.n);
     assert_int_equal(d->frames, 2);
@@ -107,6 +107,8 @@ static void test_decrease_of_what_is_not_the_domains(void **state)
 
 /* ---- exchange */
 
+static uint64_t limit_of_exchange = CORE_NO_LIMIT;
+
 static int exchange(const mfn_t *in, unsigned nr_in, unsigned in_order, mfn_t *out, unsigned nr_out,
                     unsigned out_order)
 {
@@ -114,7 +116,8 @@ static int exchange(const mfn_t *in, unsigned nr_in, unsigned in_order, mfn_t *o
     for (unsigned i = 0; i < 16; i++)
         pfns[i] = pfn(0x40 + 16 * i);
     begin(v);
-    int rc = core_exchange(c, v, d, in, nr_in, in_order, pfns, out, nr_out, out_order);
+    int rc = core_exchange(c, v, d, in, nr_in, in_order, pfns, out, nr_out, out_order,
+                           limit_of_exchange);
     end(v);
     return rc;
 }
@@ -132,6 +135,27 @@ static void test_exchange_swaps_single_frames_for_a_contiguous_piece(void **stat
         assert_true(w->m2p[out.n + i] == 0x40 + i);
     }
     assert_int_equal(d->frames, 4);
+}
+
+/* Below a limit, or not at all. */
+static void test_exchange_keeps_to_the_limit(void **state)
+{
+    (void)state;
+    mfn_t in[4], out[4];
+    for (unsigned i = 0; i < 4; i++)
+        in[i] = frame();
+    for (uint64_t limit = 1; limit <= UNIT_FRAMES; limit++) {
+        limit_of_exchange = limit;
+        int rc = exchange(in, 4, 0, out, 4, 0);
+        if (rc == 0)
+            for (unsigned i = 0; i < 4; i++)
+                assert_true(out[i].n < limit);
+        else
+            assert_int_equal(rc, CORE_ENOMEM);
+        assert_int_equal(d->frames, 4);
+        memcpy(in, rc ? in : out, sizeof(in));
+    }
+    limit_of_exchange = CORE_NO_LIMIT;
 }
 
 static void test_exchange_swaps_a_piece_for_single_frames(void **state)
@@ -342,6 +366,7 @@ int main(void)
         TEST(test_decrease_drops_the_allocation_once),
         TEST(test_decrease_of_what_is_not_the_domains),
         TEST(test_exchange_swaps_single_frames_for_a_contiguous_piece),
+        TEST(test_exchange_keeps_to_the_limit),
         TEST(test_exchange_swaps_a_piece_for_single_frames),
         TEST(test_exchange_with_an_input_that_cannot_go),
         TEST(test_exchange_with_the_same_frame_twice),

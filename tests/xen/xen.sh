@@ -56,14 +56,21 @@ said() {
 # The options of a machine larger than its domain, for whom Xen's words are those that people write.
 machine_words() {
     [ "$machine" = - ] && return
-    echo "--machine-memory $machine"
-    [ "$real_xen" = 0 ] || echo "--xen-args dom0_mem=$small,max:$small"
+    echo "--machine-memory ${machine%/*}"
+    [ "$real_xen" = 0 ] || echo "--xen-args dom0_mem=$small,max:$most"
 }
 
 machine_said() {
     [ "$machine" = - ] || [ "$real_xen" = 0 ] ||
-        grep -aq "^(XEN).*Command line:.* dom0_mem=$small,max:$small" "$dir/raw" ||
-        flunk "Xen was not told dom0_mem=$small,max:$small"
+        grep -aq "^(XEN).*Command line:.* dom0_mem=$small,max:$most" "$dir/raw" ||
+        flunk "Xen was not told dom0_mem=$small,max:$most"
+}
+
+# pvmm read the list of the p2m at the end, found nothing wrong, and all frames in it.
+published() {
+    [ "$(field publication.published)" = True ] || flunk "no list was published"
+    [ "$(field publication.covered)" = "$(field publication.populated)" ] ||
+        flunk "the list covers $(field publication.covered) of $(field publication.populated) frames"
 }
 
 # What the console's tests wrote must have arrived, all of it and in order.
@@ -94,12 +101,20 @@ set -f
 set -- $line
 memory=$4 machine=$5 map=$6 expect=$7
 small=$(echo "$memory" | tr GM gm)
+most=$small
+case $machine in
+    */*) most=$(echo "${machine#*/}" | tr GM gm) ;;
+esac
 shift 7
 words=$*
 # shellcheck disable=SC2046
 set -- -m "$memory" $(machine_words)
 [ "$map" = - ] || set -- "$@" --e820 "$here/maps/$map"
 [ "$real_xen" = 0 ] || set -- "$@" --hypervisor "$XEN"
+
+case $expect in
+    strict*) set -- "$@" --strict ;;
+esac
 
 run "$words" "$@"
 case $expect in
@@ -108,6 +123,12 @@ case $expect in
         tap_passed
         [ "$expect" = ok ] || said "${expect#ok=}"
         long_texts
+        ;;
+    strict=*)
+        ended 0 reboot
+        tap_passed
+        said "${expect#strict=}"
+        published
         ;;
     says=*)
         ended 0 reboot
