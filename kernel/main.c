@@ -52,7 +52,7 @@ static void take_word(struct pvguest *g, struct words *w, const char *word)
         w->die = true;
     else if (is_word(word, "deflate"))
         w->deflate = true;
-    else if (!others_word(word))
+    else if (!is_word(word, "suspend") && !others_word(word)) /* suspend.c's own */
         say(g, "error: unknown word \"%s\"\n", word);
 }
 

@@ -29,6 +29,7 @@ const struct theme *const themes[] = {
     &types_theme,
     &reservation_theme,
     &balloon_theme,
+    &suspend_theme,
     &memory_again_theme,
     &console_theme,
     NULL,

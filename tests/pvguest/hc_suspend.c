@@ -373,7 +373,7 @@ uint64_t machine_suspends(struct machine *m)
     return m->suspends;
 }
 
-int64_t do_suspend(struct machine *m, uint64_t info)
+int64_t suspend_domain(struct machine *m, uint64_t info)
 {
     struct saved s;
     save(m, &s, info);

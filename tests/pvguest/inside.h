@@ -87,7 +87,7 @@ void access_show(struct machine *m);
 typedef int64_t hypercall_handler(struct machine *m, const uint64_t arg[5]);
 hypercall_handler do_memory_op;
 /* hc_suspend.c: the result, of a suspend that does not end the run. */
-int64_t do_suspend(struct machine *m, uint64_t info);
+int64_t suspend_domain(struct machine *m, uint64_t info);
 void suspend_relinquish(struct machine *m);
 void request_begin(struct machine *m);
 void request_end(struct machine *m);

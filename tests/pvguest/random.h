@@ -124,5 +124,8 @@ void do_balloon_up(void);
 void do_balloon_to(void);
 void do_contiguous(void);
 void do_scattered(void);
+/* ---- random_suspend.c */
+
+void do_suspend(void);
 
 #endif
