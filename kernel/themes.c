@@ -2,17 +2,8 @@
 /* All themes, in the order in which they run. */
 #include "themes.h"
 
+/* clang-format off */
 const struct theme *const themes[] = {
-    &checks_theme,  &format_theme,      &names_theme,        &hypercall_theme,
-    &trap_theme,    &event_theme,       &memory_theme,       &p2m_theme,
-    &mfnlist_theme, &pagetable_theme,   &map_theme,          &fixmap_theme,
-    &batch_theme,   &types_theme,       &user_theme,         &user_event_theme,
-    &grant_theme,   &reservation_theme, &memory_again_theme, &console_theme,
-    NULL,
-    &checks_theme,       &format_theme,  &names_theme, &hypercall_theme, &trap_theme,
-    &event_theme,        &memory_theme,  &p2m_theme,   &mfnlist_theme,   &pagetable_theme,
-    &map_theme,          &fixmap_theme,  &batch_theme, &types_theme,     &reservation_theme,
-    &memory_again_theme, &console_theme, &ports_theme, &xenstore_theme,  NULL,
     &checks_theme,
     &format_theme,
     &names_theme,
@@ -27,10 +18,16 @@ const struct theme *const themes[] = {
     &fixmap_theme,
     &batch_theme,
     &types_theme,
+    &user_theme,
+    &user_event_theme,
+    &grant_theme,
     &reservation_theme,
     &balloon_theme,
     &suspend_theme,
+    &ports_theme,
+    &xenstore_theme,
     &memory_again_theme,
     &console_theme,
     NULL,
 };
+/* clang-format on */
