@@ -100,7 +100,7 @@ static bool grow(struct machine *m, unsigned frames)
     while (t.frames < frames) {
         mfn_t n;
         m->w->take_from = world_below(m->w, m->w->core.nr_frames);
-        if (!glue_take(&m->w->core, 0, &n))
+        if (!glue_take(&m->w->core, 0, CORE_NO_LIMIT, &n))
             return false;
         if (core_share(&m->w->core, m->d, n))
             machine_failed("frame %lx is free and cannot be lent", (unsigned long)n.n);
