@@ -466,8 +466,8 @@ struct place {
 void edits_hook(struct edits *e, const struct pvg_space *s, const struct place *p,
                 enum edit_how how, uint64_t entry);
 /* Makes the tables that are missing for the page at va in the loaded space, and maps nothing.
- * -XEN_EEXIST: something is mapped there already. All or nothing; the undoing frees those of the
- * lower half. */
+ * -XEN_EEXIST: something is mapped there already. All or nothing; the undoing frees those that
+ * are empty. */
 int space_tables(struct pvguest *g, uint64_t va);
 void space_tables_undo(struct pvguest *g, uint64_t va);
 

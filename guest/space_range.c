@@ -13,6 +13,7 @@ struct range {
     uint64_t first, flags; /* pages and what they are mapped with */
     bool same_pages;       /* as are mapped already */
     bool no_pages;         /* tables alone */
+    bool kernels_too;      /* empty tables of the kernel half are freed, too */
     int large;             /* what a large page that is there is refused with */
     uint64_t nr_edits, nr_tables;
     uint64_t next; /* of the new tables */
@@ -24,9 +25,9 @@ static uint64_t span(unsigned level)
     return 1ull << (PVG_PAGE_SHIFT + 9 * (level - 1)); /* bytes behind an entry */
 }
 
-static bool is_lower(const struct range *r)
+static bool may_free(const struct range *r)
 {
-    return r->va < PVG_USER_END;
+    return r->va < PVG_USER_END || r->kernels_too;
 }
 
 /* ---- looking */
@@ -143,7 +144,7 @@ void edits_hook(struct edits *e, const struct pvg_space *s, const struct place *
 {
     pvg_maddr_t at = entry_address(p->table, p->slot);
     if (p->level == 4 && p->slot >= SLOT_KERNEL) {
-        edits_set(e, at, EDIT_ROOTS, p->entry, entry);
+        edits_set(e, at, EDIT_ROOTS | how, p->entry, entry);
         return;
     }
     edits_set(e, at, how, p->entry, entry);
@@ -305,13 +306,6 @@ int space_tables(struct pvguest *g, uint64_t va)
     return rc ? rc : map_range(&r);
 }
 
-void space_tables_undo(struct pvguest *g, uint64_t va)
-{
-    undo_begin(g);
-    pvg_space_unmap(g, space_at(g, va), va, 1);
-    undo_end(g);
-}
-
 /* ---- changing what is mapped */
 
 static int look_to_change(struct range *r, const struct place *p, uint64_t va, uint64_t last)
@@ -428,7 +422,7 @@ static int clear_below(struct range *r, const struct place *p, uint64_t va, uint
     int rc = below(r, p, va, &table);
     if (rc == 0)
         rc = clear_table(r, p->level - 1, table, va, last, look, gone);
-    *gone = *gone && is_lower(r) &&
+    *gone = *gone && may_free(r) &&
             table_belongs(g, pvg_m2p(g, p->table), pvg_m2p(g, table)) == BELONGS_MADE;
     if (rc == 0 && *gone)
         clear_entry(r, p, true, look);
@@ -455,7 +449,7 @@ static int clear_table(struct range *r, unsigned level, pvg_mfn_t table, uint64_
         *empty = *empty && gone;
         va = end + 1;
     }
-    *empty = rc == 0 && *empty && level < 4 && is_lower(r) && rest_is_empty(r, table, &part);
+    *empty = rc == 0 && *empty && level < 4 && may_free(r) && rest_is_empty(r, table, &part);
     return rc;
 }
 
@@ -515,17 +509,31 @@ static int clear_and_free(struct range *r)
     return rc;
 }
 
+static int unmap_range(struct range *r)
+{
+    int rc = check_range(r);
+    if (rc == 0)
+        rc = clear_range(r, true);
+    if (rc == 0)
+        rc = edits_begin(r->g, &r->edits, r->nr_edits, r->plain);
+    if (rc == 0) {
+        rc = clear_and_free(r);
+        edits_end(&r->edits);
+    }
+    return rc;
+}
+
 int pvg_space_unmap(struct pvguest *g, struct pvg_space *s, uint64_t va, uint64_t count)
 {
     struct range r = {.g = g, .s = s, .va = va, .count = count, .large = -XEN_EINVAL};
-    int rc = check_range(&r);
-    if (rc == 0)
-        rc = clear_range(&r, true);
-    if (rc == 0)
-        rc = edits_begin(g, &r.edits, r.nr_edits, r.plain);
-    if (rc == 0) {
-        rc = clear_and_free(&r);
-        edits_end(&r.edits);
-    }
-    return fail_in(g, rc, "unmapping %lu pages at %lx", count, va);
+    return fail_in(g, unmap_range(&r), "unmapping %lu pages at %lx", count, va);
+}
+
+void space_tables_undo(struct pvguest *g, uint64_t va)
+{
+    struct range r = {.g = g, .s = space_at(g, va), .va = va, .count = 1, .large = -XEN_EINVAL};
+    r.kernels_too = true;
+    undo_begin(g);
+    unmap_range(&r);
+    undo_end(g);
 }
