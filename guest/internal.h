@@ -194,6 +194,14 @@ struct xenstore {
     struct control control;
 };
 
+/* ---- user.c */
+
+struct user {
+    uint64_t rsp;          /* the kernel's, of user_enter(); 0: no user code is run */
+    uint64_t flags;        /* RFLAGS of its caller: whether events are masked */
+    struct pvg_trap *trap; /* where its caller wants the registers */
+};
+
 /* ---- suspend.c, p2m_suspend.c: what is to be put back afterwards */
 
 struct suspend {
@@ -248,6 +256,7 @@ struct pvguest {
     struct spaces spaces;
     struct grants grants;
     struct xenstore store;
+    struct user user;
     struct suspend suspend;
 };
 
@@ -557,12 +566,21 @@ int grants_resume(struct pvguest *g, bool elsewhere);
 int store_suspend(struct pvguest *g);
 int store_resume(struct pvguest *g, bool elsewhere);
 
-/* ---- console.c, trap.c, fatal.c */
+/* ---- console.c, trap.c, user.c, fatal.c */
 
 int console_init(struct pvguest *g);
 void console_moved(struct pvguest *g); /* the boot region is gone: find the ring again */
 int console_resume(struct pvguest *g); /* elsewhere: another machine frame, another port */
 int traps_init(struct pvguest *g);
+bool guard_is_on(void); /* inside pvg_guarded() */
+/* As the hypervisor has it in frames: privilege 3 means user mode, 0 the kernel. */
+#define KERNEL_CS (FLAT_KERNEL_CS & ~3u)
+static inline bool from_user(const struct pvg_trap *t)
+{
+    return (t->cs & 3u) == 3u;
+}
+/* Out of user mode: the registers go to pvg_user_run()'s caller, and the frame returns there. */
+void user_leave(struct pvguest *g, struct pvg_trap *t);
 void trap_print(struct pvguest *g, const struct pvg_trap *t);
 _Noreturn void trap_fatal(struct pvguest *g, const struct pvg_trap *t); /* prints it, and crashes */
 

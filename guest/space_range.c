@@ -144,7 +144,7 @@ void edits_hook(struct edits *e, const struct pvg_space *s, const struct place *
 {
     pvg_maddr_t at = entry_address(p->table, p->slot);
     if (p->level == 4 && p->slot >= SLOT_KERNEL) {
-        edits_set(e, at, EDIT_ROOTS, p->entry, entry);
+        edits_set(e, at, EDIT_ROOTS | how, p->entry, entry);
         return;
     }
     edits_set(e, at, how, p->entry, entry);

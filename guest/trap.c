@@ -8,6 +8,7 @@
 
 _Static_assert(TRAP_FAILSAFE == PVG_TRAP_FAILSAFE, "<pvguest/trap.h>");
 _Static_assert(TRAP_FAILSAFE + 1 == PVG_TRAPS, "as many stubs as vectors");
+_Static_assert(TRAP_FRAME_WORDS * 8 == sizeof(struct pvg_trap), "<pvguest/trap.h>");
 _Static_assert(HYPERCALL_IRET == __HYPERVISOR_iret, "<xen/xen.h>");
 
 #define EXCEPTIONS 256u
@@ -35,7 +36,7 @@ static void leave_guarded(struct pvg_trap *t)
 {
     *guard_trap = *t;
     t->rip = (uint64_t)guarded_out;
-    t->cs = FLAT_KERNEL_CS;
+    t->cs = KERNEL_CS;
     t->ss = FLAT_KERNEL_SS;
     t->rflags = (t->rflags & RFLAGS_IF) | RFLAGS_FIXED;
     t->rsp = guard_rsp;
@@ -43,7 +44,7 @@ static void leave_guarded(struct pvg_trap *t)
 
 static bool missed_load(struct pvg_trap *t)
 {
-    if (t->vector != TRAP_PF || t->rip != (uint64_t)pvg_safe_load)
+    if (t->vector != TRAP_PF || from_user(t) || t->rip != (uint64_t)pvg_safe_load)
         return false;
     t->rip = (uint64_t)safe_load_missed;
     return true;
@@ -52,11 +53,16 @@ static bool missed_load(struct pvg_trap *t)
 void trap_entry(struct pvg_trap *t)
 {
     struct pvguest *g = trapped;
+    const bool user = from_user(t);
     if (missed_load(t))
         return;
     pvg_trap_handler *handler = g->handler[t->vector];
     if (handler && handler(g, t))
         return;
+    if (user) {
+        user_leave(g, t);
+        return;
+    }
     /* An event that nobody takes is pending still, and comes again where it is not masked. */
     bool again = t->vector == PVG_TRAP_EVENT && (t->rflags & RFLAGS_IF);
     if (!guard_rsp || g->ends > 0 || again)
@@ -64,12 +70,11 @@ void trap_entry(struct pvg_trap *t)
     leave_guarded(t);
 }
 
-/* The address of a page fault is lost with the next: none may come before it is asked for. */
+/* The address of a page fault is lost with the next, and who has no handler for events must not
+ * meet one between user mode and pvg_user_run()'s end: handlers begin with events masked. */
 static uint8_t flags_of(unsigned vector)
 {
-    if (vector == TRAP_PF)
-        return MASK_EVENTS;
-    return vector == TRAP_BP || vector == TRAP_OF ? PRIVILEGE_ANY : 0;
+    return vector == TRAP_BP || vector == TRAP_OF ? MASK_EVENTS | PRIVILEGE_ANY : MASK_EVENTS;
 }
 
 /* An entry with address 0 ends it (<xen/arch-x86/xen.h>). */
@@ -100,6 +105,7 @@ static int set_callbacks(struct pvguest *g)
                      {CALLBACKTYPE_failsafe, PVG_TRAP_FAILSAFE, "failsafe"}};
     for (unsigned i = 0; i < sizeof(callbacks) / sizeof(callbacks[0]); i++) {
         struct callback_register r = {.type = callbacks[i].type,
+                                      .flags = CALLBACKF_mask_events,
                                       .address = pvg_trap_stub(callbacks[i].vector)};
         int64_t rc =
             pvg_hypercall(g, __HYPERVISOR_callback_op, CALLBACKOP_register, (uintptr_t)&r, 0, 0, 0);
@@ -143,6 +149,11 @@ uint64_t pvg_fault_address(struct pvguest *g)
     if (!g->shared_va)
         return port_cr2();
     return load(g, g->shared_va + offsetof(shared_info_t, vcpu_info[0].arch.cr2));
+}
+
+bool guard_is_on(void)
+{
+    return guard_rsp != 0;
 }
 
 bool pvg_guarded(struct pvguest *g, void (*f)(void *), void *arg, struct pvg_trap *t)

@@ -50,6 +50,7 @@ enter:
     pushq %r15
     movq %rsp, %rdi
     call trap_entry
+leave:
     popq %r15
     popq %r14
     popq %r13
@@ -69,12 +70,12 @@ enter:
 /*
  * HYPERVISOR_iret (struct iret_context of <xen/arch-x86/xen-x86_64.h>): RFLAGS.IF becomes the event
  * mask in the same step, so that no event comes between unmasking and returning. Privilege 3 in CS
- * would mean user mode. The error's word takes the flags, none, and the vector's takes RCX.
+ * means user mode, as it did on the way in; above CS the event mask may stand. The error's word takes
+ * the flags, none, and the vector's takes RCX.
  */
     movq $0, 8(%rsp)
     movq %rcx, (%rsp)
     movzwl 24(%rsp), %ecx
-    andl $~3, %ecx
     movq %rcx, 24(%rsp)
     pushq %r11
     pushq %rax
@@ -104,6 +105,43 @@ guarded_out:
     xorl %eax, %eax
 1:  movq $0, guard_rsp(%rip)
     addq $8, %rsp
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbp
+    popq %rbx
+    ret
+
+/*
+ * int user_enter(struct pvguest *g, const struct pvg_trap *frame): to user mode with a copy of the frame,
+ * lowest on the stack. What lies above it is kept for user_out, where trap_entry() lets a trap out of user
+ * mode return to, with RSP as user_stack() was told. That one refuses: back with what it said.
+ */
+    .globl user_enter, user_out
+    .hidden user_enter, user_out
+user_enter:
+    pushq %rbx
+    pushq %rbp
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    subq $8, %rsp /* a multiple of 16 */
+    movq %rsi, %rbx
+    movq %rsp, %rsi
+    call user_stack
+    testl %eax, %eax
+    jnz 1f
+    subq $(TRAP_FRAME_WORDS * 8), %rsp
+    movq %rbx, %rsi
+    movq %rsp, %rdi
+    movl $TRAP_FRAME_WORDS, %ecx
+    rep movsq
+    jmp leave
+user_out:
+    xorl %eax, %eax
+1:  addq $8, %rsp
     popq %r15
     popq %r14
     popq %r13

@@ -223,12 +223,12 @@ void bounce_event(struct vcpu *v, struct regs *r)
 static void deliver_callback(struct vcpu *v, struct regs *r, const struct guest_callback *c,
                              const char *what)
 {
-    r->rflags &= ~RFLAGS_DF;
     deliver(v, r,
             &(struct bounce){.what = what,
                              .vector = (unsigned)r->vector,
                              .handler = c->address,
                              .mask_events = c->mask_events});
+    r->rflags &= ~RFLAGS_DF; /* of the callback; the frame has the program's */
 }
 
 /* Without a callback the instruction is undefined: it is two bytes long and already done. */

@@ -2,6 +2,7 @@
 /* All themes, in the order in which they run. */
 #include "themes.h"
 
+/* clang-format off */
 const struct theme *const themes[] = {
     &checks_theme,
     &format_theme,
@@ -21,6 +22,8 @@ const struct theme *const themes[] = {
     &reservation_theme,
     &balloon_theme,
     &space_theme,
+    &user_theme,
+    &user_event_theme,
     &grant_theme,
     &xenstore_theme,
     &suspend_theme,
@@ -28,3 +31,4 @@ const struct theme *const themes[] = {
     &console_theme,
     NULL,
 };
+/* clang-format on */

@@ -27,6 +27,8 @@ extern const struct theme suspend_theme;
 extern const struct theme space_theme;
 extern const struct theme trap_theme;
 extern const struct theme types_theme;
+extern const struct theme user_theme;
+extern const struct theme user_event_theme;
 extern const struct theme xenstore_theme;
 
 #endif

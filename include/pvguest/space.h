@@ -6,7 +6,8 @@
  * The upper half of every root is the kernel's and the same in all of them: the library hooks a new
  * table of it into each. The lower half is the space's own, and hangs from two roots: `root` is
  * loaded in kernel mode, and has both halves; `user_root`, for user mode, has the lower half alone
- * (<xen/xen.h>, MMUEXT_NEW_USER_BASEPTR). What user mode is to reach needs PVG_PTE_USER besides.
+ * (<xen/xen.h>, MMUEXT_NEW_USER_BASEPTR). User mode reaches all that hangs there, as far as RW and
+ * NX allow: the hypervisor sets PVG_PTE_USER itself where it is missing.
  *
  * A space is made pinned: its tables are read-only, and validated (R2..R5). The pins are of its
  * roots, and of each table that was attached; the tables that pvg_space_map() makes are held by

@@ -25,8 +25,9 @@ struct pvg_trap {
     uint64_t rip, cs, rflags, rsp, ss;
 };
 
-/* true: handled, the registers are as they shall be. A page fault's handler, like an event's,
- * begins with events masked; the return restores what was. The library is not to be called in a
+/* true: handled, the registers are as they shall be, and the return goes there: to user mode where
+ * cs has privilege 3 (user.h), else to the kernel. Handlers begin with events masked; the return
+ * restores what was. The library is not to be called in a
  * handler that may have interrupted it, but for what only looks, prints or ends: the queue and the
  * lists in the middle of a change are nobody's to see. */
 typedef bool pvg_trap_handler(struct pvguest *g, struct pvg_trap *t);

@@ -159,6 +159,12 @@ static const struct {
     {"looking at the store", do_store_look, 2},
     {"a transaction", do_store_transaction, 1},
     {"a watch", do_store_watch, 1},
+    {"the balloon, down", do_balloon_down, 3},
+    {"the balloon, up", do_balloon_up, 4},
+    {"the balloon, to", do_balloon_to, 2},
+    {"contiguous frames", do_contiguous, 4},
+    {"scattered frames", do_scattered, 3},
+    {"a suspend", do_suspend, 1},
 };
 
 static void run_one(void)

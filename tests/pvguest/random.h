@@ -149,5 +149,15 @@ void do_store_change(void);
 void do_store_look(void);
 void do_store_transaction(void);
 void do_store_watch(void);
+/* ---- random_balloon.c */
+
+void do_balloon_down(void);
+void do_balloon_up(void);
+void do_balloon_to(void);
+void do_contiguous(void);
+void do_scattered(void);
+/* ---- random_suspend.c */
+
+void do_suspend(void);
 
 #endif
