@@ -145,6 +145,16 @@ static void target(struct tap *t)
 
 /* ---- no more than there may be: of the initial domain, whose maximum may be any, no more than
  * there is RAM in its map. What came all the same goes again. */
+
+/* With a limit it is pages that are used up before frames are. */
+static int beyond(struct pvguest *g, uint64_t room, uint64_t extra)
+{
+    struct pvg_options o;
+    pvg_options_default(&o);
+    bool limited = pvg_options_parse(g, &o) == 0 && o.memory_limit;
+    return limited && !pvg_is_initial_domain(g) && extra < room ? -XEN_ENOSPC : -XEN_ENOMEM;
+}
+
 static void maximum(struct tap *t)
 {
     struct watched w = {.count = 0};
@@ -157,7 +167,8 @@ static void maximum(struct tap *t)
     ask = most > now ? most - now + 1 : 1;
     if (pvg_is_initial_domain(t->g) && ask > info.extra + 1)
         ask = info.extra + 1;
-    CHECK_SAME(t, pvg_balloon_up(t->g, ask, &done), -XEN_ENOMEM);
+    int want = beyond(t->g, ask - 1, info.extra);
+    CHECK_SAME(t, pvg_balloon_up(t->g, ask, &done), want);
     CHECK(t, done < ask && now + done <= most);
     say(t->g, "# balloon: %lu of %lu pages more, at most %lu; %s\n", done, ask, most,
         pvg_reason(t->g));
