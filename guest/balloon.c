@@ -158,12 +158,10 @@ static int down_step(struct pvguest *g, struct pvg_range pages, uint64_t *done)
     int rc = check_lists(g);
     if (rc)
         return rc;
-    leave_lists(g, pages);
     rc = direct_unmap(g, pages);
-    if (rc) {
-        enter_lists(g, pages);
+    if (rc)
         return rc;
-    }
+    leave_lists(g, pages);
     for (uint64_t page = pages.from; page < pages.to; page++)
         frame[page - pages.from] = pvg_p2m_mfn(g, pvg_pfn(page)).n;
     uint64_t went = give_frames(g, pages, &rc);

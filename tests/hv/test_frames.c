@@ -115,7 +115,7 @@ static void test_all_frames_once(void **state)
     (void)state;
     assert_in_range(n, FRAMES - 0x900, FRAMES - 0x400);
     for (uint64_t i = 0; i < n; i++) {
-        assert_true(frames_take(0, &m));
+        assert_true(frames_take(0, ~0ull, &m));
         assert_false(reserved(m.n) || seen[m.n]);
         assert_true(is_ram[m.n]);
         if (m.n < BLANK_FROM)
@@ -126,7 +126,7 @@ static void test_all_frames_once(void **state)
         check_content(m.n);
         memset(direct_frame(m), 0xee, 4096);
     }
-    assert_false(frames_take(0, &m));
+    assert_false(frames_take(0, ~0ull, &m));
     ASSERT_ENDS(hv_frame(), PVMM_OUTCOME_PANIC, "no free frame left");
     for (uint64_t i = n; i-- > 0;)
         frames_give(mfn(order[i]));
@@ -144,7 +144,7 @@ static void test_cleared_the_second_time(void **state)
 
     (void)state;
     for (uint64_t i = 0; i < n; i++) {
-        assert_true(frames_take(0, &m));
+        assert_true(frames_take(0, ~0ull, &m));
         taken[i] = (uint32_t)m.n;
         for (unsigned k = 0; k < 4096; k += 64)
             assert_int_equal(((uint8_t *)direct_frame(m))[k], 0);
@@ -188,7 +188,7 @@ static void test_runs(void **state)
     static mfn_t run[FRAMES >> RUN_ORDER];
 
     (void)state;
-    while (taken < FRAMES >> RUN_ORDER && frames_take(RUN_ORDER, &run[taken])) {
+    while (taken < FRAMES >> RUN_ORDER && frames_take(RUN_ORDER, ~0ull, &run[taken])) {
         uint64_t first = run[taken].n;
 
         assert_int_equal(first % (1u << RUN_ORDER), 0);
@@ -214,18 +214,18 @@ static void test_no_run_left(void **state)
     mfn_t m;
 
     (void)state;
-    while (frames_take(0, &m))
+    while (frames_take(0, ~0ull, &m))
         kept[n++] = m;
     for (unsigned i = 0; i < n; i++)
         if (kept[i].n % 2)
             frames_give(kept[i]);
     assert_true(frames_free() > FRAMES / 4);
-    assert_false(frames_take(1, &m));
-    assert_false(frames_take(63, &m));
+    assert_false(frames_take(1, ~0ull, &m));
+    assert_false(frames_take(63, ~0ull, &m));
     for (unsigned i = 0; i < n; i++)
         if (kept[i].n % 2 == 0)
             frames_give(kept[i]);
-    assert_true(frames_take(1, &m));
+    assert_true(frames_take(1, ~0ull, &m));
     frames_give(m);
     frames_give(mfn(m.n + 1));
 }
@@ -235,7 +235,7 @@ static void test_given_twice(void **state)
     mfn_t m;
 
     (void)state;
-    assert_true(frames_take(0, &m));
+    assert_true(frames_take(0, ~0ull, &m));
     frames_give(m);
     ASSERT_ENDS(frames_give(m), PVMM_OUTCOME_PANIC, "assertion failed");
     ASSERT_ENDS(frames_give(mfn(FRAMES)), PVMM_OUTCOME_PANIC, "assertion failed");
