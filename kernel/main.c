@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A kernel that boots by libpvguest, tests what has become of it, and reboots. */
+#include "live.h"
 #include "tap.h"
 
 #include <xen/sched.h>
@@ -13,6 +14,8 @@ void kernel_main(const start_info_t *si);
 struct words {
     char glob[GLOB_MAX];
     bool die; /* after the boot, at a store that nobody expects */
+    enum { TESTS, LIVE, LEND, BORROW } life;
+    domid_t peer; /* of a loan */
 };
 
 /* What is the library's or another's: pvmm puts the last two before the rest. */
@@ -41,9 +44,35 @@ static bool others_word(const char *word)
     return false;
 }
 
+static domid_t number(const char *text)
+{
+    domid_t n = 0;
+    for (; *text >= '0' && *text <= '9'; text++)
+        n = (domid_t)(n * 10 + (*text - '0'));
+    return n;
+}
+
+/* false: none of these. */
+static bool take_life(struct words *w, const char *word)
+{
+    const char *value;
+    if (is_word(word, "live"))
+        w->life = LIVE;
+    else if ((value = value_of(word, "lend=")))
+        w->life = LEND;
+    else if ((value = value_of(word, "borrow=")))
+        w->life = BORROW;
+    else
+        return false;
+    w->peer = w->life == LIVE ? 0 : number(value);
+    return true;
+}
+
 static void take_word(struct pvguest *g, struct words *w, const char *word)
 {
     const char *value = value_of(word, "test=");
+    if (take_life(w, word))
+        return;
     if (value)
         pvg_format(w->glob, sizeof(w->glob), "%s", value);
     else if (is_word(word, "die"))
@@ -69,6 +98,17 @@ static void take_words(struct pvguest *g, struct words *w)
     } while (*at++);
 }
 
+/* Instead of the tests. */
+static void live_on(struct pvguest *g, const struct words *w)
+{
+    if (w->life == LIVE)
+        live(g);
+    if (w->life == LEND)
+        lend(g, w->peer);
+    if (w->life == BORROW)
+        borrow(g, w->peer);
+}
+
 static _Noreturn void bail_out(struct pvguest *g, const char *what, const char *why)
 {
     say_trouble(g, "Bail out! ");
@@ -89,6 +129,7 @@ void kernel_main(const start_info_t *si)
         bail_out(g, "boot", pvg_reason(g));
     if (words.die)
         *(volatile uint64_t *)NOWHERE = 1;
+    live_on(g, &words);
     struct tap_result r = tap_run(g, words.glob);
     if (r.planned == 0)
         bail_out(g, "no test fits", words.glob);

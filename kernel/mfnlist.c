@@ -52,14 +52,29 @@ static void cover_leaf(struct pvguest *g, uint64_t base, struct cover *c)
     }
 }
 
-/* Those above nr_pages too, to where the boot moved what the builder had put into holes. */
-static void covers_every_populated_frame(struct tap *t)
+static struct cover cover_all(struct pvguest *g)
 {
     struct cover c = {.first_lost = PVG_NONE};
     struct pvg_p2m_info info;
-    pvg_p2m_info(t->g, &info);
+    pvg_p2m_info(g, &info);
     for (uint64_t base = 0; base < info.max_pfn; base += WORDS)
-        cover_leaf(t->g, base, &c);
+        cover_leaf(g, base, &c);
+    return c;
+}
+
+void count_listed(struct pvguest *g, uint64_t *covered, uint64_t *populated)
+{
+    struct cover c = cover_all(g);
+    *covered = c.covered;
+    *populated = c.populated;
+}
+
+/* Those above nr_pages too, to where the boot moved what the builder had put into holes. */
+static void covers_every_populated_frame(struct tap *t)
+{
+    struct cover c = cover_all(t->g);
+    struct pvg_p2m_info info;
+    pvg_p2m_info(t->g, &info);
     say(t->g, "# mfn_list_list covers %lu of %lu populated frames\n", c.covered, c.populated);
     CHECK_SAY(t, c.covered == c.populated, "%lu of %lu frames, page %lx is the first that is not",
               c.covered, c.populated, c.first_lost);
