@@ -352,7 +352,7 @@ static void store_to_table(struct tap *t)
 static int64_t ask_for_emulation(struct pvguest *g)
 {
     return pvg_hypercall(g, __HYPERVISOR_vm_assist, VMASST_CMD_enable,
-                         VMASST_TYPE_writable_pagetables, 0, 0, 0, 0);
+                         VMASST_TYPE_writable_pagetables, 0, 0, 0);
 }
 
 /* Two and two, without a word between: behind each the guest goes on at the next. */

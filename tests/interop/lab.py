@@ -70,7 +70,7 @@ def unpack_file(path, to):
 
 
 def machine(xen, linux, initrd, disk, console, dom0_words=""):
-    xen_words = f"console=com1 com1=115200 dom0_mem={DOM0}M,max:{DOM0}M loglvl=all guest_loglvl=all"
+    xen_words = f"console=com1 com1=115200 conring_size=1M dom0_mem={DOM0}M,max:{DOM0}M loglvl=all guest_loglvl=all"
     return ["qemu-system-x86_64", "-machine", "q35,accel=tcg", "-cpu", "qemu64", "-m", str(MACHINE),
             "-display", "none", "-monitor", "none", "-nodefaults", "-no-reboot", "-serial", f"file:{console}",
             "-kernel", xen, "-append", xen_words,

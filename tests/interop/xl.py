@@ -164,14 +164,12 @@ def case_life(boot, words=""):
     print("\n".join(" ".join(s) for s in STEPS.findall(boot.log)))
     lines = said_well(boot.console("live"))
     boot.ended_well("live")
-    in_order(lines, ["LIVE up ", target(24), target(48), "LIVE suspending", "LIVE resumed grant=ok ", "LIVE alive",
-                     target(40), "LIVE suspending", "LIVE cancelled grant=ok ", "LIVE alive", target(28),
+    in_order(lines, ["LIVE up ", target(12), target(24), "LIVE suspending", "LIVE resumed grant=ok ", "LIVE alive",
+                     target(20), "LIVE suspending", "LIVE cancelled grant=ok ", "LIVE alive", target(14),
                      "LIVE suspending", "LIVE resumed grant=ok ", "LIVE alive", "LIVE reboots", "LIVE up ",
                      "LIVE alive n=1 ", "LIVE ends"])
     check("it is still there", not re.search(r"^live ", boot.log, re.M), boot.log)
-    cores_are_whole(boot, {label: mib * PAGES_OF_MIB for label, mib in
-                           {"down": 24, "up": 48, "restored-first": 48, "after": 40, "after-checkpoint": 28,
-                            "restored-second": 28}.items()})
+    cores_are_whole(boot, {label: mib * PAGES_OF_MIB for label, mib in {"down": 12, "up": 24, "second": 14}.items()})
     for name in ("first.save", "checkpoint.save", "second.save"):
         contract_holds(boot, name)
 

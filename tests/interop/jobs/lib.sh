@@ -39,7 +39,7 @@ awaits() {
     i=0
     until tail -n +$((${3:-0} + 1)) "$(console_of "$1")" 2>/dev/null | grep -Eq "$2"; do
         i=$((i + 1))
-        if [ $i -gt 600 ] || ! xl list "$1" >/dev/null 2>&1; then
+        if [ $i -gt 600 ] || grep -q FATAL "$(console_of "$1")"; then
             echo "FAILED: $1 does not say $2"
             return 1
         fi
@@ -50,7 +50,7 @@ awaits() {
 # What the hypervisor counts, as its console says it: COUNT LABEL PAGES.
 count_pages() { # LABEL NAME
     xl debug-keys q
-    n=$(xl dmesg | sed -n "/General information for domain $(xl domid "$2"):/{n;p;}" | tail -n 1 |
+    n=$(xl dmesg | sed -n "/General information for domain $(xl domid "$2"):/{n;n;p;}" | tail -n 1 |
         sed 's/.*nr_pages=\([0-9]*\).*/\1/')
     echo "COUNT $1 $n"
 }
