@@ -56,6 +56,8 @@ const char help_run[] =
     "                         reach it: at most 64 letters, digits and . _ + -\n"
     "      --no-store         no xenstore for the guest (with --icount, or under a Xen image, it\n"
     "                         has none anyway)\n"
+    "      --on-suspend WHAT  of a guest that suspends itself: \"end\" (default), or \"cancel\": it\n"
+    "                         is told that nothing came of it, and goes on\n"
     "      --e820 FILE        the memory map that the guest is told: lines START-END TYPE (END is\n"
     "                         the last byte) or START+SIZE TYPE, passed on as they are; TYPE is\n"
     "                         ram, reserved, acpi, nvs, unusable or a number\n"

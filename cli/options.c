@@ -40,6 +40,7 @@ enum long_option {
     OPT_ALL_KEYS,
     OPT_DETACH,
     OPT_NO_STORE,
+    OPT_ON_SUSPEND,
     OPT_RECORDS,
     OPT_SYMBOLS,
     OPT_SYMBOLS_ANYWAY,
@@ -76,6 +77,7 @@ static const struct option long_options[] = {
     {"all-keys", no_argument, NULL, OPT_ALL_KEYS},
     {"detach", no_argument, NULL, OPT_DETACH},
     {"no-store", no_argument, NULL, OPT_NO_STORE},
+    {"on-suspend", required_argument, NULL, OPT_ON_SUSPEND},
     {"records", required_argument, NULL, OPT_RECORDS},
     {"symbols", required_argument, NULL, OPT_SYMBOLS},
     {"symbols-anyway", no_argument, NULL, OPT_SYMBOLS_ANYWAY},
@@ -171,6 +173,15 @@ static int parse_accel(struct options *o, const char *text, struct error *e)
             return 0;
         }
     return error_set(e, EXIT_USAGE, "--accel %s: one of auto, tcg, kvm is wanted", text);
+}
+
+static int parse_on_suspend(struct options *o, const char *text, struct error *e)
+{
+    o->has_on_suspend = true;
+    o->cancel_suspend = strcmp(text, "cancel") == 0;
+    if (!o->cancel_suspend && strcmp(text, "end") != 0)
+        return error_set(e, EXIT_USAGE, "--on-suspend %s: one of end, cancel is wanted", text);
+    return 0;
 }
 
 static int parse_loader(struct options *o, const char *text, struct error *e)
@@ -305,6 +316,8 @@ static int parse_long(struct options *o, int opt, char *arg, struct error *e)
     case OPT_NO_STORE:
         o->store = false;
         return 0;
+    case OPT_ON_SUSPEND:
+        return parse_on_suspend(o, arg, e);
     case OPT_ICOUNT:
         o->icount = true;
         return 0;
@@ -431,6 +444,10 @@ int options_parse(struct options *o, int argc, char **argv, struct error *e)
     o->kernel = argv[optind];
     if (o->xen_arguments != NULL && strcmp(o->hypervisor, "pvmm") == 0)
         return error_set(e, EXIT_USAGE, "--xen-args wants a Xen image as --hypervisor");
+    if (o->has_on_suspend && strcmp(o->hypervisor, "pvmm") != 0)
+        return error_set(e, EXIT_USAGE,
+                         "--on-suspend: what a real Xen does when its initial domain suspends is "
+                         "its own affair");
     if (o->core != NULL && o->no_core)
         return error_set(e, EXIT_USAGE, "--core and --no-core exclude each other");
     if (o->detach && o->name == NULL)

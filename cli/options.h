@@ -47,8 +47,10 @@ struct options {
     bool no_core;
     bool icount;
     bool detach;
-    bool store;    /* the guest has one; never with icount */
-    bool all_keys; /* Ctrl-C on a terminal goes to the guest */
+    bool store; /* the guest has one; never with icount */
+    bool has_on_suspend;
+    bool cancel_suspend; /* a guest that suspends is told so, and goes on */
+    bool all_keys;       /* Ctrl-C on a terminal goes to the guest */
     bool verbose;
     bool help;
     unsigned gdb_port; /* 0: no debugger */

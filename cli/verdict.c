@@ -92,6 +92,8 @@ static void print_times(const struct run_facts *f, FILE *out)
     if (f->ended)
         fprintf(out, ", %.2f s in all", seconds(v->ns_total));
     fputc('\n', out);
+    if (v->suspends != 0)
+        fprintf(out, "  suspends       %" PRIu64 ", all cancelled\n", v->suspends);
 }
 
 static const struct pvmm_verdict *sorted_verdict; /* qsort() has no room for it */

@@ -73,6 +73,7 @@ static void put_verdict(struct json_object *o, const struct pvmm_verdict *v)
     put(o, "audit", audit(&v->audit));
     put_int(o, "own_frames", v->own_frames);
     put_int(o, "boot_ticks", v->boot_ticks);
+    put_int(o, "suspends", v->suspends);
 }
 
 static struct json_object *reports(const struct explainer *x)

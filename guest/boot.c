@@ -2,7 +2,7 @@
 /* From start_info to a running memory system: the steps, in their order. */
 #include "internal.h"
 
-static int map_shared_info(struct pvguest *g)
+int map_shared_info(struct pvguest *g)
 {
     pvg_mfn_t mfn = pvg_mfn(pvg_start_info(g)->shared_info >> PVG_PAGE_SHIFT);
     int rc = fixmap_set(g, FIX_SHARED_INFO, pvg_pte(mfn, PVG_PTE_DATA));

@@ -117,3 +117,8 @@ void console_moved(struct pvguest *g)
         va = 0;
     g->console_va = va;
 }
+
+int console_resume(struct pvguest *g)
+{
+    return g->console_va ? console_init(g) : 0;
+}

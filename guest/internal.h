@@ -82,6 +82,7 @@ struct mfn_list {
     bool there;
     pvg_pfn_t top;
     pvg_pfn_t missing_mid;
+    pvg_pfn_t mid[ENTRIES]; /* what each word of the top names: mfns do not outlive a suspend */
     bool published;
 };
 
@@ -194,6 +195,14 @@ struct xenstore {
     struct control control;
 };
 
+/* ---- suspend.c, p2m_suspend.c: what is to be put back afterwards */
+
+struct suspend {
+    uint64_t store_mfn, console_mfn; /* of start_info */
+    uint8_t masked;                  /* events were */
+    pvg_pfn_t marks;                 /* the first page of the p2m's marks; PVG_NO_PFN: none */
+};
+
 /* ---- the one guest */
 
 struct pvguest {
@@ -240,6 +249,7 @@ struct pvguest {
     struct spaces spaces;
     struct grants grants;
     struct xenstore store;
+    struct suspend suspend;
 };
 
 /* ---- error.c: the chain of reasons */
@@ -518,12 +528,20 @@ int mfn_list_build(struct pvguest *g);
 int mfn_list_set(struct pvguest *g, uint64_t pfn, pvg_pfn_t leaf);
 /* The leaf is about to be given up: the missing one takes its place. Cannot fail. */
 void mfn_list_clear(struct pvguest *g, uint64_t pfn);
+/* Every mfn in the list anew, in the pages that it has. */
+void mfn_list_renew(struct pvguest *g);
 /* shared_info's arch part: mfn_list_list, max_pfn, p2m_cr3, p2m_vaddr, p2m_generation. */
 void publish(struct pvguest *g);
 void publish_max_pfn(struct pvguest *g);
 /* Around every change of the linear list's mappings: the generation is odd inside. */
 void publish_begin_change(struct pvguest *g);
 void publish_end_change(struct pvguest *g);
+
+/* Identity marks are kept where a tool that writes the leaves does not come, and the layout's shared
+ * tables are pinned, whether or not they hang anywhere; after, elsewhere: the marks stored again, and
+ * lists and shared_info made anew. -XEN_EBUSY: a page is marked as another domain's. */
+int p2m_suspend(struct pvguest *g);
+int p2m_resume(struct pvguest *g, bool elsewhere);
 
 /* ---- what suspend.c calls of the others: before, which may refuse and then has changed nothing, and
  * after, `elsewhere` or, where the suspend was cancelled or refused, here. */
@@ -544,9 +562,15 @@ int store_resume(struct pvguest *g, bool elsewhere);
 
 int console_init(struct pvguest *g);
 void console_moved(struct pvguest *g); /* the boot region is gone: find the ring again */
+int console_resume(struct pvguest *g); /* elsewhere: another machine frame, another port */
 int traps_init(struct pvguest *g);
 void trap_print(struct pvguest *g, const struct pvg_trap *t);
 _Noreturn void trap_fatal(struct pvguest *g, const struct pvg_trap *t); /* prints it, and crashes */
+
+/* ---- boot.c */
+
+/* The frame that start_info names, at its place in the fixmap. */
+int map_shared_info(struct pvguest *g);
 
 /* ---- start.c: pvg_start() in parts, none of which ends the guest */
 

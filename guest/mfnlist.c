@@ -31,26 +31,32 @@ static bool listed(const struct pvguest *g, uint64_t pfn)
            pfn / ENTRIES * ENTRIES < g->p2m.initial_pages;
 }
 
+static void fill(struct pvguest *g, pvg_pfn_t page, uint64_t value)
+{
+    uint64_t *word = node_words(g, page, PORT_WRITE);
+    for (unsigned i = 0; i < ENTRIES; i++)
+        word[i] = value;
+}
+
 static int take_filled(struct pvguest *g, pvg_pfn_t *page, uint64_t value)
 {
     uint64_t va;
     int rc = node_take(g, 1, page, &va);
     if (rc)
         return fail_in(g, rc, "mfn list");
-    uint64_t *word = port_at(g, va, PORT_WRITE);
-    for (unsigned i = 0; i < ENTRIES; i++)
-        word[i] = value;
+    fill(g, *page, value);
     return 0;
 }
 
-static uint64_t top_va(struct pvguest *g, uint64_t pfn)
+static pvg_pfn_t mid_of(const struct pvguest *g, uint64_t pfn)
 {
-    return page_va(g, g->mfn_list.top) + top_slot(pfn) * sizeof(uint64_t);
+    return g->mfn_list.mid[top_slot(pfn)];
 }
 
-static pvg_pfn_t mid_of(struct pvguest *g, uint64_t pfn)
+static void set_top(struct pvguest *g, unsigned slot, pvg_pfn_t mid)
 {
-    return pvg_m2p(g, pvg_mfn(load(g, top_va(g, pfn))));
+    g->mfn_list.mid[slot] = mid;
+    store(g, page_va(g, g->mfn_list.top) + slot * sizeof(uint64_t), pvg_p2m_mfn(g, mid).n);
 }
 
 static void set_mid(struct pvguest *g, pvg_pfn_t mid, uint64_t pfn, uint64_t mfn)
@@ -72,7 +78,7 @@ int mfn_list_set(struct pvguest *g, uint64_t pfn, pvg_pfn_t leaf)
     if (rc)
         return rc;
     set_mid(g, mid, pfn, mfn); /* complete before it is to be seen */
-    store(g, top_va(g, pfn), pvg_p2m_mfn(g, mid).n);
+    set_top(g, top_slot(pfn), mid);
     return 0;
 }
 
@@ -96,7 +102,7 @@ void mfn_list_clear(struct pvguest *g, uint64_t pfn)
     set_mid(g, mid, pfn, missing_leaf(g));
     if (!all_missing(g, mid))
         return;
-    store(g, top_va(g, pfn), pvg_p2m_mfn(g, g->mfn_list.missing_mid).n);
+    set_top(g, top_slot(pfn), g->mfn_list.missing_mid);
     node_give(g, 1, mid);
 }
 
@@ -109,6 +115,8 @@ static int take_ends(struct pvguest *g)
     rc = take_filled(g, &l->top, pvg_p2m_mfn(g, l->missing_mid).n);
     if (rc)
         node_give(g, 1, l->missing_mid);
+    for (unsigned i = 0; i < ENTRIES; i++)
+        l->mid[i] = l->missing_mid;
     l->there = rc == 0;
     return rc;
 }
@@ -123,26 +131,44 @@ static void drop(struct pvguest *g)
     }
     node_give(g, 1, l->top);
     node_give(g, 1, l->missing_mid);
+    l->there = false;
+}
+
+static int list_leaves(struct pvguest *g)
+{
+    int rc = 0;
+    uint64_t pfn = p2m_next_leaf(g, 0);
+    while (pfn < PVG_MFN_LIST_PFNS && rc == 0) {
+        rc = mfn_list_set(g, pfn, p2m_leaf(g, pfn));
+        pfn = p2m_next_leaf(g, pfn + ENTRIES);
+    }
+    return rc;
 }
 
 int mfn_list_build(struct pvguest *g)
 {
     if (g->p2m.layout == PVG_P2M_INITIAL || g->mfn_list.there)
         return fail(g, -XEN_EINVAL, "mfn list: out of turn");
-    const struct mfn_list before = g->mfn_list;
     int rc = take_ends(g);
-    if (rc) {
-        g->mfn_list = before;
+    if (rc)
         return rc;
-    }
-    uint64_t pfn = p2m_next_leaf(g, 0);
-    while (pfn < PVG_MFN_LIST_PFNS && rc == 0) {
-        rc = mfn_list_set(g, pfn, p2m_leaf(g, pfn));
-        pfn = p2m_next_leaf(g, pfn + ENTRIES);
-    }
-    if (rc) {
+    rc = list_leaves(g);
+    if (rc)
         drop(g);
-        g->mfn_list = before;
-    }
     return rc;
+}
+
+/* Each leaf that is listed has its mid page: nothing is taken, and nothing can fail. */
+void mfn_list_renew(struct pvguest *g)
+{
+    const struct mfn_list *l = &g->mfn_list;
+    if (!l->there)
+        return;
+    fill(g, l->missing_mid, missing_leaf(g));
+    for (unsigned i = 0; i < ENTRIES; i++) {
+        set_top(g, i, l->mid[i]);
+        if (!same_pfn(l->mid[i], l->missing_mid))
+            fill(g, l->mid[i], missing_leaf(g));
+    }
+    list_leaves(g);
 }

@@ -21,8 +21,8 @@ pvg_notes:
     PVG_NOTE_WORDS XEN_ELFNOTE_SUPPORTED_FEATURES, 1 << XENFEAT_dom0
     /* An entry that is not present names no frame. */
     PVG_NOTE_WORDS XEN_ELFNOTE_L1_MFN_VALID, 1, 1
-    /* Nobody here suspends, so that there is nothing to resume either. */
-    PVG_NOTE_WORDS XEN_ELFNOTE_SUSPEND_CANCEL, 0
+    /* pvg_suspend() knows the return code of a suspend that was called off. */
+    PVG_NOTE_WORDS XEN_ELFNOTE_SUSPEND_CANCEL, 1
     .size pvg_notes, . - pvg_notes
 
     .section .note.GNU-stack, "", @progbits

@@ -28,7 +28,8 @@ static uint64_t list_list(struct pvguest *g)
 
 static void publish_linear(struct pvguest *g, volatile arch_shared_info_t *arch)
 {
-    bool wanted = pvg_start_info(g)->flags & SIF_VIRT_P2M_4TOOLS;
+    /* A restored domain has no flags; what the list cannot say is said so all the same. */
+    bool wanted = (pvg_start_info(g)->flags & SIF_VIRT_P2M_4TOOLS) || list_list(g) == ~0ull;
     if (!wanted || g->p2m.layout != PVG_P2M_LINEAR) {
         arch->p2m_cr3 = 0;
         return;

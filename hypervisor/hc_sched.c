@@ -3,6 +3,7 @@
 #include "hypercall.h"
 
 #include "explain.h"
+#include "options.h"
 
 #include <xen/sched.h>
 
@@ -33,9 +34,27 @@ static int64_t report_crash(struct call *c, unsigned reason, const char *message
     domain_end(PVMM_OUTCOME_CRASH, reason, message);
 }
 
+static bool suspends_are_cancelled(void)
+{
+    uint64_t cancel = 0;
+    return option_number(boot_info.command_line, PVMM_OPT_CANCEL, &cancel) && cancel;
+}
+
+/* <xen/elfnote.h>, SUSPEND_CANCEL: nothing came of it, and the guest goes on with 1 as the result.
+ */
+static int64_t cancel_suspend(const struct call *c)
+{
+    log_line("the guest suspended itself, start_info being frame %lx: cancelled, it goes on",
+             c->arg[2]);
+    mailbox.verdict.suspends++;
+    return 1;
+}
+
 static int64_t shut_down(struct call *c, unsigned reason)
 {
     char message[64] = "";
+    if (reason == SHUTDOWN_suspend && suspends_are_cancelled())
+        return cancel_suspend(c);
     if (outcome_of(reason) == PVMM_OUTCOME_CRASH) {
         format(message, sizeof(message), "the guest shut down with reason %u%s", reason,
                reason == SHUTDOWN_crash ? " (crash)" : "");

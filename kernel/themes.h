@@ -21,6 +21,7 @@ extern const struct theme names_theme;
 extern const struct theme p2m_theme;
 extern const struct theme pagetable_theme;
 extern const struct theme reservation_theme;
+extern const struct theme suspend_theme;
 extern const struct theme trap_theme;
 extern const struct theme types_theme;
 

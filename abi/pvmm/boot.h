@@ -32,6 +32,9 @@
  *   records=N      records of the flight recorder, 0 (off) to PVMM_RECORDS_MAX, rounded up to a
  *                  power of two. Without it, PVMM_RECORDS_DEFAULT
  *   strict=1       the first breach of the memory contract ends the guest (PVMM_OUTCOME_BROKEN)
+ *   cancel=1       a guest that suspends itself is told that its suspend was cancelled
+ *                  (SUSPEND_CANCEL of <xen/elfnote.h>), and goes on; without, or with 0, it ends
+ *                  (PVMM_OUTCOME_SUSPEND)
  *   halt=1         at the first breach the hypervisor waits for PVMM_BELL_GO before it goes back
  *                  into the guest, at the instruction that was refused: for debuggers
  */
@@ -47,6 +50,7 @@
 #define PVMM_OPT_E820    "e820="
 #define PVMM_OPT_RECORDS "records="
 #define PVMM_OPT_STRICT  "strict="
+#define PVMM_OPT_CANCEL  "cancel="
 #define PVMM_OPT_HALT    "halt="
 
 #define PVMM_GUEST_CMDLINE_MAX 1024u /* bytes with the NUL: start_info_t.cmd_line */

@@ -45,7 +45,7 @@
  * What is new stands at the end: version 5 is version 4 with `received` behind it, and whoever
  * reads no further can read both.
  */
-#define PVMM_MAILBOX_VERSION 5u
+#define PVMM_MAILBOX_VERSION 6u
 #define PVMM_MAILBOX_OLDEST  4u /* that begins in the same way */
 
 /* Host -> hypervisor messages on COM2, by their first byte. */
@@ -131,6 +131,7 @@ struct pvmm_verdict {
     struct pvmm_audit audit;
     uint64_t own_frames; /* RAM that was the hypervisor's own when the guest started */
     uint64_t boot_ticks; /* of the TSC, from the hypervisor's C entry to the switch to the guest */
+    uint64_t suspends;   /* of the guest, that were answered as cancelled (cancel=1) */
 };
 
 struct pvmm_mailbox {

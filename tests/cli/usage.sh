@@ -42,6 +42,7 @@ check "--timeout nan" 129 "not a number of seconds" run --timeout nan "$k"
 check "--timeout 0" 129 "not a number of seconds" run --timeout 0 "$k"
 check "--seed x" 129 "--seed" run --seed x "$k"
 check "--accel x" 129 "auto, tcg, kvm" run --accel x "$k"
+check "--on-suspend x" 129 "one of end, cancel" run --on-suspend x "$k"
 check "--loader x" 129 "qemu, grub" run --loader x "$k"
 check "--machine-memory x" 129 "not a size" run --machine-memory x "$k"
 check "--machine-memory 0" 129 "not a size" run --machine-memory 0 "$k"
@@ -104,6 +105,9 @@ for option in --strict "--records off" "--trace $dir/trace" "--core $dir/core"; 
     check "$option for a real Xen" 129 "${option%% *}: a real Xen neither" \
         run --hypervisor "$dir/hypervisor" $option "$k"
 done
+
+check "--on-suspend for a real Xen" 129 "--on-suspend: what a real Xen does" \
+    run --hypervisor "$dir/hypervisor" --on-suspend cancel "$k"
 
 # A QEMU that is missing, is no program, fails, or is killed. The verdict has a second line then.
 qemu() {
@@ -170,8 +174,11 @@ told() { # WANTED-REGEX OPTION...
 told records=0 --records off
 told records=2048 --records 2K
 told strict=1 --strict
+told cancel=1 --on-suspend cancel
+machine_words --on-suspend end
+grep -Eq 'cancel=' "$dir/words" && flunk "suspends cancelled without being asked for"
 machine_words
-grep -Eq 'records=|strict=' "$dir/words" && flunk "records or strict without being asked for"
+grep -Eq 'records=|strict=|cancel=' "$dir/words" && flunk "records or strict without being asked for"
 
 # What --loader grub needs, missing or failing. Its programs are looked for in PATH.
 mkdir "$dir/bin"

@@ -238,6 +238,9 @@ void drain_ring(struct machine *m)
 static int64_t do_sched_op(struct machine *m, const uint64_t arg[5])
 {
     const struct sched_shutdown *shutdown = (const void *)arg[1];
+    if (arg[0] == SCHEDOP_shutdown && shutdown->reason == SHUTDOWN_suspend &&
+        m->on_suspend != MACHINE_SUSPEND_ENDS)
+        return suspend_domain(m, arg[2]);
     if (arg[0] == SCHEDOP_shutdown)
         machine_stop((int)shutdown->reason);
     if (arg[0] == SCHEDOP_yield && !m->params.initial_domain)

@@ -57,6 +57,9 @@ struct machine {
     struct machine_layout layout;
     uint64_t *p2m; /* as the builder gave the frames; nr_pages */
     uint16_t console_port;
+    uint64_t shared; /* shared_info's frame */
+    int on_suspend;
+    uint64_t suspends;
     uint64_t populated, released;
     struct machine_events events;
 
@@ -83,6 +86,9 @@ void access_show(struct machine *m);
 /* hypervisor.c, hc_memory.c */
 typedef int64_t hypercall_handler(struct machine *m, const uint64_t arg[5]);
 hypercall_handler do_memory_op;
+/* hc_suspend.c: the result, of a suspend that does not end the run. */
+int64_t suspend_domain(struct machine *m, uint64_t info);
+void suspend_relinquish(struct machine *m);
 void request_begin(struct machine *m);
 void request_end(struct machine *m);
 /* The next element: 0, or the error that it is to fail with. */

@@ -113,7 +113,8 @@ struct machine *machine_make(const struct machine_params *p)
 {
     struct machine *m = &the_machine;
     free(m->p2m);
-    *m = (struct machine){.w = &the_world, .params = *p, .failed_at = -1};
+    *m = (struct machine){
+        .w = &the_world, .params = *p, .failed_at = -1, .shared = WORLD_SHARED_FRAME};
     set_defaults(&m->params);
     uint64_t size = machine_size(&m->params);
     if (size > WORLD_FRAMES_MAX)
@@ -140,7 +141,8 @@ void machine_end(struct machine *m)
 {
     machine_store_close(m);
     world_pause(m->w, PAUSE_NEVER, 0);
-    for (unsigned i = 0; i < WORLD_DOMAINS; i++)
+    suspend_relinquish(m);
+    for (unsigned i = 1; i < WORLD_DOMAINS; i++)
         world_relinquish(m->w, i);
     grants_end(m);
     const char *wrong = world_check_free(m->w);
@@ -305,8 +307,7 @@ uint64_t machine_other_frame(struct machine *m)
 
 uint64_t machine_shared_frame(struct machine *m)
 {
-    (void)m;
-    return WORLD_SHARED_FRAME;
+    return m->shared;
 }
 
 const char *machine_console(struct machine *m)

@@ -117,6 +117,14 @@ extern void (*machine_after_call)(struct machine *m, unsigned number);
 int machine_failed_at(struct machine *m);
 void machine_pause(struct machine *m, unsigned one_in);
 
+/* ---- SCHEDOP_shutdown to suspend: hc_suspend.c */
+
+enum { MACHINE_SUSPEND_ENDS = 0, MACHINE_RELOCATES = 1, MACHINE_CANCELS = 2 };
+/* One of these, or the error with which it is refused. A guest that cannot be saved ends the test,
+ * whichever it is. */
+void machine_on_suspend(struct machine *m, int what);
+uint64_t machine_suspends(struct machine *m); /* so far, but for those that end */
+
 /* ---- looking: changes nothing, not even what is cached */
 
 /* NULL, or what is wrong: the core's oracle, the tables by themselves, the cached translations, the

@@ -141,6 +141,7 @@ static const struct {
     {"borrowing a page", do_grant_map, 6},
     {"giving it back", do_grant_unmap, 6},
     {"grants around a suspend", do_grant_suspend, 1},
+    {"a suspend", do_suspend, 1},
 };
 
 static void run_one(void)
@@ -224,9 +225,10 @@ int main(int argc, char **argv)
     struct pvg_p2m_info info;
     pvg_p2m_info(r.g, &info);
     printf("%" PRIu64 " calls, %" PRIu64 " failures, %" PRIu64 " refusals, %" PRIu64
-           " extensions, %" PRIu64 " hypercalls; p2m: %" PRIu64 " leaves, %" PRIu64 " tables\n",
-           r.calls, r.failures, r.refusals, r.extensions, machine_calls(r.m), info.leaves,
-           info.tables);
+           " extensions, %" PRIu64 " suspends, %" PRIu64 " hypercalls; p2m: %" PRIu64
+           " leaves, %" PRIu64 " tables\n",
+           r.calls, r.failures, r.refusals, r.extensions, machine_suspends(r.m), machine_calls(r.m),
+           info.leaves, info.tables);
     machine_end(r.m);
     return 0;
 }

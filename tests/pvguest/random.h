@@ -124,5 +124,8 @@ void do_peer_lend(void);
 void do_grant_map(void);
 void do_grant_unmap(void);
 void do_grant_suspend(void);
+/* ---- random_suspend.c */
+
+void do_suspend(void);
 
 #endif

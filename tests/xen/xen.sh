@@ -66,6 +66,13 @@ machine_said() {
         flunk "Xen was not told dom0_mem=$small,max:$small"
 }
 
+# With the word, the kernel's suspends were called off, and counted.
+suspends_counted() {
+    case " $words " in
+        *" suspend "*) [ "$(field suspends)" -ge 4 ] || flunk "$(field suspends) suspends" ;;
+    esac
+}
+
 # What the console's tests wrote must have arrived, all of it and in order.
 long_texts() {
     grep -aq '^ok .* console\.long_text' "$dir/out" || return 0
@@ -100,6 +107,9 @@ words=$*
 set -- -m "$memory" $(machine_words)
 [ "$map" = - ] || set -- "$@" --e820 "$here/maps/$map"
 [ "$real_xen" = 0 ] || set -- "$@" --hypervisor "$XEN"
+case " $words " in
+    *" suspend "*) set -- "$@" --on-suspend cancel ;;
+esac
 
 run "$words" "$@"
 case $expect in
@@ -127,6 +137,7 @@ case $expect in
         ;;
 esac
 machine_said
+suspends_counted
 audited
 grep -a '^PVKERNEL-DONE' "$dir/out"
 grep -aE '^(not ok|Bail out!|# (memory|mfn_list_list))' "$dir/out"
