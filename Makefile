@@ -60,6 +60,9 @@ gnumach:
 xen-syms:
 	@scripts/fetch-xen-syms.sh $(BUILD)/xen-syms
 
+dom0:
+	@scripts/fetch-dom0.sh $(BUILD)/dom0
+
 # Each step needs the one before, so these are lists, not prerequisites that -j may reorder.
 run:
 	@$(MAKE) --no-print-directory deps
@@ -78,6 +81,7 @@ test:
 	@$(MAKE) --no-print-directory headers
 	@$(MAKE) --no-print-directory gnumach
 	@$(MAKE) --no-print-directory xen-syms
+	@$(MAKE) --no-print-directory dom0
 	meson test -C $(BUILD) --print-errorlogs
 
 cases:
@@ -132,6 +136,7 @@ help:
 	@echo "make deps     install the Debian packages that are missing"
 	@echo "make run      boot Debian's kernel with a memory workload, and print the verdict"
 	@echo "make test     run every test"
+	@echo "make dom0     fetch a Linux dom0 with xl, and: kernel, kernel-cloud, xen, grub, headers, gnumach, xen-syms"
 	@echo "make cases    kernels that break the memory contract: who names the cause? (cases/README.md)"
 	@echo "make bench    measure memory work: bare, on real Xen, under pvmm (docs/performance.md)"
 	@echo "make bench-micro"

@@ -55,6 +55,8 @@ const struct pvg_regions *ram_of_map(struct pvguest *g);
 void check_published(struct tap *t);
 /* A number of XENMEM_* about this domain. */
 int64_t reservation(struct pvguest *g, unsigned command);
+/* Pages that the p2m says are populated, and those of them that the MFN list has so (mfnlist.c). */
+void count_listed(struct pvguest *g, uint64_t *covered, uint64_t *populated);
 /* An entry of a page table without what hypervisors add. */
 static inline uint64_t plain(uint64_t entry)
 {

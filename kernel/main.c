@@ -45,6 +45,30 @@ static bool others_word(const char *word)
     return false;
 }
 
+static domid_t number(const char *text)
+{
+    domid_t n = 0;
+    for (; *text >= '0' && *text <= '9'; text++)
+        n = (domid_t)(n * 10 + (*text - '0'));
+    return n;
+}
+
+/* false: none of these. */
+static bool take_life(struct words *w, const char *word)
+{
+    const char *value;
+    if (is_word(word, "live"))
+        w->life = LIVE;
+    else if ((value = value_of(word, "lend=")))
+        w->life = LEND;
+    else if ((value = value_of(word, "borrow=")))
+        w->life = BORROW;
+    else
+        return false;
+    w->peer = w->life == LIVE ? 0 : number(value);
+    return true;
+}
+
 static void take_word(struct pvguest *g, struct words *w, const char *word)
 {
     const char *tests = value_of(word, "test="), *rows = value_of(word, "bench=");
@@ -77,6 +101,17 @@ static void take_words(struct pvguest *g, struct words *w)
             take_word(g, w, word);
         n = 0;
     } while (*at++);
+}
+
+/* Instead of the tests. */
+static void live_on(struct pvguest *g, const struct words *w)
+{
+    if (w->life == LIVE)
+        live(g);
+    if (w->life == LEND)
+        lend(g, w->peer);
+    if (w->life == BORROW)
+        borrow(g, w->peer);
 }
 
 static _Noreturn void bail_out(struct pvguest *g, const char *what, const char *why)

@@ -348,11 +348,19 @@ static void store_to_table(struct tap *t)
         cannot_write(t, &ROOT[5]);
 }
 
+/* Xen emulates them for a domain that has asked; its initial domain need not. */
+static int64_t ask_for_emulation(struct pvguest *g)
+{
+    return pvg_hypercall(g, __HYPERVISOR_vm_assist, VMASST_CMD_enable,
+                         VMASST_TYPE_writable_pagetables, 0, 0, 0);
+}
+
 /* Two and two, without a word between: behind each the guest goes on at the next. */
 static void store_to_lowest(struct tap *t)
 {
     struct pvg_walk w;
     pvg_pfn_t page;
+    CHECK_OK(t, ask_for_emulation(t->g));
     CHECK_OK(t, pvg_pages_take(t->g, 2, 2, &page));
     pvg_walk(t->g, (uint64_t)pvg_page(t->g, page), &w);
     CHECK(t, w.mapped);

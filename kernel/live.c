@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+#include "live.h"
+
+#include "look.h"
+
+#include <xen/sched.h>
+
+#define SECOND 1000000000ull
+
+struct life {
+    struct pvguest *g;
+    uint64_t beats;
+    uint32_t ref; /* of a page that dom0 may map, over every suspend */
+};
+
+static _Noreturn void die(struct pvguest *g, const char *what)
+{
+    say(g, "LIVE FATAL %s: %s\n", what, pvg_reason(g));
+    pvg_fatal(g, what);
+}
+
+static void must(struct pvguest *g, const char *what, int rc)
+{
+    if (rc)
+        die(g, what);
+}
+
+/* The grant stands, can be taken back and given again. */
+static const char *grant_again(struct life *l)
+{
+    if (pvg_grants(l->g) != 1)
+        return "BAD:lost";
+    if (pvg_grant_end(l->g, l->ref))
+        return pvg_reason(l->g);
+    return pvg_grant_access(l->g, 0, held_page(0), false, &l->ref) ? pvg_reason(l->g) : "ok";
+}
+
+static void look(struct life *l)
+{
+    say(l->g, " sum=%s lists=%s\n", held_pages(l->g), lists_of(l->g));
+}
+
+static void take_target(struct life *l, uint64_t target)
+{
+    uint64_t now = 0;
+    int rc = pvg_balloon_to(l->g, target, &now);
+    if (rc)
+        say(l->g, "LIVE balloon %d: %s\n", rc, pvg_reason(l->g));
+    say(l->g, "LIVE target=%lu now=%lu", target, now);
+    look(l);
+}
+
+static void suspend(struct life *l)
+{
+    enum pvg_resumed how;
+    say(l->g, "LIVE suspending\n");
+    int rc = pvg_suspend(l->g, &how);
+    if (rc) {
+        say(l->g, "LIVE refused %d: %s\n", rc, pvg_reason(l->g));
+        return;
+    }
+    say(l->g, "LIVE %s grant=%s", how == PVG_RESUMED ? "resumed" : "cancelled", grant_again(l));
+    look(l);
+}
+
+static void beat(struct life *l)
+{
+    say(l->g, "LIVE alive n=%lu", ++l->beats);
+    look(l);
+}
+
+static void wait_a_second(struct pvguest *g)
+{
+    int rc = pvg_control_wait(g, pvg_time(g) + SECOND);
+    if (rc && rc != -XEN_ETIMEDOUT)
+        die(g, "waiting");
+}
+
+/* Whether there was something. */
+static bool obey(struct life *l)
+{
+    enum pvg_control what;
+    uint64_t target;
+    must(l->g, "control", pvg_control_next(l->g, &what, &target));
+    switch (what) {
+    case PVG_CONTROL_NONE:
+        return false;
+    case PVG_CONTROL_TARGET:
+        take_target(l, target);
+        break;
+    case PVG_CONTROL_SUSPEND:
+        suspend(l);
+        break;
+    case PVG_CONTROL_POWEROFF:
+    case PVG_CONTROL_REBOOT:
+        say(l->g, "LIVE %s\n", what == PVG_CONTROL_REBOOT ? "reboots" : "ends");
+        pvg_shutdown(l->g, what == PVG_CONTROL_REBOOT ? SHUTDOWN_reboot : SHUTDOWN_poweroff);
+    case PVG_CONTROL_UNKNOWN:
+        say(l->g, "LIVE an unknown word\n");
+        break;
+    }
+    return true;
+}
+
+void live(struct pvguest *g)
+{
+    struct life l = {.g = g};
+    const uint64_t pages = hold_pages(g);
+    must(g, "xenstore", pvg_xs_open(g));
+    must(g, "control", pvg_control_open(g));
+    must(g, "grants", pvg_grant_init(g, 1));
+    must(g, "a grant", pvg_grant_access(g, 0, held_page(0), false, &l.ref));
+    say(g, "LIVE up pages=%lu\n", pages);
+    for (uint64_t due = 0;;) {
+        while (obey(&l))
+            ;
+        if (pvg_time(g) >= due) {
+            beat(&l);
+            due = pvg_time(g) + SECOND;
+        }
+        wait_a_second(g);
+    }
+}
