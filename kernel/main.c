@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A kernel that boots by libpvguest, tests what has become of it or measures it, and reboots. */
+/* A kernel that boots by libpvguest, tests what has become of it or measures it, and reboots; or
+ * lives on. */
 #include "bench.h"
+#include "live.h"
 #include "tap.h"
 
 #include <xen/sched.h>
@@ -12,10 +14,13 @@ void kernel_main(const start_info_t *si);
 #define NOWHERE  0x123456789000ull /* the lower half is empty */
 #define DEFLATED 5000u             /* pages */
 
+enum life { TESTS, BENCH, LIVE, LEND, BORROW };
+
 struct words {
-    char glob[GLOB_MAX];  /* of tests */
-    char bench[GLOB_MAX]; /* in place of the tests: of rows; empty: none */
-    bool die;             /* after the boot, at a store that nobody expects */
+    enum life life;
+    char glob[GLOB_MAX]; /* of tests, or of rows */
+    domid_t peer;        /* of a loan */
+    bool die;            /* after the boot, at a store that nobody expects */
     bool deflate; /* at the end: a part of the memory is given back, and nothing comes after that */
 };
 
@@ -53,33 +58,45 @@ static domid_t number(const char *text)
     return n;
 }
 
-/* false: none of these. */
+static void chosen(struct words *w, enum life life, const char *glob)
+{
+    w->life = life;
+    pvg_format(w->glob, sizeof(w->glob), "%s", glob);
+}
+
+static void with_peer(struct words *w, enum life life, const char *peer)
+{
+    w->life = life;
+    w->peer = number(peer);
+}
+
+/* What the kernel is for. false: none of these. */
 static bool take_life(struct words *w, const char *word)
 {
     const char *value;
-    if (is_word(word, "live"))
+    if ((value = value_of(word, "test=")))
+        chosen(w, TESTS, value);
+    else if ((value = value_of(word, "bench=")))
+        chosen(w, BENCH, value);
+    else if (is_word(word, "bench"))
+        chosen(w, BENCH, "*");
+    else if (is_word(word, "live"))
         w->life = LIVE;
     else if ((value = value_of(word, "lend=")))
-        w->life = LEND;
+        with_peer(w, LEND, value);
     else if ((value = value_of(word, "borrow=")))
-        w->life = BORROW;
+        with_peer(w, BORROW, value);
     else
         return false;
-    w->peer = w->life == LIVE ? 0 : number(value);
     return true;
 }
 
 static void take_word(struct pvguest *g, struct words *w, const char *word)
 {
-    const char *tests = value_of(word, "test="), *rows = value_of(word, "bench=");
-    if (tests)
-        pvg_format(w->glob, sizeof(w->glob), "%s", tests);
-    else if (rows)
-        pvg_format(w->bench, sizeof(w->bench), "%s", rows);
-    else if (is_word(word, "die"))
+    if (take_life(w, word))
+        return;
+    if (is_word(word, "die"))
         w->die = true;
-    else if (is_word(word, "bench"))
-        pvg_format(w->bench, sizeof(w->bench), "*");
     else if (is_word(word, "deflate"))
         w->deflate = true;
     else if (!is_word(word, "suspend") && !others_word(word)) /* suspend.c's own */
@@ -103,17 +120,6 @@ static void take_words(struct pvguest *g, struct words *w)
     } while (*at++);
 }
 
-/* Instead of the tests. */
-static void live_on(struct pvguest *g, const struct words *w)
-{
-    if (w->life == LIVE)
-        live(g);
-    if (w->life == LEND)
-        lend(g, w->peer);
-    if (w->life == BORROW)
-        borrow(g, w->peer);
-}
-
 static _Noreturn void bail_out(struct pvguest *g, const char *what, const char *why)
 {
     say_trouble(g, "Bail out! ");
@@ -129,6 +135,37 @@ static void deflate(struct pvguest *g)
     say(g, "# deflated by %lu pages\n", done);
 }
 
+static void test(struct pvguest *g, const struct words *w)
+{
+    struct tap_result r = tap_run(g, w->glob);
+    if (r.planned == 0)
+        bail_out(g, "no test fits", w->glob);
+    if (w->deflate)
+        deflate(g);
+    say(g, "PVKERNEL-DONE passed=%u failed=%u skipped=%u\n", r.passed, r.failed, r.skipped);
+}
+
+static void live_by(struct pvguest *g, const struct words *w)
+{
+    switch (w->life) {
+    case TESTS:
+        test(g, w);
+        break;
+    case BENCH:
+        bench_run(g, w->glob);
+        break;
+    case LIVE:
+        live(g);
+        break;
+    case LEND:
+        lend(g, w->peer);
+        break;
+    case BORROW:
+        borrow(g, w->peer);
+        break;
+    }
+}
+
 void kernel_main(const start_info_t *si)
 {
     struct pvg_options options;
@@ -142,15 +179,6 @@ void kernel_main(const start_info_t *si)
         bail_out(g, "boot", pvg_reason(g));
     if (words.die)
         *(volatile uint64_t *)NOWHERE = 1;
-    if (words.bench[0]) {
-        bench_run(g, words.bench);
-        pvg_shutdown(g, SHUTDOWN_reboot);
-    }
-    struct tap_result r = tap_run(g, words.glob);
-    if (r.planned == 0)
-        bail_out(g, "no test fits", words.glob);
-    if (words.deflate)
-        deflate(g);
-    say(g, "PVKERNEL-DONE passed=%u failed=%u skipped=%u\n", r.passed, r.failed, r.skipped);
+    live_by(g, &words);
     pvg_shutdown(g, SHUTDOWN_reboot);
 }

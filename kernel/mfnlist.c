@@ -62,6 +62,13 @@ static struct cover cover_all(struct pvguest *g)
     return c;
 }
 
+void count_listed(struct pvguest *g, uint64_t *covered, uint64_t *populated)
+{
+    struct cover c = cover_all(g);
+    *covered = c.covered;
+    *populated = c.populated;
+}
+
 /* Those above nr_pages too, to where the boot moved what the builder had put into holes. */
 static void covers_every_populated_frame(struct tap *t)
 {
@@ -119,7 +126,6 @@ static void generation_even(struct tap *t)
     CHECK_SAME(t, published(t->g)->p2m_generation % 2, 0);
 }
 
-/* p2m_cr3 is 0 where p2m_vaddr is not to be used. */
 void check_published(struct tap *t)
 {
     void (*const check[])(struct tap *) = {equals_p2m, max_pfn_is_a_count, generation_even};
@@ -133,6 +139,7 @@ void check_published(struct tap *t)
     CHECK_SAME(t, c.covered, reservation(t->g, XENMEM_current_reservation));
 }
 
+/* p2m_cr3 is 0 where p2m_vaddr is not to be used. */
 static void linear_list(struct tap *t)
 {
     struct pvg_p2m_info info;
