@@ -144,7 +144,7 @@ def said_well(console):
     check(f"{len(bad)} bad lines", not bad, "\n".join(bad))
     for line in lines:
         if re.match("LIVE (alive|target|resumed|cancelled)", line):
-            check("not all is well", line.endswith(" sum=ok lists=ok"), line)
+            check("not all is well", line.endswith(" sum=ok lists=ok spaces=ok"), line)
     return lines
 
 
