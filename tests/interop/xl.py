@@ -203,6 +203,8 @@ def main():
     except lab.NoLab as e:
         print(e)
         return 77
+    except KeyboardInterrupt:
+        return 130
     except Flunk as e:
         print(f"{name}: {e}", file=sys.stderr)
         return 1
