@@ -131,7 +131,6 @@ static void drop(struct pvguest *g)
     }
     node_give(g, 1, l->top);
     node_give(g, 1, l->missing_mid);
-    l->there = false;
 }
 
 static int list_leaves(struct pvguest *g)
@@ -150,11 +149,13 @@ int mfn_list_build(struct pvguest *g)
     if (g->p2m.layout == PVG_P2M_INITIAL || g->mfn_list.there)
         return fail(g, -XEN_EINVAL, "mfn list: out of turn");
     int rc = take_ends(g);
+    if (rc == 0) {
+        rc = list_leaves(g);
+        if (rc)
+            drop(g);
+    }
     if (rc)
-        return rc;
-    rc = list_leaves(g);
-    if (rc)
-        drop(g);
+        g->mfn_list = (struct mfn_list){0};
     return rc;
 }
 
