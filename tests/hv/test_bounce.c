@@ -184,7 +184,7 @@ static void test_system_call(void **state)
     regs.vector = VECTOR_SYSCALL;
     bounce_syscall(&vcpu, &regs);
     assert_int_equal(regs.rip, HANDLER);
-    check_iret_words(2, 0xe033, (FLAGS | FLAGS_OFF) & ~(RFLAGS_IOPL | RFLAGS_DF), SP);
+    check_iret_words(2, 0xe033, (FLAGS | FLAGS_OFF) & ~RFLAGS_IOPL, SP);
     assert_int_equal(info.evtchn_upcall_mask, 1);
     fresh(state);
     vcpu.in_kernel = false;

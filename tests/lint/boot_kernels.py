@@ -75,6 +75,10 @@ class Kernel:
     def load(self):
         return next(s for s in self.segments if s[TYPE] == PT_LOAD)
 
+    @property
+    def image_end(self):
+        return self.load[VADDR] + self.load[MEMSZ]
+
     def rebase(self, base):
         """As if linked for `base`; it will not run there, but no builder can know."""
         old = self.note(VIRT_BASE)
@@ -129,6 +133,11 @@ def changed(name, kind, value):
     CASES[name] = lambda k: k.set(kind, value)
 
 
+def behind(name, kind, pages):
+    """An address so many pages behind the image's end."""
+    CASES[name] = lambda k: k.set(kind, k.image_end + pages * 4096)
+
+
 for name, kind, value in (
         ("entry-below", ENTRY, 0xffffffff80000000),
         ("entry-above", ENTRY, 0xffffffff80400000),
@@ -149,13 +158,10 @@ for name, kind, value in (
         ("p2m-below-kernel", INIT_P2M, 0xffffffff7fff0000),
         ("p2m-top", INIT_P2M, 0xfffffffffffff000),
         ("hypercall-page-far", HYPERCALL_PAGE, 0xffffffff90000000),
-        ("hypercall-page-unaligned", HYPERCALL_PAGE, 0xffffffff80110010),
-        ("hypercall-page-behind", HYPERCALL_PAGE, 0xffffffff80190000),
         ("hypercall-page-before", HYPERCALL_PAGE, 0xffffffff80008000),
-        ("hypercall-page-in-tables", HYPERCALL_PAGE, 0xffffffff80188000),
         ("hv-start-low-high", HV_START_LOW, 0xffff810000000000),
         ("paddr-offset-high", PADDR_OFFSET, 0x200000),
-        ("paddr-offset-shifts", PADDR_OFFSET, 0x80000),
+        ("paddr-offset-shifts", PADDR_OFFSET, 0x100000),
         ("features-required-unknown", FEATURES, "!of_my_own"),
         ("features-required-unnamed", FEATURES, "!mmu_pt_update_preserve_ad"),
         ("features-required-known", FEATURES, "!writable_page_tables|pae_pgdir_above_4gb"),
@@ -167,6 +173,11 @@ for name, kind, value in (
         ("l1-mfn-valid-short", L1_MFN_VALID, u64(1)),
         ("note-unknown", 99, u64(1))):
     changed(name, kind, value)
+
+CASES["hypercall-page-unaligned"] = lambda k: k.set(HYPERCALL_PAGE, k.note(HYPERCALL_PAGE) + 16)
+# The tables that a builder makes follow soon, and end.
+behind("hypercall-page-in-tables", HYPERCALL_PAGE, 1)
+behind("hypercall-page-behind", HYPERCALL_PAGE, 9)
 
 
 @case
@@ -393,7 +404,7 @@ def cut_in_segment_no_sections(k):
     """The notes are moved to the front, the file ends before its segment does."""
     k.put("shoff", 0)
     k.put("shnum", 0)
-    k.load[FILESZ] += 1 << 20
+    k.load[FILESZ] = len(k.data)
     k.load[MEMSZ] = max(k.load[MEMSZ], k.load[FILESZ])
 
 
