@@ -44,6 +44,19 @@ int grants_none_borrowed(struct pvguest *g)
                 n > LISTED ? ", ..." : "");
 }
 
+/* Entries that are cleared or changed by other means take the way back with them; of a hypervisor
+ * that is built for debugging (CONFIG_DEBUG) they are the domain's end. */
+int grants_none_within(struct pvguest *g, const struct pvg_space *s, uint64_t va, uint64_t last)
+{
+    for (unsigned i = 0; i < g->grants.borrowed; i++) {
+        const struct grant_borrowed *b = &g->grants.book[i];
+        if (b->space == s && b->at.va >= va && b->at.va <= last)
+            return fail(g, -XEN_EBUSY, "%lx maps grant %u of domain %u", b->at.va, b->ref,
+                        b->at.from);
+    }
+    return 0;
+}
+
 /* ---- mapping */
 
 static int check(struct pvguest *g, uint64_t va)
@@ -72,8 +85,9 @@ static int borrow(struct pvguest *g, void *arg)
 int pvg_grant_map(struct pvguest *g, domid_t from, uint32_t ref, uint64_t va, bool read_only,
                   struct pvg_grant_mapping *m)
 {
-    struct grant_borrowed b = {{.va = va, .from = from, .read_only = read_only}, ref};
+    struct grant_borrowed b = {{.va = va, .from = from, .read_only = read_only}, ref, NULL};
     int rc = check(g, va);
+    b.space = va < PVG_USER_END ? pvg_space_loaded(g) : NULL;
     if (rc == 0)
         rc = space_with_tables(g, va, 1, borrow, &b);
     if (rc == 0) {
@@ -89,6 +103,8 @@ static int give_back(struct pvguest *g, struct grant_borrowed *b)
 {
     struct gnttab_unmap_grant_ref op = {.host_addr = b->at.va, .handle = b->at.handle};
     int rc = flush_before(g);
+    if (rc == 0 && !space_is_live(g, b->space, b->at.va))
+        rc = fail(g, -XEN_EBUSY, "the space that it is in is not loaded");
     if (rc == 0)
         rc = grant_op(g, GNTTABOP_unmap_grant_ref, &op, &op.status);
     if (rc == 0)

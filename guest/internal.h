@@ -147,6 +147,7 @@ struct spaces {
 struct grant_borrowed {
     struct pvg_grant_mapping at;
     uint32_t ref;
+    const struct pvg_space *space; /* of the lower half; else NULL */
 };
 
 struct grants {
@@ -372,6 +373,8 @@ int pgt_buf_trim(struct pvguest *g, struct pgt_buf *b);
 int grant_op(struct pvguest *g, unsigned command, void *op, const int16_t *status);
 /* -XEN_EBUSY: pages of other domains are mapped; the reason has some of them. */
 int grants_none_borrowed(struct pvguest *g);
+/* -XEN_EBUSY: one is mapped from va to last. */
+int grants_none_within(struct pvguest *g, const struct pvg_space *s, uint64_t va, uint64_t last);
 
 /* ---- table.c: tables out of the direct map's pages */
 

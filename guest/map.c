@@ -54,6 +54,9 @@ int pvg_unmap(struct pvguest *g, uint64_t va, uint64_t count)
     if (rc == 0)
         rc = flush_before(g);
     if (rc == 0)
+        rc = grants_none_within(g, va < PVG_USER_END ? pvg_space_loaded(g) : NULL, va,
+                                va + count * PVG_PAGE_BYTES - 1);
+    if (rc == 0)
         rc = check_tables(g, va, count);
     if (rc == 0)
         rc = clear(g, va, count);

@@ -186,11 +186,18 @@ int pvg_space_pin(struct pvguest *g, struct pvg_space *s)
     return fail_in(g, rc, "pinning a space");
 }
 
-int pvg_space_unpin(struct pvguest *g, struct pvg_space *s)
+/* What is of the space alone goes, or is to be validated again: others' pages would not be. */
+static int check_to_unpin(struct pvguest *g, const struct pvg_space *s)
 {
     int rc = check_one(g, s);
     if (rc == 0 && pvg_space_loaded(g) == s)
         rc = fail(g, -XEN_EBUSY, "it is loaded");
+    return rc ? rc : grants_none_within(g, s, 0, PVG_USER_END - 1);
+}
+
+int pvg_space_unpin(struct pvguest *g, struct pvg_space *s)
+{
+    int rc = check_to_unpin(g, s);
     if (rc == 0 && s->pinned)
         rc = unpin_space(g, s);
     return fail_in(g, rc, "unpinning a space");
@@ -291,9 +298,7 @@ static void unlink_space(struct pvguest *g, struct pvg_space *s)
 
 int pvg_space_end(struct pvguest *g, struct pvg_space *s)
 {
-    int rc = check_one(g, s);
-    if (rc == 0 && pvg_space_loaded(g) == s)
-        rc = fail(g, -XEN_EBUSY, "it is loaded");
+    int rc = check_to_unpin(g, s);
     if (rc == 0 && s->pinned)
         rc = unpin_space(g, s);
     if (rc)

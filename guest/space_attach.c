@@ -247,9 +247,12 @@ static int detach(struct pvguest *g, struct pvg_space *s, uint64_t va, const str
 {
     unsigned level = p->level - 1;
     struct below b = below_of(g, a->table, level, false);
+    uint64_t span = 1ull << (PVG_PAGE_SHIFT + 9 * level), from = va & ~(span - 1);
     if (b.made)
         return fail(g, -XEN_EBUSY, "tables of pvg_space_map() hang from it");
-    int rc = set_place(g, s, va, p, 0);
+    int rc = grants_none_within(g, s, from, from + (span - 1));
+    if (rc == 0)
+        rc = set_place(g, s, va, p, 0);
     if (rc)
         return rc;
     rc = a->pinned ? unpin_one(g, a, level) : 0;

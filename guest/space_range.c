@@ -50,6 +50,13 @@ static int check_range(struct range *r)
     return flush_before(g);
 }
 
+/* Of what is mapped already, and is to be something else. */
+static int check_there(struct range *r)
+{
+    int rc = check_range(r);
+    return rc ? rc : grants_none_within(r->g, r->s, r->va, r->last);
+}
+
 static int check_pages(struct range *r)
 {
     for (uint64_t i = 0; i < r->count; i++)
@@ -350,7 +357,7 @@ int pvg_space_change(struct pvguest *g, struct pvg_space *s, uint64_t va, pvg_pf
 {
     struct range r = {.g = g, .s = s, .va = va, .count = count, .first = first.n, .flags = flags};
     r.large = -XEN_EINVAL;
-    int rc = check_range(&r);
+    int rc = check_there(&r);
     if (rc == 0)
         rc = check_pages(&r);
     if (rc == 0)
@@ -364,7 +371,7 @@ int pvg_space_protect(struct pvguest *g, struct pvg_space *s, uint64_t va, uint6
     struct range r = {.g = g, .s = s, .va = va, .count = count, .flags = flags};
     r.same_pages = true;
     r.large = -XEN_EINVAL;
-    int rc = check_range(&r);
+    int rc = check_there(&r);
     if (rc == 0)
         rc = change_range(&r);
     return fail_in(g, rc, "protecting %lu pages at %lx", count, va);
@@ -508,7 +515,7 @@ static int clear_and_free(struct range *r)
 int pvg_space_unmap(struct pvguest *g, struct pvg_space *s, uint64_t va, uint64_t count)
 {
     struct range r = {.g = g, .s = s, .va = va, .count = count, .large = -XEN_EINVAL};
-    int rc = check_range(&r);
+    int rc = check_there(&r);
     if (rc == 0)
         rc = clear_range(&r, true);
     if (rc == 0)

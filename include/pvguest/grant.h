@@ -45,16 +45,18 @@ struct pvg_grant_mapping {
 /*
  * Maps the page behind `ref` of `from` at va, in the loaded space; tables that are missing are
  * made. A domain's own grants are had by its own id: DOMID_SELF is nobody. The mapping ends with
- * pvg_grant_unmap(); whoever clears its entry by other means has lost the way back. -XEN_EINVAL: no
- * page, not in the guest's part of the address space, or before pvg_boot(); -XEN_EEXIST: something
- * is mapped there; -XEN_ENOMEM: no pages for tables; -XEN_ENOSPC: PVG_GRANT_MAPPINGS are there;
- * else what came of it, GNTST_* as an errno: -XEN_ESRCH (GNTST_bad_domain), -XEN_ENOENT
- * (GNTST_bad_gntref), -XEN_EACCES (GNTST_permission_denied), -XEN_EIO (any other), -XEN_ENOSYS.
- * Nothing is mapped then.
+ * pvg_grant_unmap(), and until then nothing else changes or unmaps that place, or unpins or ends
+ * the space (-XEN_EBUSY); whoever clears its entry by other means has lost the way back.
+ * -XEN_EINVAL: no page, not in the guest's part of the address space, or before pvg_boot();
+ * -XEN_EEXIST: something is mapped there; -XEN_ENOMEM: no pages for tables; -XEN_ENOSPC:
+ * PVG_GRANT_MAPPINGS are there; else what came of it, GNTST_* as an errno: -XEN_ESRCH
+ * (GNTST_bad_domain), -XEN_ENOENT (GNTST_bad_gntref), -XEN_EACCES (GNTST_permission_denied),
+ * -XEN_EIO (any other), -XEN_ENOSYS. Nothing is mapped then.
  */
 int pvg_grant_map(struct pvguest *g, domid_t from, uint32_t ref, uint64_t va, bool read_only,
                   struct pvg_grant_mapping *m);
-/* 0; -XEN_EINVAL: no mapping of ours; or what came of it, and it stays. */
+/* 0; -XEN_EINVAL: no mapping of ours; -XEN_EBUSY: it is in the lower half of a space that is not
+ * loaded; or what came of it, and it stays. */
 int pvg_grant_unmap(struct pvguest *g, const struct pvg_grant_mapping *m);
 unsigned pvg_grant_mappings(struct pvguest *g);
 

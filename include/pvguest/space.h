@@ -43,7 +43,8 @@ struct pvg_space {
 int pvg_space_make(struct pvguest *g, struct pvg_space *s);
 /* Clears the lower half, and frees all its tables and the roots; pages that were mapped are the
  * caller's, and so are tables that he attached, as after pvg_table_detach(), unpinned. 0;
- * -XEN_EINVAL: not a space that was made; -XEN_EBUSY: it is loaded; or what the hypervisor said: it
+ * -XEN_EINVAL: not a space that was made; -XEN_EBUSY: it is loaded, or a grant is mapped in it
+ * (grant.h); or what the hypervisor said: it
  * is as it was, pinned. */
 int pvg_space_end(struct pvguest *g, struct pvg_space *s);
 /* Loads both roots; s NULL: the kernel's own, and no user root. 0; -XEN_EINVAL: not a space;
@@ -54,7 +55,7 @@ struct pvg_space *pvg_space_loaded(struct pvguest *g);
 /*
  * Unpins both roots and makes the lower half's tables writable, or makes them read-only and pins.
  * 0, also where there is nothing to do; -XEN_EINVAL: not a space, or NULL; -XEN_EBUSY: unpinning
- * what is loaded; or what the hypervisor said: all is as it was.
+ * what is loaded, or a grant is mapped in; or what the hypervisor said: all is as it was.
  */
 int pvg_space_pin(struct pvguest *g, struct pvg_space *s);
 int pvg_space_unpin(struct pvguest *g, struct pvg_space *s);
@@ -63,7 +64,8 @@ int pvg_space_unpin(struct pvguest *g, struct pvg_space *s);
  * not canonical, the hypervisor's, or, of a space, not in the lower half; flags that name a frame;
  * s no space; of an unpinned one, a table that is not the space's own; or pvg_boot() has not been
  * done; -XEN_ENOMEM, -XEN_ENOSPC: no pages for tables, or, of hundreds of entries, to remember what
- * they were; or what the hypervisor said. PVG_PTE_PRESENT is added to flags. */
+ * they were; -XEN_EBUSY: changing or unmapping where a grant is mapped (grant.h); or what the
+ * hypervisor said. PVG_PTE_PRESENT is added to flags. */
 
 /* Maps pages of RAM, as pvg_map(). -XEN_EEXIST: something is mapped there; -XEN_EINVAL: a page is
  * not populated. Tables that are missing are made. */
@@ -106,8 +108,8 @@ int pvg_table_attach(struct pvguest *g, struct pvg_space *s, uint64_t va, unsign
 /* Takes out what hangs there, unpins it and makes it writable, content and all: *table is the
  * caller's. Tables below it stay attached to it, pinned or not as they are. -XEN_ENOENT: nothing
  * hangs there; -XEN_EINVAL: or no table that was attached there; -XEN_EBUSY: tables of
- * pvg_space_map()'s hang from it: unmap first; or what the hypervisor said: it is attached as
- * before. */
+ * pvg_space_map()'s hang from it, or a grant is mapped by it: unmap first; or what the hypervisor
+ * said: it is attached as before. */
 int pvg_table_detach(struct pvguest *g, struct pvg_space *s, uint64_t va, unsigned level,
                      pvg_pfn_t *table);
 

@@ -338,16 +338,93 @@ static void test_what_cannot_be_unmapped(void **state)
     assert_int_equal(pvg_grant_unmap(g, &b), 0);
 }
 
-/* Whoever clears the entry by other means keeps the handle, and no way back (R10). */
+/* Whoever clears the entry himself keeps the handle, and no way back (R10). */
 static void test_cleared_behind_the_back(void **state)
 {
     (void)state;
     struct pvg_grant_mapping b;
     uint32_t ref = machine_peer_lend(m, 0, false);
     assert_int_equal(pvg_grant_map(g, MACHINE_PEER, ref, WINDOW, false, &b), 0);
-    assert_int_equal(pvg_unmap(g, WINDOW, 1), 0);
+    pvg_set_va(g, WINDOW, 0);
     assert_int_equal(pvg_grant_unmap(g, &b), -XEN_EIO);
     assert_int_equal(pvg_grant_mappings(g), 1);
+    assert_sound();
+}
+
+/* The library's own operations leave it, and go on with what is beside it. */
+static void test_nothing_else_unmaps_it(void **state)
+{
+    (void)state;
+    struct pvg_grant_mapping b;
+    pvg_pfn_t page = take();
+    uint32_t ref = machine_peer_lend(m, 0, false);
+    assert_int_equal(pvg_map(g, WINDOW + 4096, page, 1, PVG_PTE_DATA), 0);
+    assert_int_equal(pvg_grant_map(g, MACHINE_PEER, ref, WINDOW, false, &b), 0);
+    assert_int_equal(pvg_unmap(g, WINDOW, 2), -XEN_EBUSY);
+    assert_int_equal(pvg_space_unmap(g, NULL, WINDOW - 4096, 3), -XEN_EBUSY);
+    assert_int_equal(pvg_space_change(g, NULL, WINDOW, page, 1, PVG_PTE_DATA), -XEN_EBUSY);
+    assert_int_equal(pvg_space_protect(g, NULL, WINDOW, 2, PVG_PTE_RO_DATA), -XEN_EBUSY);
+    assert_reason("maps grant 8 of domain 2");
+    assert_true(is_mapped(WINDOW) && is_mapped(WINDOW + 4096));
+    assert_int_equal(pvg_space_unmap(g, NULL, WINDOW + 4096, 1), 0);
+    assert_int_equal(pvg_grant_unmap(g, &b), 0);
+    assert_int_equal(pvg_unmap(g, WINDOW, 2), 0);
+    assert_sound();
+}
+
+/* In a space: it keeps it until the space is loaded and the page given back. */
+static void test_in_a_space(void **state)
+{
+    (void)state;
+    enum { VA = 0x400000 };
+    struct pvg_space a, other;
+    struct pvg_grant_mapping b, same;
+    pvg_pfn_t table;
+    uint32_t ref = machine_peer_lend(m, 0, false);
+    assert_int_equal(pvg_space_make(g, &a), 0);
+    assert_int_equal(pvg_space_make(g, &other), 0);
+    assert_int_equal(pvg_space_map(g, &a, 0x40000000, take(), 1, PVG_PTE_DATA), 0);
+    assert_int_equal(pvg_table_alloc(g, &table), 0);
+    assert_int_equal(pvg_table_attach(g, &a, VA, 2, table), 0);
+    assert_int_equal(pvg_space_load(g, &a), 0);
+    assert_int_equal(pvg_grant_map(g, MACHINE_PEER, ref, VA, false, &b), 0);
+    assert_int_equal(pvg_space_load(g, &other), 0);
+    assert_int_equal(pvg_grant_map(g, MACHINE_PEER, ref, VA, false, &same), 0);
+    assert_int_equal(pvg_grant_unmap(g, &b), -XEN_EBUSY);
+    assert_reason("not loaded");
+    assert_int_equal(pvg_grant_unmap(g, &same), 0);
+    assert_int_equal(pvg_space_unpin(g, &a), -XEN_EBUSY);
+    assert_int_equal(pvg_space_end(g, &a), -XEN_EBUSY);
+    assert_int_equal(pvg_space_unmap(g, &a, 0, 1ull << 30), -XEN_EBUSY);
+    assert_int_equal(pvg_space_unmap(g, &other, 0, 1ull << 30), 0);
+    assert_int_equal(pvg_space_load(g, &a), 0);
+    assert_true(is_mapped(VA));
+    assert_int_equal(pvg_grant_unmap(g, &b), 0);
+    assert_int_equal(pvg_space_unmap(g, &a, VA, 1), 0);
+    assert_int_equal(pvg_space_load(g, NULL), 0);
+    assert_int_equal(pvg_table_detach(g, &a, VA, 2, &table), 0);
+    assert_int_equal(pvg_table_free(g, table), 0);
+    assert_int_equal(pvg_space_end(g, &a), 0);
+    assert_int_equal(pvg_space_end(g, &other), 0);
+    assert_sound();
+}
+
+/* By an L1 table that the caller attached. */
+static void test_by_a_table_of_the_callers(void **state)
+{
+    (void)state;
+    struct pvg_grant_mapping b;
+    pvg_pfn_t page = take(), table;
+    uint32_t ref = machine_peer_lend(m, 0, true);
+    assert_int_equal(pvg_map(g, WINDOW, page, 1, PVG_PTE_DATA), 0);
+    assert_int_equal(pvg_table_alloc(g, &table), 0);
+    assert_int_equal(pvg_table_attach(g, NULL, WINDOW + (2 << 20), 1, table), 0);
+    assert_int_equal(pvg_grant_map(g, MACHINE_PEER, ref, WINDOW + (3 << 20), true, &b), 0);
+    assert_int_equal(pvg_table_detach(g, NULL, WINDOW + (2 << 20), 1, &table), -XEN_EBUSY);
+    assert_int_equal(pvg_grant_unmap(g, &b), 0);
+    assert_int_equal(pvg_table_detach(g, NULL, WINDOW + (2 << 20), 1, &table), 0);
+    assert_int_equal(pvg_table_free(g, table), 0);
+    assert_int_equal(pvg_unmap(g, WINDOW, 1), 0);
     assert_sound();
 }
 
@@ -498,6 +575,9 @@ int main(void)
         TEST(test_what_cannot_be_mapped),
         PLAIN(test_what_cannot_be_unmapped),
         PLAIN(test_cleared_behind_the_back),
+        PLAIN(test_nothing_else_unmaps_it),
+        PLAIN(test_in_a_space),
+        PLAIN(test_by_a_table_of_the_callers),
         PLAIN(test_all_mappings),
         PLAIN(test_lazy_mode),
         TEST(test_suspend_with_borrowed_pages),
