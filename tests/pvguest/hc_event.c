@@ -17,8 +17,7 @@
 
 #define TSC_START    0x123456789abcull
 #define TIME_START   5000000000ull /* ns: the machine is older than the guest */
-#define STORE_PORT   1u
-#define POLL_MAX     128u  /* ports that Xen takes */
+#define POLL_MAX     128u          /* ports that Xen takes */
 #define EVER         4000u /* how often the outside is asked before a wait is called endless */
 #define STEP         50u   /* ns that each look at the clock takes */
 #define VIRQS        24u
@@ -26,7 +25,7 @@
 
 static shared_info_t *shared(struct machine *m)
 {
-    return (void *)m->w->memory[WORLD_SHARED_FRAME];
+    return (void *)m->w->memory[m->shared];
 }
 
 /* ---- the clock: two ticks are a nanosecond */
@@ -59,15 +58,21 @@ static void clock_init(struct machine *m)
 
 /* ---- ports */
 
+void events_open(struct machine *m)
+{
+    memset(m->events.port, 0, sizeof(m->events.port));
+    if (m->params.initial_domain)
+        return;
+    m->events.port[store_port(m)].state = EVENT_PEER;
+    m->events.port[m->console_port].state = EVENT_PEER;
+}
+
 void events_init(struct machine *m)
 {
     memset(&m->events, 0, sizeof(m->events));
     clock_init(m);
     shared(m)->vcpu_info[0].evtchn_upcall_mask = 1;
-    if (m->params.initial_domain)
-        return;
-    m->events.port[STORE_PORT].state = EVENT_PEER;
-    m->events.port[m->console_port].state = EVENT_PEER;
+    events_open(m);
 }
 
 void machine_raise(struct machine *m, uint32_t port)

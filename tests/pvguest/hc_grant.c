@@ -495,9 +495,14 @@ static void take_back(struct machine *m, uint64_t n)
     glue_give(&m->w->core, mfn(n));
 }
 
+bool grants_in_use(struct machine *m)
+{
+    return t.in_table || machine_grant_handles(m);
+}
+
 void machine_grants_anew(struct machine *m)
 {
-    if (t.in_table || machine_grant_handles(m))
+    if (grants_in_use(m))
         machine_failed("%u pages are mapped by grants", t.in_table + machine_grant_handles(m));
     while (t.frames)
         take_back(m, t.frame[--t.frames]);

@@ -237,7 +237,11 @@ static uint64_t free_frame(struct machine *m, uint64_t but)
 
 static void end_old_domain(struct machine *m, const struct saved *s)
 {
+    if (grants_in_use(m))
+        machine_failed("a suspend elsewhere: pages are mapped by grants");
     suspend_relinquish(m);
+    grants_end(m);
+    grants_init();
     const char *wrong = world_check_free(m->w);
     if (wrong)
         machine_failed("after the old domain's end: %s", wrong);
@@ -308,7 +312,8 @@ static void write_shared(struct machine *m, const struct saved *s)
 static void write_info(struct machine *m, const struct saved *s)
 {
     start_info_t *si = (void *)m->w->memory[s->moved[s->info]];
-    m->console_port += 2;
+    m->console_port = (uint16_t)(2 + m->console_port % (EVENT_PORTS - 2));
+    events_open(m);
     si->store_mfn = s->moved[si->store_mfn];
     si->store_evtchn = m->console_port - 1;
     si->console.domU.mfn = s->moved[si->console.domU.mfn];
@@ -355,6 +360,7 @@ static void relocate(struct machine *m, struct saved *s)
     write_info(m, s);
     adopt_tables(m, s);
     write_p2m(m, s);
+    store_elsewhere(m);
     m->w->pause = pause;
     const char *wrong = machine_audit(m);
     if (wrong)

@@ -101,12 +101,21 @@ struct sched_poll;
 hypercall_handler do_event_channel_op;
 int64_t do_poll(struct machine *m, const struct sched_poll *p);
 void events_init(struct machine *m);
+void events_open(struct machine *m); /* the toolstack's ports, and no other */
+static inline uint32_t store_port(const struct machine *m)
+{
+    return m->console_port - 1u;
+}
 
 /* hc_grant.c */
 hypercall_handler do_grant_table_op;
 void grants_init(void);
-void grants_end(struct machine *m); /* the frames that were lent to a domain that is gone */
+bool grants_in_use(struct machine *m);     /* by either domain */
+void grants_end(struct machine *m);        /* the frames that were lent to a domain that is gone */
 bool grants_reach(uint64_t n, bool write); /* the guest has another's frame mapped by a grant */
+
+/* machine_store.c: the store of another machine has the tree of a new domain, and no watches. */
+void store_elsewhere(struct machine *m);
 
 /* builder.c: the domain's pages, tables, start_info; pins and loads its root. */
 void builder_build(struct machine *m);

@@ -10,7 +10,6 @@
 
 #include "inside.h"
 
-#define STORE_PORT 1u
 #define PATH_BYTES 3200u
 
 static struct {
@@ -74,7 +73,7 @@ void machine_store_serve(struct machine *m)
         all += moved;
     } while (moved && !is.pace);
     if (all)
-        machine_raise(m, STORE_PORT);
+        machine_raise(m, store_port(m));
 }
 
 /* ---- the tree: what a guest may write, and what it may not */
@@ -116,15 +115,28 @@ static void add_tree(struct machine *m)
         add(m, own[i], "", true);
 }
 
-void machine_store_open(struct machine *m)
+static void open_store(struct machine *m)
 {
-    machine_store_close(m);
-    memset(machine_store_ring(m), 0, MACHINE_PAGE);
     is.s = store_new(m->d->id);
     if (!is.s)
         machine_failed("no memory for a store");
     add_tree(m);
     machine_set_peer(m, machine_store_serve);
+}
+
+void machine_store_open(struct machine *m)
+{
+    machine_store_close(m);
+    memset(machine_store_ring(m), 0, MACHINE_PAGE);
+    open_store(m);
+}
+
+void store_elsewhere(struct machine *m)
+{
+    if (!is.s)
+        return;
+    store_free(is.s);
+    open_store(m);
 }
 
 void machine_store_close(struct machine *m)

@@ -143,7 +143,7 @@ static const struct {
     {"borrowing a page", do_grant_map, 6},
     {"giving it back", do_grant_unmap, 6},
     {"grants around a suspend", do_grant_suspend, 1},
-    {"a suspend", do_suspend, 1},
+    {"a suspend", do_suspend, 2},
     {"making a space", do_space_make, 3},
     {"ending a space", do_space_end, 2},
     {"loading a space", do_space_load, 5},
@@ -159,12 +159,6 @@ static const struct {
     {"looking at the store", do_store_look, 2},
     {"a transaction", do_store_transaction, 1},
     {"a watch", do_store_watch, 1},
-    {"the balloon, down", do_balloon_down, 3},
-    {"the balloon, up", do_balloon_up, 4},
-    {"the balloon, to", do_balloon_to, 2},
-    {"contiguous frames", do_contiguous, 4},
-    {"scattered frames", do_scattered, 3},
-    {"a suspend", do_suspend, 1},
 };
 
 static void run_one(void)

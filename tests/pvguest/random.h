@@ -113,9 +113,13 @@ void do_balloon_up(void);
 void do_balloon_to(void);
 void do_contiguous(void);
 void do_scattered(void);
+
 /* ---- random_grant.c */
 
 void check_grants(void);
+bool grants_can_be_saved(void);
+void grants_let_go(void);
+void grants_are_elsewhere(void);
 void do_grant_init(void);
 void do_grant_access(void);
 void do_grant_end(void);
@@ -124,12 +128,17 @@ void do_peer_lend(void);
 void do_grant_map(void);
 void do_grant_unmap(void);
 void do_grant_suspend(void);
+
 /* ---- random_suspend.c */
 
 void do_suspend(void);
+
 /* ---- random_space.c */
 
 void check_spaces(void);
+bool spaces_can_be_saved(void);
+void spaces_to_pages(void);
+void spaces_learn_frames(void);
 bool is_in_space(const struct block *b);
 void do_space_make(void);
 void do_space_end(void);
@@ -142,22 +151,15 @@ void do_space_unmap(void);
 void do_space_upper(void);
 void do_table_alloc(void);
 void do_table_attach(void);
+
 /* ---- random_store.c */
 
 void check_store(void);
+void store_let_go(void);
+void store_is_elsewhere(void);
 void do_store_change(void);
 void do_store_look(void);
 void do_store_transaction(void);
 void do_store_watch(void);
-/* ---- random_balloon.c */
-
-void do_balloon_down(void);
-void do_balloon_up(void);
-void do_balloon_to(void);
-void do_contiguous(void);
-void do_scattered(void);
-/* ---- random_suspend.c */
-
-void do_suspend(void);
 
 #endif

@@ -238,27 +238,55 @@ void do_grant_unmap(void)
 
 /* ---- around a suspend: here, or elsewhere, where the table is blank */
 
-/* What would be in the way. */
-static void settle(void)
+bool grants_can_be_saved(void)
 {
-    heal();
+    return now.nr_borrowed == 0;
+}
+
+/* What would be in the way. */
+static void give_back(void)
+{
     for (unsigned i = 0; i < PLACES; i++)
         if (now.borrowed[i].there) {
             CHECK(pvg_grant_unmap(r.g, &now.borrowed[i].m) == 0, "place %u stays", i);
             now.borrowed[i].there = false;
         }
     now.nr_borrowed = 0;
+}
+
+static void settle(void)
+{
+    heal();
+    give_back();
     inject();
 }
 
 /* Nobody there uses anything yet. */
-static void go_elsewhere(void)
+static void leave_peer(void)
 {
     for (unsigned i = 0; i < LOANS; i++) {
         if (now.loan[i].there && now.loan[i].mapped)
             machine_peer_unmap(r.m, now.loan[i].ref);
         now.loan[i].mapped = false;
     }
+}
+
+void grants_let_go(void)
+{
+    give_back();
+    leave_peer();
+}
+
+/* And it lends nothing. */
+void grants_are_elsewhere(void)
+{
+    memset(now.lent, 0, sizeof(now.lent));
+    check_grants();
+}
+
+static void go_elsewhere(void)
+{
+    leave_peer();
     memset(now.lent, 0, sizeof(now.lent));
     machine_grants_anew(r.m);
 }

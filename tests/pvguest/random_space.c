@@ -187,12 +187,41 @@ void do_space_pin(void)
     check_space((unsigned)k);
 }
 
+/* No table that hangs nowhere has entries. */
+bool spaces_can_be_saved(void)
+{
+    bool can = true;
+    for (unsigned i = 0; i < TABLES; i++)
+        can = can && !(table[i].pfn && table[i].space < 0 &&
+                       *(uint64_t *)machine_at(direct(table[i].pfn), false));
+    return can;
+}
+
+/* What the model knows by frame, by page, and the other way round. */
+void spaces_to_pages(void)
+{
+    for (unsigned k = 0; k < SPACES; k++)
+        for (unsigned i = 0; one[k].there && i < PLACES; i++) {
+            uint64_t e = one[k].entry[i];
+            if (e)
+                one[k].entry[i] =
+                    machine_m2p(r.m, (e & PVG_PTE_FRAME) >> 12) << 12 | (e & ~PVG_PTE_FRAME);
+        }
+}
+
+void spaces_learn_frames(void)
+{
+    for (unsigned k = 0; k < SPACES; k++)
+        for (unsigned i = 0; one[k].there && i < PLACES; i++) {
+            uint64_t e = one[k].entry[i];
+            if (e)
+                one[k].entry[i] = frame_of((e & PVG_PTE_FRAME) >> 12) << 12 | (e & ~PVG_PTE_FRAME);
+        }
+}
+
 void do_space_suspend(void)
 {
-    bool busy = false;
-    for (unsigned i = 0; i < TABLES; i++)
-        busy = busy || (table[i].pfn && table[i].space < 0 &&
-                        *(uint64_t *)machine_at(direct(table[i].pfn), false));
+    bool busy = !spaces_can_be_saved();
     int rc = spaces_suspend(r.g);
     if (busy)
         refused(rc, -XEN_EBUSY);

@@ -18,7 +18,7 @@ static bool has_frame(uint64_t e)
 
 static bool can_be_saved(void)
 {
-    bool can = true;
+    bool can = grants_can_be_saved() && spaces_can_be_saved();
     for (unsigned i = 0; i < 4; i++)
         can = can && !r.remap[i].va;
     for (unsigned a = 0; a < AREAS; a++)
@@ -29,6 +29,8 @@ static bool can_be_saved(void)
 
 static void let_go(void)
 {
+    store_let_go();
+    grants_let_go();
     for (unsigned i = 0; i < 4; i++) {
         CHECK(!r.remap[i].va || pvg_early_iounmap(r.g, r.remap[i].va) == 0, "it stays mapped");
         r.remap[i].va = NULL;
@@ -48,6 +50,7 @@ static void slots_to_pages(void)
     for (unsigned s = 0; s < SLOTS; s++)
         if (r.slot[s])
             r.slot[s] = machine_m2p(r.m, r.slot[s] >> 12) << 12 | (r.slot[s] & PVG_PTE_RW);
+    spaces_to_pages();
 }
 
 static void learn_frames(void)
@@ -58,6 +61,7 @@ static void learn_frames(void)
     for (uint64_t i = 0; i < AREA_PAGES; i++)
         if (has_frame(r.area[0][i]))
             r.area[0][i] = frame_of(r.area_base[0] + i);
+    spaces_learn_frames();
 }
 
 static void check_frames(uint64_t shared)
@@ -68,6 +72,9 @@ static void check_frames(uint64_t shared)
     CHECK(!text, "%s", text);
     CHECK(machine_shared_frame(r.m) != shared, "the same shared_info");
     check_slots(0, SLOTS);
+    grants_are_elsewhere();
+    check_spaces();
+    store_is_elsewhere();
 }
 
 static void suspend(int what)
