@@ -438,6 +438,15 @@ int tables_visit(struct pvguest *g, pvg_pfn_t top, unsigned level, each_table *e
 int tables_take(struct pvguest *g, uint64_t count, pvg_pfn_t *first);
 /* Writable ones; cannot fail. */
 void tables_put(struct pvguest *g, pvg_pfn_t first, uint64_t count);
+/* So many in as few rows as free memory has them, and the i-th of them. */
+#define TABLE_ROWS 32u
+struct table_rows {
+    unsigned nr;
+    struct pvg_range row[TABLE_ROWS];
+};
+int table_rows_take(struct pvguest *g, uint64_t count, struct table_rows *t);
+void table_rows_put(struct pvguest *g, const struct table_rows *t);
+pvg_pfn_t table_rows_at(const struct table_rows *t, uint64_t i);
 /* All tables below one: read-only or writable; those that were attached, pinned or not. */
 int tables_protect(struct pvguest *g, pvg_pfn_t top, unsigned level, bool writable);
 int tables_pin(struct pvguest *g, pvg_pfn_t top, unsigned level, bool pin);

@@ -16,7 +16,8 @@ struct range {
     void *arg;
     int large;             /* what a large page that is there is refused with */
     uint64_t nr_edits, nr_tables;
-    uint64_t next; /* of the new tables */
+    struct table_rows tables;
+    uint64_t next; /* of them */
     struct edits edits;
 };
 
@@ -190,9 +191,10 @@ static int look_to_map(struct range *r, const struct place *p, uint64_t va, uint
     return 0;
 }
 
-static uint64_t fill_table(struct range *r, unsigned level, uint64_t va, uint64_t last)
+static pvg_pfn_t fill_table(struct range *r, unsigned level, uint64_t va, uint64_t last)
 {
-    uint64_t table = r->next++, at = page_va(r->g, pvg_pfn(table));
+    pvg_pfn_t table = table_rows_at(&r->tables, r->next++);
+    uint64_t at = page_va(r->g, table);
     for (;;) {
         uint64_t end = va | (span(level) - 1), entry;
         if (end > last)
@@ -200,8 +202,7 @@ static uint64_t fill_table(struct range *r, unsigned level, uint64_t va, uint64_
         if (level == 1)
             entry = entry_for(r, va, 0);
         else
-            entry = pvg_pte(pvg_p2m_mfn(r->g, pvg_pfn(fill_table(r, level - 1, va, end))),
-                            PVG_PTE_TABLE);
+            entry = pvg_pte(pvg_p2m_mfn(r->g, fill_table(r, level - 1, va, end)), PVG_PTE_TABLE);
         store(r->g, at + slot_of(va, level) * sizeof(uint64_t), entry);
         if (end == last)
             return table;
@@ -222,44 +223,44 @@ static int hook_piece(struct range *r, const struct place *p, uint64_t va, uint6
     if (p->level == 1)
         return r->then ? 0 : set_entries(r, p, va, last);
     edits_hook(&r->edits, r->s, p, EDIT_ONE,
-               pvg_pte(pvg_p2m_mfn(r->g, pvg_pfn(r->next)), PVG_PTE_TABLE));
+               pvg_pte(pvg_p2m_mfn(r->g, table_rows_at(&r->tables, r->next)), PVG_PTE_TABLE));
     r->next += tables_below(p->level, va, last);
     return 0;
 }
 
-static int protect_new(struct range *r, uint64_t first, bool writable)
+static int protect_new(struct range *r, bool writable)
 {
     struct pvguest *g = r->g;
     if (r->plain)
         return 0;
     for (uint64_t i = 0; i < r->nr_tables; i++)
-        page_protect_queued(g, pvg_pfn(first + i), writable);
+        page_protect_queued(g, table_rows_at(&r->tables, i), writable);
     return pvg_lazy_flush(g);
 }
 
-static int hook_all(struct range *r, uint64_t first)
+static int hook_all(struct range *r)
 {
-    r->next = first;
+    r->next = 0;
     int rc = for_pieces(r, hook_piece);
     if (rc == 0)
         rc = edits_make(&r->edits);
     return rc || r->then == NULL ? rc : r->then(r->g, r->arg);
 }
 
-static int build(struct range *r, uint64_t first)
+static int build(struct range *r)
 {
     struct pvguest *g = r->g;
-    r->next = first;
+    r->next = 0;
     int rc = r->nr_tables ? for_pieces(r, fill_piece) : 0;
     if (rc == 0)
-        rc = protect_new(r, first, false);
+        rc = protect_new(r, false);
     if (rc == 0)
-        rc = hook_all(r, first);
+        rc = hook_all(r);
     if (rc == 0)
         return 0;
     edits_undo(&r->edits);
     undo_begin(g);
-    if (protect_new(r, first, true) && protect_new(r, first, true))
+    if (protect_new(r, true) && protect_new(r, true))
         pvg_fatal(g, "tables can be neither hooked nor what they were");
     undo_end(g);
     return rc;
@@ -268,19 +269,18 @@ static int build(struct range *r, uint64_t first)
 static int map_range(struct range *r)
 {
     struct pvguest *g = r->g;
-    pvg_pfn_t first = PVG_NO_PFN;
     int rc = for_pieces(r, look_to_map);
-    if (rc == 0 && r->nr_tables)
-        rc = tables_take(g, r->nr_tables, &first);
+    if (rc == 0)
+        rc = table_rows_take(g, r->nr_tables, &r->tables);
     if (rc)
         return rc;
     rc = edits_begin(g, &r->edits, r->nr_edits, r->plain);
     if (rc == 0) {
-        rc = build(r, first.n);
+        rc = build(r);
         edits_end(&r->edits);
     }
     if (rc)
-        tables_put(g, first, r->nr_tables);
+        table_rows_put(g, &r->tables);
     else if (r->s)
         r->s->tables += r->nr_tables;
     return rc;

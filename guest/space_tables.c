@@ -68,6 +68,43 @@ int tables_take(struct pvguest *g, uint64_t count, pvg_pfn_t *first)
     return 0;
 }
 
+/* Free memory that is in pieces is no reason to refuse: halves, and halves of these. */
+int table_rows_take(struct pvguest *g, uint64_t count, struct table_rows *t)
+{
+    *t = (struct table_rows){0};
+    for (uint64_t want = count; count > 0;) {
+        pvg_pfn_t first;
+        want = want < count ? want : count;
+        int rc = t->nr < TABLE_ROWS ? tables_take(g, want, &first)
+                                    : fail(g, -XEN_ENOMEM, "free pages are too scattered");
+        if (rc == -XEN_ENOMEM && want > 1 && t->nr < TABLE_ROWS) {
+            want /= 2;
+            continue;
+        }
+        if (rc) {
+            table_rows_put(g, t);
+            return rc;
+        }
+        t->row[t->nr++] = (struct pvg_range){first.n, first.n + want};
+        count -= want;
+    }
+    return 0;
+}
+
+void table_rows_put(struct pvguest *g, const struct table_rows *t)
+{
+    for (unsigned i = 0; i < t->nr; i++)
+        tables_put(g, pvg_pfn(t->row[i].from), t->row[i].to - t->row[i].from);
+}
+
+pvg_pfn_t table_rows_at(const struct table_rows *t, uint64_t i)
+{
+    const struct pvg_range *r = t->row;
+    for (; i >= r->to - r->from; r++)
+        i -= r->to - r->from;
+    return pvg_pfn(r->from + i);
+}
+
 /* ---- which hang where */
 
 struct allocated *allocated_of(struct pvguest *g, pvg_pfn_t table)

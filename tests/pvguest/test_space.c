@@ -320,6 +320,33 @@ static void test_lists_are_full(void **state)
     assert_int_equal(pvg_pages_free(g), free);
 }
 
+/* Free memory of a guest that has lived long: no two free pages are neighbours. */
+static void test_free_pages_are_scattered(void **state)
+{
+    (void)state;
+    static pvg_pfn_t all[NR_PAGES];
+    unsigned n = 0, given = 0;
+    while (pvg_pages_take(g, 1, 1, &all[n]) == 0)
+        n++;
+    for (; given < 5; given++)
+        assert_made(pvg_pages_give(g, all[2 * given], 1));
+    assert_int_equal(map_border(), -XEN_ENOMEM);
+    assert_int_equal(pvg_pages_free(g), 5);
+    assert_made(pvg_pages_give(g, all[2 * given], 1));
+    assert_made(map_border());
+    assert_int_equal(pvg_pages_free(g), 0);
+    assert_sound("scattered tables");
+    assert_int_equal(seen(&a, BORDER), wanted(0, true));
+    assert_int_equal(seen_by_user(&a, BORDER + PVG_PAGE_BYTES), wanted(1, true));
+    assert_made(unmap_border());
+    assert_int_equal(pvg_pages_free(g), 6);
+    each_failure(map_border, unmap_border, "scattered");
+    assert_made(unmap_border());
+    for (unsigned i = 0; i < n; i++)
+        if (i % 2 || i > 2 * given)
+            assert_made(pvg_pages_give(g, all[i], 1));
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -340,6 +367,7 @@ int main(void)
         TEST(test_tables_refused),
         TEST(test_attach_in_the_kernel_half),
         TEST(test_lists_are_full),
+        TEST(test_free_pages_are_scattered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
