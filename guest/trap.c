@@ -53,7 +53,7 @@ static bool missed_load(struct pvg_trap *t)
 void trap_entry(struct pvg_trap *t)
 {
     struct pvguest *g = trapped;
-    const bool user = from_user(t);
+    const bool user = from_user(t) && g->user.rsp; /* not by an iret of the kernel's own */
     if (missed_load(t))
         return;
     pvg_trap_handler *handler = g->handler[t->vector];
