@@ -495,12 +495,23 @@ static void take_back(struct machine *m, uint64_t n)
     glue_give(&m->w->core, mfn(n));
 }
 
-void machine_grants_anew(struct machine *m)
+bool grants_unused(struct machine *m)
 {
     if (t.in_table || machine_grant_handles(m))
         machine_failed("%u pages are mapped by grants", t.in_table + machine_grant_handles(m));
-    while (t.frames)
-        take_back(m, t.frame[--t.frames]);
+    return t.frames > 0;
+}
+
+void grants_first_frame(struct machine *m)
+{
     grants_init();
     grow(m, 1);
+}
+
+void machine_grants_anew(struct machine *m)
+{
+    grants_unused(m);
+    while (t.frames)
+        take_back(m, t.frame[--t.frames]);
+    grants_first_frame(m);
 }

@@ -238,6 +238,7 @@ static uint64_t free_frame(struct machine *m, uint64_t but)
 static void end_old_domain(struct machine *m, const struct saved *s)
 {
     suspend_relinquish(m);
+    grants_end(m);
     const char *wrong = world_check_free(m->w);
     if (wrong)
         machine_failed("after the old domain's end: %s", wrong);
@@ -310,7 +311,7 @@ static void write_info(struct machine *m, const struct saved *s)
     start_info_t *si = (void *)m->w->memory[s->moved[s->info]];
     m->console_port += 2;
     si->store_mfn = s->moved[si->store_mfn];
-    si->store_evtchn = m->console_port - 1;
+    si->store_evtchn = 1; /* the port of the store that the machine has */
     si->console.domU.mfn = s->moved[si->console.domU.mfn];
     si->console.domU.evtchn = m->console_port;
     si->nr_pages = s->max_pfn;
@@ -344,9 +345,12 @@ static void adopt_tables(struct machine *m, struct saved *s)
 static void relocate(struct machine *m, struct saved *s)
 {
     enum pause_mode pause = m->w->pause;
+    bool grants = grants_unused(m);
     m->w->pause = PAUSE_NEVER;
     end_old_domain(m, s);
     make_new_domain(m);
+    if (grants)
+        grants_first_frame(m);
     give_frames(m, s);
     for (uint64_t page = 0; page < s->max_pfn; page++)
         if (s->moved[page] != MISSING)
@@ -356,6 +360,7 @@ static void relocate(struct machine *m, struct saved *s)
     adopt_tables(m, s);
     write_p2m(m, s);
     m->w->pause = pause;
+    store_moved(m);
     const char *wrong = machine_audit(m);
     if (wrong)
         machine_failed("after a relocation: %s", wrong);

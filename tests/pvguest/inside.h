@@ -106,7 +106,12 @@ void events_init(struct machine *m);
 hypercall_handler do_grant_table_op;
 void grants_init(void);
 void grants_end(struct machine *m); /* the frames that were lent to a domain that is gone */
+bool grants_unused(struct machine *m); /* there is a table; the test fails when it is in use */
+void grants_first_frame(struct machine *m); /* of the blank table that a new domain has */
 bool grants_reach(uint64_t n, bool write); /* the guest has another's frame mapped by a grant */
+
+/* machine_store.c: another store, where there was one; the ring is blank. */
+void store_moved(struct machine *m);
 
 /* builder.c: the domain's pages, tables, start_info; pins and loads its root. */
 void builder_build(struct machine *m);

@@ -135,6 +135,12 @@ void machine_store_close(struct machine *m)
     is.pace = 0;
 }
 
+void store_moved(struct machine *m)
+{
+    if (is.s)
+        machine_store_open(m);
+}
+
 void machine_store_at(struct machine *m, uint64_t mfn)
 {
     (void)m;
