@@ -22,6 +22,8 @@
 #define MISSING (~0ull)
 #define RUBBISH 0x5a
 
+bool machine_moves_all;
+
 struct saved {
     uint64_t max_pfn, leaves, pages;
     uint64_t *leaf;         /* pfns of the p2m's frames */
@@ -238,7 +240,8 @@ static uint64_t free_frame(struct machine *m, uint64_t but)
 static void end_old_domain(struct machine *m, const struct saved *s)
 {
     suspend_relinquish(m);
-    grants_end(m);
+    if (machine_moves_all)
+        grants_end(m);
     const char *wrong = world_check_free(m->w);
     if (wrong)
         machine_failed("after the old domain's end: %s", wrong);
@@ -311,7 +314,7 @@ static void write_info(struct machine *m, const struct saved *s)
     start_info_t *si = (void *)m->w->memory[s->moved[s->info]];
     m->console_port += 2;
     si->store_mfn = s->moved[si->store_mfn];
-    si->store_evtchn = 1; /* the port of the store that the machine has */
+    si->store_evtchn = machine_moves_all ? 1 : m->console_port - 1; /* the machine's store has 1 */
     si->console.domU.mfn = s->moved[si->console.domU.mfn];
     si->console.domU.evtchn = m->console_port;
     si->nr_pages = s->max_pfn;
@@ -345,7 +348,7 @@ static void adopt_tables(struct machine *m, struct saved *s)
 static void relocate(struct machine *m, struct saved *s)
 {
     enum pause_mode pause = m->w->pause;
-    bool grants = grants_unused(m);
+    bool grants = machine_moves_all && grants_unused(m);
     m->w->pause = PAUSE_NEVER;
     end_old_domain(m, s);
     make_new_domain(m);
@@ -360,7 +363,8 @@ static void relocate(struct machine *m, struct saved *s)
     adopt_tables(m, s);
     write_p2m(m, s);
     m->w->pause = pause;
-    store_moved(m);
+    if (machine_moves_all)
+        store_moved(m);
     const char *wrong = machine_audit(m);
     if (wrong)
         machine_failed("after a relocation: %s", wrong);

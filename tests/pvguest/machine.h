@@ -123,6 +123,7 @@ enum { MACHINE_SUSPEND_ENDS = 0, MACHINE_RELOCATES = 1, MACHINE_CANCELS = 2 };
 /* One of these, or the error with which it is refused. A guest that cannot be saved ends the test,
  * whichever it is. */
 void machine_on_suspend(struct machine *m, int what);
+extern bool machine_moves_all; /* with a blank grant table and another store */
 uint64_t machine_suspends(struct machine *m); /* so far, but for those that end */
 
 /* ---- looking: changes nothing, not even what is cached */

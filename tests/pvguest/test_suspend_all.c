@@ -310,6 +310,7 @@ static void test_lent_without_a_frame(void **state)
 
 int main(void)
 {
+    machine_moves_all = true;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_linear),
         cmocka_unit_test(test_tree),
