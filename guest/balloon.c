@@ -308,8 +308,9 @@ static int map_pages(struct pvguest *g, struct pvg_range pages)
     return rc;
 }
 
-/* The pages' frames go again; one that the hypervisor does not take stays its page's. */
-static void return_frames(struct pvguest *g, struct pvg_range pages)
+/* The pages' frames go again; one that the hypervisor does not take stays its page's, which nobody
+ * has then. */
+static int return_frames(struct pvguest *g, struct pvg_range pages, int why)
 {
     int rc;
     undo_begin(g);
@@ -317,6 +318,9 @@ static void return_frames(struct pvguest *g, struct pvg_range pages)
     if (rc)
         p2m_put(g, (struct pvg_range){pages.from + went, pages.to}, g->balloon.frame + went);
     undo_end(g);
+    uint64_t kept = pages.to - pages.from - went;
+    g->p2m.lost += kept;
+    return kept ? fail_in(g, why, "%lu frames could not be given back", kept) : why;
 }
 
 static int use_frames(struct pvguest *g, struct pvg_range pages)
@@ -326,9 +330,7 @@ static int use_frames(struct pvguest *g, struct pvg_range pages)
         p2m_put(g, pages, g->balloon.frame);
     if (rc == 0)
         rc = map_pages(g, pages);
-    if (rc)
-        return_frames(g, pages);
-    return rc;
+    return rc ? return_frames(g, pages, rc) : 0;
 }
 
 static int up_step(struct pvguest *g, struct pvg_range pages, uint64_t *done)

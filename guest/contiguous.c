@@ -8,6 +8,19 @@
 
 /* ---- what may be exchanged */
 
+static bool is_page_of(struct pvguest *g, uint64_t page, uint64_t va)
+{
+    return va && pvg_page_of(g, (const void *)va).n == page;
+}
+
+/* start_info and the rings: others have their frames' numbers. */
+static bool is_known_outside(struct pvguest *g, uint64_t page)
+{
+    uint64_t store = pvg_start_info(g)->store_mfn;
+    return is_page_of(g, page, g->si_va) || is_page_of(g, page, g->console_va) ||
+           (store && pvg_m2p(g, pvg_mfn(store)).n == page);
+}
+
 static const char *not_callers(struct pvguest *g, uint64_t page)
 {
     uint64_t entry = pvg_p2m_entry(g, pvg_pfn(page));
@@ -20,6 +33,8 @@ static const char *not_callers(struct pvguest *g, uint64_t page)
         return "is not in the direct map";
     if (page >= g->image.from && page < g->image.to)
         return "is the kernel's image";
+    if (is_known_outside(g, page))
+        return "is known outside by its frame";
     pvg_walk(g, PVG_DIRECT_BASE + page * PVG_PAGE_BYTES, &w);
     return w.mapped && (w.at[1].entry & PVG_PTE_RW) ? NULL : "is read-only";
 }

@@ -268,9 +268,24 @@ static int unmap_table(struct pvguest *g)
     return 0;
 }
 
+/* Afterwards there would be nothing to lend, and no way back. */
+static int check_lent(struct pvguest *g)
+{
+    uint32_t frame;
+    for (uint32_t ref = PVG_GRANT_RESERVED; ref < g->grants.frames * ENTRIES; ref++) {
+        uint64_t word = load(g, shadow_va(g, ref));
+        int rc = word & LENT ? frame_of(g, pvg_pfn(word & PAGE_MASK), &frame) : 0;
+        if (rc)
+            return fail_in(g, rc, "grant %u, pfn %lx", ref, (uint64_t)(word & PAGE_MASK));
+    }
+    return 0;
+}
+
 int grants_suspend(struct pvguest *g)
 {
     int rc = grants_none_borrowed(g);
+    if (rc == 0)
+        rc = check_lent(g);
     return fail_in(g, rc ? rc : unmap_table(g), "grants");
 }
 

@@ -277,6 +277,51 @@ static void test_contiguous_of_a_page_mapped_twice(void **state)
     end();
 }
 
+static void refuse_all(struct machine *from, unsigned number)
+{
+    (void)number;
+    machine_fail_call(from, 1, -XEN_ENOMEM);
+}
+
+/* Frames came, and are refused in the direct map and on their way back: said, and counted. */
+static void test_no_way_back(void **state)
+{
+    (void)state;
+    uint64_t done = 7;
+    boot_small();
+    assert_int_equal(pvg_balloon_up(g, 600, NULL), 0);
+    assert_int_equal(pvg_balloon_down(g, 1, NULL), 0);
+    uint64_t lost = g->p2m.lost, owned = machine_owned(m);
+    machine_after_call = refuse_all;
+    assert_int_equal(pvg_balloon_up(g, 1, &done), -XEN_ENOMEM);
+    machine_after_call = NULL;
+    machine_fail_call(m, 0, 0);
+    assert_int_equal(done, 0);
+    assert_int_equal(machine_owned(m), owned + 1);
+    assert_int_equal(g->p2m.lost, lost + 1);
+    assert_non_null(strstr(pvg_reason(g), "1 frames could not be given back"));
+    check_guest();
+    assert_int_equal(pvg_balloon_up(g, 1, &done), 0);
+    end();
+}
+
+/* Others have these by their frames. */
+static void test_contiguous_of_what_is_known_outside(void **state)
+{
+    (void)state;
+    pvg_mfn_t frame;
+    boot_small();
+    const struct machine_layout *l = machine_layout(m);
+    const uint64_t page[] = {l->start_info, l->xenstore, l->console};
+    note_state(&before);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(pvg_make_contiguous(g, pvg_pfn(page[i]), 0, 0, &frame), -XEN_EINVAL);
+        assert_non_null(strstr(pvg_reason(g), "known outside"));
+    }
+    check_old();
+    end();
+}
+
 /* How often it was done, of all numbers of bits. */
 static unsigned try_order(unsigned order)
 {
@@ -326,6 +371,8 @@ int main(void)
         BOTH(test_refused_before_boot),
         BOTH(test_contiguous_refuses),
         BOTH(test_contiguous_of_a_page_mapped_twice),
+        BOTH(test_contiguous_of_what_is_known_outside),
+        BOTH(test_no_way_back),
         BOTH(test_orders_and_addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
