@@ -7,8 +7,12 @@
 
 #define SECOND 1000000000ull
 
+#define SPACE_AT    0x0000000000400000ull
+#define SPACE_PAGES 16u
+
 struct life {
     struct pvguest *g;
+    struct pvg_space space; /* loaded all the time, with some of the pages, for user mode */
     uint64_t beats;
     uint32_t ref; /* of a page that dom0 may map, over every suspend */
 };
@@ -35,9 +39,34 @@ static const char *grant_again(struct life *l)
     return pvg_grant_access(l->g, 0, held_page(0), false, &l->ref) ? pvg_reason(l->g) : "ok";
 }
 
+static void open_space(struct life *l)
+{
+    must(l->g, "a space", pvg_space_make(l->g, &l->space));
+    for (unsigned i = 0; i < SPACE_PAGES; i++)
+        must(l->g, "a space's page",
+             pvg_space_map(l->g, &l->space, SPACE_AT + i * PVG_PAGE_BYTES, held_page(i), 1,
+                           PVG_PTE_RO_DATA | PVG_PTE_USER));
+    must(l->g, "loading the space", pvg_space_load(l->g, &l->space));
+}
+
+/* Still loaded, and it shows the pages. */
+static const char *space_of(struct life *l)
+{
+    if (pvg_space_loaded(l->g) != &l->space)
+        return "BAD:not-loaded";
+    for (unsigned i = 0; i < SPACE_PAGES; i++) {
+        uint64_t va = SPACE_AT + i * PVG_PAGE_BYTES;
+        if (!can_read(l->g, va))
+            return "BAD:unmapped";
+        if (!is_filled((const volatile uint64_t *)va, held_page(i).n))
+            return "BAD:other-pages";
+    }
+    return "ok";
+}
+
 static void look(struct life *l)
 {
-    say(l->g, " sum=%s lists=%s\n", held_pages(l->g), lists_of(l->g));
+    say(l->g, " sum=%s lists=%s spaces=%s\n", held_pages(l->g), lists_of(l->g), space_of(l));
 }
 
 static void take_target(struct life *l, uint64_t target)
@@ -110,6 +139,7 @@ void live(struct pvguest *g)
     must(g, "control", pvg_control_open(g));
     must(g, "grants", pvg_grant_init(g, 1));
     must(g, "a grant", pvg_grant_access(g, 0, held_page(0), false, &l.ref));
+    open_space(&l);
     say(g, "LIVE up pages=%lu\n", pages);
     for (uint64_t due = 0;;) {
         while (obey(&l))

@@ -144,7 +144,7 @@ def said_well(console):
     check(f"{len(bad)} bad lines", not bad, "\n".join(bad))
     for line in lines:
         if re.match("LIVE (alive|target|resumed|cancelled)", line):
-            check("not all is well", line.endswith(" sum=ok lists=ok"), line)
+            check("not all is well", line.endswith(" sum=ok lists=ok spaces=ok"), line)
     return lines
 
 
@@ -203,6 +203,8 @@ def main():
     except lab.NoLab as e:
         print(e)
         return 77
+    except KeyboardInterrupt:
+        return 130
     except Flunk as e:
         print(f"{name}: {e}", file=sys.stderr)
         return 1
