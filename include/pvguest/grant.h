@@ -50,8 +50,9 @@ struct pvg_grant_mapping {
  * -XEN_EINVAL: no page, not in the guest's part of the address space, or before pvg_boot();
  * -XEN_EEXIST: something is mapped there; -XEN_ENOMEM: no pages for tables; -XEN_ENOSPC:
  * PVG_GRANT_MAPPINGS are there; else what came of it, GNTST_* as an errno: -XEN_ESRCH
- * (GNTST_bad_domain), -XEN_ENOENT (GNTST_bad_gntref), -XEN_EACCES (GNTST_permission_denied),
- * -XEN_EIO (any other), -XEN_ENOSYS. Nothing is mapped then.
+ * (GNTST_bad_domain), -XEN_ENOENT (GNTST_bad_gntref: beyond the other's table), -XEN_EACCES
+ * (GNTST_permission_denied), -XEN_EIO (any other; Xen says GNTST_general_error of an entry that
+ * grants nothing, or not to us), -XEN_ENOSYS. Nothing is mapped then.
  */
 int pvg_grant_map(struct pvguest *g, domid_t from, uint32_t ref, uint64_t va, bool read_only,
                   struct pvg_grant_mapping *m);
