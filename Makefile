@@ -25,7 +25,7 @@ PVMM   := $(BUILD)/pvmm
 KERNEL := $(BUILD)/kernel/vmlinuz
 INITRD := $(BUILD)/initramfs.cpio.gz
 
-.PHONY: all deps kernel kernel-cloud xen grub headers gnumach xen-syms run test cases bench bench-micro bench-images bench-where mutate fuzz \
+.PHONY: all deps kernel kernel-cloud xen grub headers gnumach xen-syms dom0 run test cases bench bench-micro bench-images bench-where mutate fuzz \
         clean help
 
 all: $(BUILD)/build.ninja

@@ -19,6 +19,10 @@ static void note_change(uint64_t before, int64_t done)
     CHECK((int64_t)(now - before) == done, "%" PRId64 " frames more, %" PRId64 " are said to be",
           (int64_t)(now - before), done);
     r.grown += done;
+    struct pvg_memory_info info;
+    pvg_memory_info(r.g, &info);
+    CHECK(!done || info.pages == pvg_regions_pages(&pvg_memblock_of(r.g)->memory),
+          "%" PRIu64 " pages are said to be memory", info.pages);
 }
 
 void do_balloon_down(void)
