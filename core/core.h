@@ -289,8 +289,8 @@ int core_update_descriptor(struct core *c, struct core_vcpu *v, maddr_t at, uint
  */
 
 #define CORE_NO_LIMIT (~0ull)
-/* Allocates 2^order contiguous frames, all with numbers below `limit`, to `d`, and enters pfn p.. in
- * m2p. */
+/* Allocates 2^order contiguous frames, all with numbers below `limit`, to `d`, and enters pfn p..
+ * in m2p. */
 int core_populate(struct core *c, struct core_vcpu *v, struct core_domain *d, pfn_t p,
                   unsigned order, uint64_t limit, mfn_t *out);
 /* Allocates without a pfn: m2p is left invalid. */
@@ -299,8 +299,9 @@ int core_increase(struct core *c, struct core_vcpu *v, struct core_domain *d, un
 /* Gives one frame back: drops the allocation reference, once. It is freed when its last use goes
  * (R1); a pin is a use, and stays until it is undone. -ENXIO: not the domain's. */
 int core_decrease(struct core *c, struct core_vcpu *v, struct core_domain *d, mfn_t m);
-/* Swaps 2^in_order x nr_in frames for 2^out_order x nr_out ones of the same total, whose numbers are
- * below `limit`; every input must be held by its allocation reference alone. All or nothing. nr <= CORE_EXCHANGE_MAX. */
+/* Swaps 2^in_order x nr_in frames for 2^out_order x nr_out ones of the same total, whose numbers
+ * are below `limit`; every input must be held by its allocation reference alone. All or nothing. nr
+ * <= CORE_EXCHANGE_MAX. */
 #define CORE_EXCHANGE_MAX 512
 int core_exchange(struct core *c, struct core_vcpu *v, struct core_domain *d, const mfn_t *in,
                   unsigned nr_in, unsigned in_order, const pfn_t *pfns, mfn_t *out, unsigned nr_out,

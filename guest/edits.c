@@ -3,7 +3,7 @@
  * Changes of entries, all of which are made or taken back: what each replaces is remembered. Here,
  * too, is the one place that sets L4 entries of the kernel half: they are the same in every root.
  */
-#include "internal.h"
+#include "roots.h"
 
 #define EDITS_OF_PAGE (PVG_PAGE_BYTES / sizeof(struct edit))
 #define HOW           7u

@@ -4,7 +4,7 @@
  * itself, and knows each mapping by a handle; what is mapped is in a book, as the handles are the
  * only way back.
  */
-#include "internal.h"
+#include "roots.h"
 
 #include <xen/grant_table.h>
 

@@ -14,8 +14,8 @@
 
 #define ENTRIES     512u
 #define SLOT_KERNEL 272u /* of a root: the kernel half begins behind the hypervisor's (R6) */
-#define PFN_4G     (1ull << 20)
-#define REASON_MAX 512u
+#define PFN_4G      (1ull << 20)
+#define REASON_MAX  512u
 
 /* ---- batch.c */
 
@@ -71,10 +71,10 @@ struct p2m {
     uint64_t lost; /* pages that the hypervisor refused to let go when they were given back */
     struct p2m_spare spare;
     struct p2m_shared missing, identity;
-    pvg_pfn_t top;             /* the tree's root; the L3 of the linear layout */
-    uint64_t initial_va;       /* the builder's list */
-    uint64_t initial_pages;    /* entries in it */
-    struct pvg_range initial;  /* the pfns that it and its tables take */
+    pvg_pfn_t top;            /* the tree's root; the L3 of the linear layout */
+    uint64_t initial_va;      /* the builder's list */
+    uint64_t initial_pages;   /* entries in it */
+    struct pvg_range initial; /* the pfns that it and its tables take */
 };
 
 /* mfnlist.c: top, mid pages of mfns, and the p2m's leaves below */
@@ -107,7 +107,8 @@ struct plan {
 
 /* ---- balloon.c, contiguous.c */
 
-/* Pages of one leaf of the p2m, and so of one L1 table of the direct map: what one step is about. */
+/* Pages of one leaf of the p2m, and so of one L1 table of the direct map: what one step is about.
+ */
 struct balloon {
     struct pvg_regions ram; /* of the map, below the limit */
     xen_pfn_t frame[CHUNK]; /* of the pages */
@@ -151,9 +152,9 @@ struct grant_borrowed {
 };
 
 struct grants {
-    unsigned frames;         /* of the table, mapped at FIX_GRANT; 0: not set up */
-    unsigned lent, borrowed; /* how many */
-    uint32_t free;           /* the first free entry; 0: none */
+    unsigned frames;                        /* of the table, mapped at FIX_GRANT; 0: not set up */
+    unsigned lent, borrowed;                /* how many */
+    uint32_t free;                          /* the first free entry; 0: none */
     pvg_pfn_t shadow[PVG_GRANT_FRAMES_MAX]; /* of each frame: a word for each entry (grant.c) */
     struct grant_borrowed book[PVG_GRANT_MAPPINGS]; /* in no order */
 };
@@ -187,7 +188,7 @@ struct xenstore {
     uint64_t patience;           /* ns; 0: for ever */
     uint32_t asked, answered;    /* numbers of requests: the last one, and the last with a reply */
     uint32_t asked_type;
-    bool waiting;                /* for the reply to the last one */
+    bool waiting; /* for the reply to the last one */
     uint32_t reply_size;
     struct store_message out, in;
     struct store_pairs watches, events;
@@ -222,23 +223,23 @@ struct pvguest {
     uint32_t features[XENFEAT_NR_SUBMAPS];
     uint64_t m2p_base, m2p_entries;
 
-    uint64_t console_va;  /* 0: console_io */
+    uint64_t console_va; /* 0: console_io */
     uint32_t console_port;
 
     pvg_trap_handler *handler[PVG_TRAPS];
-    unsigned ends; /* how often a fatal end was begun: saying why may trap in its turn */
+    unsigned ends;      /* how often a fatal end was begun: saying why may trap in its turn */
     uint64_t shared_va; /* shared_info; 0: not mapped yet */
 
     struct batch batch;
 
-    bool own_root;            /* switched */
-    bool fixmap;              /* usable */
-    uint64_t ioremap[IOREMAPS]; /* pages of each mapping; 0: free */
-    struct pvg_range boot;    /* pfns mapped linearly from PVG_VIRT_BASE by the builder */
-    struct pvg_range image;   /* pfns of the kernel's image */
-    struct pvg_range module;  /* pfns of the ramdisk; empty: none */
+    bool own_root;                   /* switched */
+    bool fixmap;                     /* usable */
+    uint64_t ioremap[IOREMAPS];      /* pages of each mapping; 0: free */
+    struct pvg_range boot;           /* pfns mapped linearly from PVG_VIRT_BASE by the builder */
+    struct pvg_range image;          /* pfns of the kernel's image */
+    struct pvg_range module;         /* pfns of the ramdisk; empty: none */
     struct pvg_range initial_tables; /* the builder's, at pt_base */
-    struct pvg_regions direct; /* pfns in the direct map */
+    struct pvg_regions direct;       /* pfns in the direct map */
     struct pvg_regions tables; /* pfns that are, or may become, page tables: read-only everywhere */
     /* Room for what is being done, which is large for a stack. */
     struct pvg_regions todo, moved;
@@ -286,7 +287,8 @@ void batch_init(struct pvguest *g);
 /* Each is made now, or in lazy mode later. `ptr` carries the command (MMU_*) in its low bits. */
 int batch_update(struct pvguest *g, uint64_t ptr, uint64_t value);
 int batch_set_va(struct pvguest *g, uint64_t va, uint64_t entry, unsigned long flags);
-/* An L1 entry with INVLPG, now, in lazy mode too; so is one mmuext_op. What was queued goes first. */
+/* An L1 entry with INVLPG, now, in lazy mode too; so is one mmuext_op. What was queued goes first.
+ */
 int set_va_now(struct pvguest *g, uint64_t va, uint64_t entry);
 int mmuext(struct pvguest *g, unsigned command, uint64_t arg1, uint64_t arg2);
 /* What the caller has queued, before anything of ours is: a refusal of it is not ours. */
@@ -388,98 +390,12 @@ int table_give(struct pvguest *g, pvg_pfn_t pfn);
  * clears. The tables above must be there. An entry of L4 reaches every root, at once. */
 int table_hook(struct pvguest *g, uint64_t va, unsigned level, pvg_pfn_t table);
 
-/* ---- edits.c: changes of entries, all of which are made or taken back; what L4 entries of the
- * kernel half are set by */
+/* ---- edits.c: the kernel half of every root */
 
-enum edit_how {
-    EDIT_ONE = 0,
-    EDIT_ROOTS = 1, /* an L4 entry of the kernel half: of every root */
-    EDIT_TABLE = 2, /* the old entry names a table that nothing names any more */
-};
-
-struct edits {
-    struct pvguest *g;
-    bool plain; /* the tables are no tables yet: by stores */
-    uint64_t count;
-    pvg_pfn_t pages; /* with room for more than EDITS_ROOM */
-    uint64_t nr_pages;
-};
-
-/* Lazy mode from here to edits_end(). */
-int edits_begin(struct pvguest *g, struct edits *e, uint64_t room, bool plain);
-void edits_set(struct edits *e, pvg_maddr_t at, enum edit_how how, uint64_t old, uint64_t entry);
-struct edit edits_get(const struct edits *e, uint64_t i);
-/* Makes what is queued. What was refused is for edits_undo() to take back. */
-int edits_make(struct edits *e);
-void edits_undo(struct edits *e);
-void edits_end(struct edits *e);
 /* The root that has the kernel half: the kernel's own once there is one, before, the builder's. */
 pvg_mfn_t kernel_root(struct pvguest *g);
 /* Now, and all or none. */
 int root_set_slot(struct pvguest *g, unsigned slot, uint64_t entry);
-
-/* ---- space_tables.c: the tables below the roots of spaces */
-
-enum belongs { BELONGS_NOT, BELONGS_MADE, BELONGS_ATTACHED };
-
-/* Whether `table`, which an entry of `parent` names, hangs there by the library's doing. */
-enum belongs table_belongs(struct pvguest *g, pvg_pfn_t parent, pvg_pfn_t table);
-struct allocated *allocated_of(struct pvguest *g, pvg_pfn_t table);
-struct table_link {
-    pvg_pfn_t parent, table;
-    unsigned slot, level; /* in the parent; of the table */
-    enum belongs belongs;
-};
-/* All tables below one, of the lower half where it is a root, those below each before it. Ends at
- * the first that is not 0. */
-typedef int each_table(struct pvguest *g, const struct table_link *l, void *arg);
-int tables_visit(struct pvguest *g, pvg_pfn_t top, unsigned level, each_table *each, void *arg);
-/* Zeroed pages in a row, writable, that count as tables from here on. */
-int tables_take(struct pvguest *g, uint64_t count, pvg_pfn_t *first);
-/* Writable ones; cannot fail. */
-void tables_put(struct pvguest *g, pvg_pfn_t first, uint64_t count);
-/* So many in as few rows as free memory has them, and the i-th of them. */
-#define TABLE_ROWS 32u
-struct table_rows {
-    unsigned nr;
-    struct pvg_range row[TABLE_ROWS];
-};
-int table_rows_take(struct pvguest *g, uint64_t count, struct table_rows *t);
-void table_rows_put(struct pvguest *g, const struct table_rows *t);
-pvg_pfn_t table_rows_at(const struct table_rows *t, uint64_t i);
-/* All tables below one: read-only or writable; those that were attached, pinned or not. */
-int tables_protect(struct pvguest *g, pvg_pfn_t top, unsigned level, bool writable);
-int tables_pin(struct pvguest *g, pvg_pfn_t top, unsigned level, bool pin);
-/* mmuext(), while undoing: what is refused twice is fatal. */
-void mmuext_again(struct pvguest *g, unsigned command, pvg_pfn_t table);
-
-/* ---- space.c, space_range.c */
-
-/* 0; -XEN_EINVAL: neither NULL nor a space. */
-int space_check(struct pvguest *g, const struct pvg_space *s);
-pvg_pfn_t space_root(struct pvguest *g, const struct pvg_space *s);
-/* Tables of it are plain memory. */
-static inline bool space_is_plain(const struct pvg_space *s)
-{
-    return s && !s->pinned;
-}
-/* What changes at va can be in the TLB. */
-bool space_is_live(struct pvguest *g, const struct pvg_space *s, uint64_t va);
-/* -XEN_EINVAL: no whole pages, not canonical, the hypervisor's; before pvg_boot(). */
-int check_addresses(struct pvguest *g, uint64_t va, uint64_t count);
-/* Sets an entry of `level` above L1, in all roots where it is one of L4. */
-struct place {
-    unsigned level;
-    pvg_mfn_t table;
-    unsigned slot;
-    uint64_t entry;
-};
-void edits_hook(struct edits *e, const struct pvg_space *s, const struct place *p,
-                enum edit_how how, uint64_t entry);
-/* Makes the tables that a range needs, of which no page may be mapped yet, in the space that is
- * loaded; then, in lazy mode, calls `then`: where that fails, they are taken back. */
-int space_with_tables(struct pvguest *g, uint64_t va, uint64_t count,
-                      int (*then)(struct pvguest *g, void *arg), void *arg);
 
 /* ---- root.c */
 
@@ -557,20 +473,21 @@ void publish_max_pfn(struct pvguest *g);
 void publish_begin_change(struct pvguest *g);
 void publish_end_change(struct pvguest *g);
 
-/* Identity marks are kept where a tool that writes the leaves does not come, and the layout's shared
- * tables are pinned, whether or not they hang anywhere; after, elsewhere: the marks stored again, and
- * lists and shared_info made anew. -XEN_EBUSY: a page is marked as another domain's. */
+/* Identity marks are kept where a tool that writes the leaves does not come, and the layout's
+ * shared tables are pinned, whether or not they hang anywhere; after, elsewhere: the marks stored
+ * again, and lists and shared_info made anew. -XEN_EBUSY: a page is marked as another domain's. */
 int p2m_suspend(struct pvguest *g);
 int p2m_resume(struct pvguest *g, bool elsewhere);
 
-/* ---- what suspend.c calls of the others: before, which may refuse and then has changed nothing, and
- * after, `elsewhere` or, where the suspend was cancelled or refused, here. */
+/* ---- what suspend.c calls of the others: before, which may refuse and then has changed nothing,
+ * and after, `elsewhere` or, where the suspend was cancelled or refused, here. */
 
 /* Every space pinned; after, those unpinned again that were. -XEN_EBUSY: a table that is attached
  * nowhere has entries. */
 int spaces_suspend(struct pvguest *g);
 int spaces_resume(struct pvguest *g, bool elsewhere);
-/* The table is unmapped; after, mapped, and filled again. -XEN_EBUSY: pages of others are mapped. */
+/* The table is unmapped; after, mapped, and filled again. -XEN_EBUSY: pages of others are mapped.
+ */
 int grants_suspend(struct pvguest *g);
 int grants_resume(struct pvguest *g, bool elsewhere);
 /* Nothing of the ring is touched in between; after, elsewhere: the ring that start_info names now,

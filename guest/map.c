@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Mapping RAM anywhere else. */
-#include "internal.h"
+#include "roots.h"
 
 #define HV_FIRST 0xffff800000000000ull /* L4 slots 256..271 (R6) */
 #define HV_LAST  0xffff87ffffffffffull

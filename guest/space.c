@@ -3,7 +3,7 @@
  * Spaces: roots beside the kernel's own. Both roots of a space are pinned, or none is; so is what
  * was attached below them, on its own. The library's own tables are held by what names them.
  */
-#include "internal.h"
+#include "roots.h"
 
 /* ---- which there are */
 

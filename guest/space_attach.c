@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Single tables, that the caller fills: taken, attached, detached, given. */
-#include "internal.h"
+#include "roots.h"
 
 /* ---- taking and giving */
 

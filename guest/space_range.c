@@ -3,18 +3,18 @@
  * Ranges of pages in a space: each operation looks through the range first, which tells whether it
  * can be done and how many entries it changes, then changes them.
  */
-#include "internal.h"
+#include "roots.h"
 
 struct range {
     struct pvguest *g;
     struct pvg_space *s;
     uint64_t va, last, count;
     bool plain;
-    uint64_t first, flags; /* pages and what they are mapped with */
-    bool same_pages;       /* as are mapped already */
+    uint64_t first, flags;                     /* pages and what they are mapped with */
+    bool same_pages;                           /* as are mapped already */
     int (*then)(struct pvguest *g, void *arg); /* tables alone; this is last, and may refuse */
     void *arg;
-    int large;             /* what a large page that is there is refused with */
+    int large; /* what a large page that is there is refused with */
     uint64_t nr_edits, nr_tables;
     struct table_rows tables;
     uint64_t next; /* of them */

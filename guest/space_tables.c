@@ -7,7 +7,7 @@
  * that very place. What else an entry names, in a table that the caller filled himself, is the
  * caller's, and is left alone.
  */
-#include "internal.h"
+#include "roots.h"
 
 /* ---- pages. They come to lie anywhere, and go in any order, which may take more ranges than the
  * lists have: those that cannot go wait for room. */

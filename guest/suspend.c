@@ -106,12 +106,9 @@ static const struct {
     int (*suspend)(struct pvguest *g);
     int (*resume)(struct pvguest *g, bool elsewhere);
 } step[] = {
-    {"events", events_suspend, events_resume},
-    {"spaces", spaces_suspend, spaces_resume},
-    {"xenstore", store_suspend, store_resume},
-    {"grants", grants_suspend, grants_resume},
-    {"p2m", p2m_suspend, p2m_resume},
-    {"shared_info", shared_suspend, shared_resume},
+    {"events", events_suspend, events_resume}, {"spaces", spaces_suspend, spaces_resume},
+    {"xenstore", store_suspend, store_resume}, {"grants", grants_suspend, grants_resume},
+    {"p2m", p2m_suspend, p2m_resume},          {"shared_info", shared_suspend, shared_resume},
     {"start_info", info_suspend, info_resume},
 };
 #define STEPS (sizeof(step) / sizeof(step[0]))

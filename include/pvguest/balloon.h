@@ -64,7 +64,8 @@ int pvg_balloon_to(struct pvguest *g, uint64_t pages, uint64_t *now);
 int pvg_make_contiguous(struct pvguest *g, pvg_pfn_t first, unsigned order, unsigned address_bits,
                         pvg_mfn_t *frame);
 /* The same pages, whose frames are contiguous, with any frames again, so that contiguous ones are
- * there for others. What was in them is lost. -XEN_EINVAL: also when they are not; else as above. */
+ * there for others. What was in them is lost. -XEN_EINVAL: also when they are not; else as above.
+ */
 int pvg_make_scattered(struct pvguest *g, pvg_pfn_t first, unsigned order);
 
 #pragma GCC visibility pop

@@ -24,14 +24,14 @@ enum pvg_resumed {
  *
  * 0; -XEN_EINVAL: before pvg_boot(); -XEN_EOPNOTSUPP: the initial domain, whose suspend is the
  * machine's; -XEN_EBUSY: something of another domain or of the machine is mapped (grants, early
- * ioremap) or marked so in the p2m (PVG_P2M_FOREIGN), which cannot be saved, or a table is allocated
- * and attached nowhere with entries in it, or lazy mode is on; -XEN_ENOMEM: no page to remember the
- * p2m's identity marks in; or what the hypervisor said: nothing changed, the guest goes on. What
- * cannot be put back after a suspend, resumed or cancelled, is fatal: there is nothing to go back
- * to.
+ * ioremap) or marked so in the p2m (PVG_P2M_FOREIGN), which cannot be saved, or a table is
+ * allocated and attached nowhere with entries in it, or lazy mode is on; -XEN_ENOMEM: no page to
+ * remember the p2m's identity marks in; or what the hypervisor said: nothing changed, the guest
+ * goes on. What cannot be put back after a suspend, resumed or cancelled, is fatal: there is
+ * nothing to go back to.
  *
- * Events are masked meanwhile. Event channels of the kernel's own do not survive PVG_RESUMED: it binds them again, and tells
- * those that it lent pages to.
+ * Events are masked meanwhile. Event channels of the kernel's own do not survive PVG_RESUMED: it
+ * binds them again, and tells those that it lent pages to.
  */
 int pvg_suspend(struct pvguest *g, enum pvg_resumed *how);
 

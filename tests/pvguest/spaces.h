@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "guest.h"
-#include "internal.h"
+#include "roots.h"
 
 #include <cmocka.h>
 
