@@ -278,6 +278,13 @@ static int attach(struct pvguest *g)
     return 0;
 }
 
+/* Any event may have been in what was given up; what matters to control, it looks at again. */
+static void events_dropped(struct xenstore *s)
+{
+    s->lost = s->lost || s->watches.count > 0;
+    s->control.shutdown = s->control.target = s->control.open;
+}
+
 int pvg_xs_open(struct pvguest *g)
 {
     struct xenstore *s = &g->store;
@@ -285,7 +292,10 @@ int pvg_xs_open(struct pvguest *g)
         return fail(g, -XEN_EINVAL, "store: before the boot");
     if (s->va && !s->broken)
         return 0;
-    return fail_in(g, attach(g), "store");
+    int rc = attach(g);
+    if (rc == 0)
+        events_dropped(s);
+    return fail_in(g, rc, "store");
 }
 
 void pvg_xs_patience(struct pvguest *g, uint64_t ns)

@@ -23,9 +23,10 @@
 /* 0: no transaction. */
 typedef uint32_t pvg_xs_tx;
 
-/* The ring that start_info names; what lies in it unread is dropped. 0, also where it is open;
- * -XEN_ENODEV: the domain has none (the initial one, or a guest without a store); -XEN_EINVAL:
- * before pvg_boot(). */
+/* The ring that start_info names; what lies in it unread is dropped: where it was given up, the
+ * next event says that some were lost, and pvg_control_next() looks at all again. 0, also where it
+ * is open; -XEN_ENODEV: the domain has none (the initial one, or a guest without a store);
+ * -XEN_EINVAL: before pvg_boot(). */
 int pvg_xs_open(struct pvguest *g);
 
 /* How long a reply may take, in nanoseconds; 0: for ever, which is so at first. After

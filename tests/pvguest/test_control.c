@@ -116,12 +116,23 @@ static void test_targets(void **state)
         const char *text;
         int64_t pages; /* -1: passed over */
     } of[] = {
-        {"4096", 1024}, {"0", 0},
-        {"7", 1},       {"", -1},
-        {"x", -1},      {"12x", -1},
-        {"-4", -1},     {" 4", -1},
-        {"4 ", -1},     {"99999999999999999999", -1},
-        {"4k", -1},     {"123456789012345678901234567890", -1},
+        {"4096", 1024},
+        {"0", 0},
+        {"7", 1},
+        {"", -1},
+        {"x", -1},
+        {"12x", -1},
+        {"-4", -1},
+        {" 4", -1},
+        {"4 ", -1},
+        {"99999999999999999999", -1},
+        {"4k", -1},
+        {"123456789012345678901234567890", -1},
+        {"-1", -1},
+        {"99999999999999999999999", -1}, /* just has room */
+        {" 12", -1},
+        {"18446744073709551616", -1},
+        {"4611686018427387904", 1ll << 60},
     };
     open_and_settle();
     for (unsigned i = 0; i < sizeof(of) / sizeof(of[0]); i++) {
@@ -206,6 +217,81 @@ static void test_again(void **state)
     assert_int_equal(next(), PVG_CONTROL_POWEROFF);
 }
 
+/* A store that lets no transaction end well: the end becomes one without a commit, of which the
+ * reply is EAGAIN. */
+static unsigned refusals;
+
+static void refuse_ends(struct machine *machine)
+{
+    static const char no[] = "EAGAIN";
+    struct xenstore_domain_interface *r = machine_store_ring(machine);
+    const struct xsd_sockmsg *h = (const void *)g->store.out.bytes;
+    char *commit = &r->req[MASK_XENSTORE_IDX(r->req_prod - 2)];
+    bool refused = r->req_cons != r->req_prod && h->type == XS_TRANSACTION_END && *commit == 'T';
+    if (refused)
+        *commit = 'F';
+    machine_store_serve(machine);
+    if (!refused)
+        return;
+    struct xsd_sockmsg reply = {XS_ERROR, h->req_id, 0, sizeof(no)};
+    char bytes[sizeof(reply) + sizeof(no)];
+    memcpy(bytes, &reply, sizeof(reply));
+    memcpy(bytes + sizeof(reply), no, sizeof(no));
+    r->rsp_prod -= (uint32_t)(sizeof(reply) + sizeof("OK"));
+    for (unsigned i = 0; i < sizeof(bytes); i++)
+        r->rsp[MASK_XENSTORE_IDX(r->rsp_prod++)] = bytes[i];
+    refusals++;
+}
+
+/* The word is not taken, and what fired is not forgotten. */
+static void test_always_again(void **state)
+{
+    (void)state;
+    open_and_settle();
+    machine_store_write(m, "control/shutdown", "reboot");
+    machine_set_peer(m, refuse_ends);
+    for (unsigned i = 1; i <= 2; i++) {
+        enum pvg_control what = PVG_CONTROL_TARGET;
+        refusals = 0;
+        assert_int_equal(pvg_control_next(g, &what, &target), -XEN_EAGAIN);
+        assert_reason("control: store: ending transaction");
+        assert_int_equal(refusals, 16);
+        assert_int_equal(what, PVG_CONTROL_NONE);
+        assert_string_equal(machine_store_read(m, "control/shutdown"), "reboot");
+        assert_int_equal(pvg_control_wait(g, 0), 0);
+    }
+    machine_set_peer(m, machine_store_serve);
+    assert_int_equal(next(), PVG_CONTROL_REBOOT);
+    assert_string_equal(machine_store_read(m, "control/shutdown"), "");
+    assert_int_equal(next(), PVG_CONTROL_NONE);
+}
+
+/* The event of a word lies in a ring that is given up: what is dropped with it is asked for. */
+static void test_given_up(void **state)
+{
+    (void)state;
+    struct pvg_xs_event e;
+    struct xenstore_domain_interface *r = machine_store_ring(m);
+    assert_int_equal(pvg_xs_watch(g, "data", "t"), 0);
+    assert_int_equal(pvg_xs_event(g, &e), 1);
+    open_and_settle();
+    r->rsp_prod -= 1;
+    assert_int_equal(pvg_xs_event(g, &e), -XEN_EIO);
+    r->rsp_prod += 1;
+    machine_store_write(m, "control/shutdown", "reboot");
+    machine_store_write(m, "memory/target", "8192");
+    machine_store_write(m, "data", "1");
+    assert_int_equal(pvg_xs_open(g), 0);
+    assert_int_equal(pvg_control_wait(g, 0), 0);
+    assert_int_equal(next(), PVG_CONTROL_REBOOT);
+    assert_int_equal(next(), PVG_CONTROL_TARGET);
+    assert_int_equal(target, 2048);
+    assert_int_equal(next(), PVG_CONTROL_NONE);
+    machine_store_write(m, "data", "2");
+    assert_int_equal(pvg_xs_event(g, &e), 1);
+    assert_true(e.lost);
+}
+
 /* ---- refusals */
 
 static void test_not_open(void **state)
@@ -270,6 +356,7 @@ int main(void)
         TEST(test_open),           TEST(test_words),    TEST(test_no_node),
         TEST(test_targets),        TEST(test_both),     TEST(test_again),
         TEST(test_beside_watches), TEST(test_not_open), TEST(test_calls_fail),
+        TEST(test_always_again),   TEST(test_given_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -188,6 +188,34 @@ static void test_wait_for_ever(void **state)
     disconnect(port);
 }
 
+static uint32_t closed_port;
+
+static void close_it(struct machine *machine)
+{
+    machine_set_peer(machine, NULL);
+    assert_int_equal(pvg_event_close(g, closed_port), 0);
+}
+
+/* The other end, or the port itself, is gone while the guest waits: then time ends it. */
+static void test_wait_for_what_is_closed(void **state)
+{
+    (void)state;
+    for (unsigned end = 0; end < 2; end++) {
+        uint32_t port[2];
+        connect(port);
+        closed_port = port[end];
+        uint64_t until = pvg_time(g) + 2 * MS;
+        machine_set_peer(m, close_it);
+        assert_int_equal(pvg_event_wait(g, &port[1], 1, until), -XEN_ETIMEDOUT);
+        assert_in_range(pvg_time(g), until, until + MS);
+        assert_int_equal(pvg_event_wait(g, &port[1], 1, until), -XEN_ETIMEDOUT);
+        assert_false(pvg_event_take(g, port[1]));
+        assert_int_equal(pvg_event_send(g, port[end]), -XEN_EINVAL);
+        assert_int_equal(pvg_event_close(g, port[end]), -XEN_EINVAL);
+        assert_int_equal(pvg_event_close(g, port[!end]), 0);
+    }
+}
+
 static void test_wait_for_what_is_no_port(void **state)
 {
     (void)state;
@@ -273,6 +301,7 @@ int main(void)
         TEST(test_wait_ends_with_the_event),
         TEST(test_wait_ends_with_time),
         TEST(test_wait_for_ever),
+        TEST(test_wait_for_what_is_closed),
         TEST(test_wait_for_what_is_no_port),
         cmocka_unit_test(test_too_early),
         TEST(test_time_goes_on),
