@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 #include "live.h"
 
-#include "look.h"
+#include "user_world.h"
 
 #include <xen/sched.h>
 
 #define SECOND 1000000000ull
 
-#define SPACE_AT    0x0000000000400000ull
+#define SPACE_AT    0x0000000000a00000ull /* beside the world's own */
 #define SPACE_PAGES 16u
+#define SPOILT      100u /* none of these */
 
 struct life {
     struct pvguest *g;
-    struct pvg_space space; /* loaded all the time, with some of the pages, for user mode */
     uint64_t beats;
     uint32_t ref; /* of a page that dom0 may map, over every suspend */
+    bool spoil;
 };
 
 static _Noreturn void die(struct pvguest *g, const char *what)
@@ -39,27 +40,47 @@ static const char *grant_again(struct life *l)
     return pvg_grant_access(l->g, 0, held_page(0), false, &l->ref) ? pvg_reason(l->g) : "ok";
 }
 
+/* Loaded all the time, with a program for user mode, and some of the pages. */
 static void open_space(struct life *l)
 {
-    must(l->g, "a space", pvg_space_make(l->g, &l->space));
+    must(l->g, "a space with a program", world_begin(l->g));
     for (unsigned i = 0; i < SPACE_PAGES; i++)
         must(l->g, "a space's page",
-             pvg_space_map(l->g, &l->space, SPACE_AT + i * PVG_PAGE_BYTES, held_page(i), 1,
+             pvg_space_map(l->g, &world.space, SPACE_AT + i * PVG_PAGE_BYTES, held_page(i), 1,
                            PVG_PTE_RO_DATA | PVG_PTE_USER));
-    must(l->g, "loading the space", pvg_space_load(l->g, &l->space));
 }
 
-/* Still loaded, and it shows the pages. */
+/* The program comes back by its system call, with this in RAX. */
+static bool runs(struct pvguest *g, const uint8_t *program, uint64_t rdi, uint64_t rsi,
+                 uint64_t wanted)
+{
+    struct pvg_trap r = at(program, rdi, rsi);
+    return run(g, &r) == 0 && r.vector == PVG_TRAP_SYSCALL && r.rax == wanted;
+}
+
+/* User mode computes, and has a stack that it writes. */
+static bool user_mode_works(struct life *l)
+{
+    const uint64_t word = ~l->beats;
+    return runs(l->g, user_sum, 100, 0, 5050) && runs(l->g, user_stack_use, 0, word, word) &&
+           data_word(l->g)[WORDS - 1] == word;
+}
+
+/* Still loaded, the program in it runs, and it shows the pages to kernel and program. */
 static const char *space_of(struct life *l)
 {
-    if (pvg_space_loaded(l->g) != &l->space)
+    if (pvg_space_loaded(l->g) != &world.space)
         return "BAD:not-loaded";
+    if (!user_mode_works(l))
+        return "BAD:user-mode";
     for (unsigned i = 0; i < SPACE_PAGES; i++) {
-        uint64_t va = SPACE_AT + i * PVG_PAGE_BYTES;
+        const uint64_t va = SPACE_AT + i * PVG_PAGE_BYTES;
         if (!can_read(l->g, va))
             return "BAD:unmapped";
         if (!is_filled((const volatile uint64_t *)va, held_page(i).n))
             return "BAD:other-pages";
+        if (!runs(l->g, user_read, va, 0, *(const volatile uint64_t *)va))
+            return "BAD:not-for-user-mode";
     }
     return "ok";
 }
@@ -79,6 +100,12 @@ static void take_target(struct life *l, uint64_t target)
     look(l);
 }
 
+static void spoil_page(struct pvguest *g, pvg_pfn_t page)
+{
+    volatile uint64_t *word = pvg_page(g, page);
+    word[WORDS - 1] ^= 1;
+}
+
 static void suspend(struct life *l)
 {
     enum pvg_resumed how;
@@ -88,6 +115,8 @@ static void suspend(struct life *l)
         say(l->g, "LIVE refused %d: %s\n", rc, pvg_reason(l->g));
         return;
     }
+    if (l->spoil)
+        spoil_page(l->g, held_page(SPOILT));
     say(l->g, "LIVE %s grant=%s", how == PVG_RESUMED ? "resumed" : "cancelled", grant_again(l));
     look(l);
 }
@@ -131,9 +160,9 @@ static bool obey(struct life *l)
     return true;
 }
 
-void live(struct pvguest *g)
+void live(struct pvguest *g, bool spoil)
 {
-    struct life l = {.g = g};
+    struct life l = {.g = g, .spoil = spoil};
     const uint64_t pages = hold_pages(g);
     must(g, "xenstore", pvg_xs_open(g));
     must(g, "control", pvg_control_open(g));

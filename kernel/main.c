@@ -21,6 +21,7 @@ struct words {
     char glob[GLOB_MAX]; /* of tests, or of rows */
     domid_t peer;        /* of a loan */
     bool die;            /* after the boot, at a store that nobody expects */
+    bool spoil;          /* of a life: a word over a suspend */
     bool deflate; /* at the end: a part of the memory is given back, and nothing comes after that */
 };
 
@@ -97,6 +98,8 @@ static void take_word(struct pvguest *g, struct words *w, const char *word)
         return;
     if (is_word(word, "die"))
         w->die = true;
+    else if (is_word(word, "spoil"))
+        w->spoil = true;
     else if (is_word(word, "deflate"))
         w->deflate = true;
     else if (!is_word(word, "suspend") && !others_word(word)) /* suspend.c's own */
@@ -155,7 +158,7 @@ static void live_by(struct pvguest *g, const struct words *w)
         bench_run(g, w->glob);
         break;
     case LIVE:
-        live(g);
+        live(g, w->spoil);
         break;
     case LEND:
         lend(g, w->peer);

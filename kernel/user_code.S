@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What kernel/user.c runs in user mode: a page, wherever it is mapped. RDI, RSI are arguments. */
+/* What user*.c and live.c run in user mode: a page, wherever it is mapped. RDI, RSI are arguments. */
     .section .rodata
     .balign 4096
     .globl user_code

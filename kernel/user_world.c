@@ -37,8 +37,7 @@ static int map_pages(struct pvguest *g)
     return rc ? rc : pvg_space_map(g, s, USER_OTHER, other, 1, PVG_PTE_DATA);
 }
 
-/* Whoever fails in the middle has failed the test: there is nothing to be undone. */
-static int begin(struct pvguest *g)
+int world_begin(struct pvguest *g)
 {
     int rc = fill_pages(g);
     if (rc == 0)
@@ -59,7 +58,7 @@ static int end(struct pvguest *g)
 void with_space(struct tap *t, void (*test)(struct tap *))
 {
     uint64_t free_before = pvg_pages_free(t->g);
-    CHECK_OK(t, begin(t->g));
+    CHECK_OK(t, world_begin(t->g));
     test(t);
     int rc = end(t->g);
     if (t->failed || t->skip[0])

@@ -24,6 +24,9 @@ extern struct user_world world;
 
 /* The first word of the data, by the direct map. */
 volatile uint64_t *data_word(struct pvguest *g);
+/* Made and loaded. Whoever fails in the middle has failed the test: there is nothing to be undone.
+ */
+int world_begin(struct pvguest *g);
 /* The test proper, with the space loaded; all is given back whatever it finds. */
 void with_space(struct tap *t, void (*test)(struct tap *));
 uint64_t va_of(const uint8_t *program);

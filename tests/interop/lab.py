@@ -4,7 +4,7 @@
 
 Runs the shell script JOB in dom0, with FILEs beside it in /job; what it leaves in /job/out comes back in OUT,
 each domain's console in OUT/console, dom0's own in OUT/dom0-console.log. Exit code: the job's; 77: the lab has
-not been fetched (make dom0 xen); 125: it did not come to an end.
+not been fetched (make dom0 xen), or there is no QEMU; 125: it did not come to an end; 130: it was stopped.
 """
 import argparse
 import gzip
@@ -24,14 +24,18 @@ LIMIT = 720  # seconds of the whole, by the wall
 GRACE = 60  # of it for the boot and the way back
 MACHINE, DOM0 = 2048, 1024  # MiB
 DISK = 2 << 30  # sparse: what comes back
-MISSING, LOST = 77, 125
+QEMU = "qemu-system-x86_64"
+MISSING, LOST, STOPPED = 77, 125, 130
 
 
 class NoLab(Exception):
-    """Something that has to be fetched is not there."""
+    """Something that has to be fetched or installed is not there."""
 
 
 def fetched(build):
+    for program in (QEMU, "cpio"):
+        if shutil.which(program) is None:
+            raise NoLab(f"no {program}: run make deps")
     paths = [os.path.join(build, name) for name in
              ("xen/xen-4.17-amd64.gz", "dom0/vmlinuz", "dom0/root.cpio")]
     for path in paths:
@@ -71,7 +75,7 @@ def unpack_file(path, to):
 
 def machine(xen, linux, initrd, disk, console, dom0_words=""):
     xen_words = f"console=com1 com1=115200 conring_size=1M dom0_mem={DOM0}M,max:{DOM0}M loglvl=all guest_loglvl=all"
-    return ["qemu-system-x86_64", "-machine", "q35,accel=tcg", "-cpu", "qemu64", "-m", str(MACHINE),
+    return [QEMU, "-machine", "q35,accel=tcg", "-cpu", "qemu64", "-m", str(MACHINE),
             "-display", "none", "-monitor", "none", "-nodefaults", "-no-reboot", "-serial", f"file:{console}",
             "-kernel", xen, "-append", xen_words,
             "-initrd", f"{linux} console=hvc0 quiet loglevel=4 {dom0_words},{initrd}",
@@ -103,10 +107,17 @@ def bring_back(disk, out):
         return LOST
 
 
+def forget(out):
+    """How an earlier run ended there is not how this one does."""
+    os.makedirs(out, exist_ok=True)
+    if os.path.exists(os.path.join(out, "rc")):
+        os.unlink(os.path.join(out, "rc"))
+
+
 def run(build, job, out, files=(), limit=LIMIT):
     """The job's exit code, or LOST."""
     xen, linux, root = fetched(build)
-    os.makedirs(out, exist_ok=True)
+    forget(out)
     with tempfile.TemporaryDirectory(prefix="lab.", dir=out) as work:
         disk = os.path.join(work, "disk")
         with open(disk, "wb") as f:
@@ -118,8 +129,19 @@ def run(build, job, out, files=(), limit=LIMIT):
         return bring_back(disk, out)
 
 
-def stop(number, frame):
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def stop(_number, _frame):
+    """Once: what comes later must not keep the machine from being ended and the folder from being removed."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
+
+
+def stop_by_signals():
+    for number in SIGNALS:
+        signal.signal(number, stop)
 
 
 def main():
@@ -130,14 +152,16 @@ def main():
     parser.add_argument("out")
     parser.add_argument("file", nargs="*")
     args = parser.parse_args()
-    signal.signal(signal.SIGTERM, stop)
+    stop_by_signals()
     try:
         return run(args.build, args.job, args.out, args.file, args.limit)
     except NoLab as e:
         print(e, file=sys.stderr)
         return MISSING
     except KeyboardInterrupt:
-        return 130
+        return STOPPED
+    finally:
+        children.end_all()
 
 
 if __name__ == "__main__":
