@@ -34,8 +34,8 @@ HARMLESS = {
     14: ("string: say what is weak", [(STRING, "#define WEAK __attribute__((weak))",
                                        "#define WEAK __attribute__((__weak__))")]),
     15: ("tap: longer lines again", [(TAP, "#define LINE_MAX 600u", "#define LINE_MAX 640u")]),
-    16: ("main: count them", [(MAIN, "    const char *value = value_of(word, \"test=\");\n",
-                               "    const char *value = value_of(word, \"test=\");\n    w->count++;\n")]),
+    16: ("main: count them", [(MAIN, "    if (take_life(w, word))\n",
+                               "    w->count++;\n    if (take_life(w, word))\n")]),
 }
 REVISIONS = 16
 UNBUILDABLE = 8
