@@ -200,7 +200,8 @@ def same_as_record(answer, out, record):
 
 def request(b):
     records = traced(b)
-    once = max(key for key, all_of_it in records.items() if len(all_of_it) == 1)
+    # The last of them: the tables of the first ones may be plain memory by the end.
+    once = [key for key, all_of_it in records.items() if len(all_of_it) == 1][-1]
     answer, out = b.who_stored(":".join(once))
     same_as_record(answer, out, newest_store(records[once]))
 
