@@ -83,17 +83,27 @@ leave:
     syscall
     ud2
 
+/* What a callee must keep, and RSP at a multiple of 16 for calls. */
+    .macro KEEP_REGISTERS
+    .irp r, rbx, rbp, r12, r13, r14, r15
+    pushq %\r
+    .endr
+    subq $8, %rsp
+    .endm
+
+    .macro RETURN_WITH_REGISTERS
+    addq $8, %rsp
+    .irp r, r15, r14, r13, r12, rbp, rbx
+    popq %\r
+    .endr
+    ret
+    .endm
+
 /* bool guarded_call(void (*f)(void *), void *arg): true when f came back. */
     .globl guarded_call, guarded_out
     .hidden guarded_call, guarded_out
 guarded_call:
-    pushq %rbx
-    pushq %rbp
-    pushq %r12
-    pushq %r13
-    pushq %r14
-    pushq %r15
-    subq $8, %rsp /* a call with RSP at a multiple of 16 */
+    KEEP_REGISTERS
     movq %rsp, guard_rsp(%rip)
     movq %rdi, %rax
     movq %rsi, %rdi
@@ -104,14 +114,7 @@ guarded_call:
 guarded_out:
     xorl %eax, %eax
 1:  movq $0, guard_rsp(%rip)
-    addq $8, %rsp
-    popq %r15
-    popq %r14
-    popq %r13
-    popq %r12
-    popq %rbp
-    popq %rbx
-    ret
+    RETURN_WITH_REGISTERS
 
 /*
  * int user_enter(struct pvguest *g, const struct pvg_trap *frame): to user mode with a copy of the frame,
@@ -121,13 +124,7 @@ guarded_out:
     .globl user_enter, user_out
     .hidden user_enter, user_out
 user_enter:
-    pushq %rbx
-    pushq %rbp
-    pushq %r12
-    pushq %r13
-    pushq %r14
-    pushq %r15
-    subq $8, %rsp /* a multiple of 16 */
+    KEEP_REGISTERS
     movq %rsi, %rbx
     movq %rsp, %rsi
     call user_stack
@@ -141,14 +138,7 @@ user_enter:
     jmp leave
 user_out:
     xorl %eax, %eax
-1:  addq $8, %rsp
-    popq %r15
-    popq %r14
-    popq %r13
-    popq %r12
-    popq %rbp
-    popq %rbx
-    ret
+1:  RETURN_WITH_REGISTERS
 
 /* uint64_t pvg_safe_load(uint64_t va, uint64_t otherwise): a page fault goes to the second half. */
     .globl pvg_safe_load, safe_load_missed
