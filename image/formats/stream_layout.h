@@ -51,6 +51,7 @@ enum libxl_record {
 
 #define LIBXC_MARKER     (~0ull)
 #define LIBXC_ID         0x58454e46u /* XENF */
+#define LIBXC_VERSION    3u          /* that is written */
 #define LIBXC_BIG_ENDIAN 1u
 
 struct libxc_header {
@@ -105,8 +106,10 @@ struct page_data {
     uint32_t count, reserved;
     /* uint64_t pfn[count], then the pages of those whose type has one */
 };
-#define PAGE_DATA_PFN(word)  ((word) & ((1ull << 52) - 1))
-#define PAGE_DATA_TYPE(word) ((unsigned)((word) >> 60))
+#define PAGE_DATA_PFN(word)       ((word) & ((1ull << 52) - 1))
+#define PAGE_DATA_TYPE(word)      ((unsigned)((word) >> 60))
+#define PAGE_DATA_WORD(type, pfn) ((uint64_t)(type) << 60 | (pfn))
+#define PAGE_DATA_MOST            1024u /* pfns in a record, as libxc writes them */
 
 enum page_type {
     PAGE_PLAIN,
@@ -131,5 +134,26 @@ struct vcpu_record {
     uint32_t vcpu, reserved;
     /* the context */
 };
+
+/* Of VCPU_EXTENDED: XEN_DOMCTL_get_ext_vcpucontext's. What follows it, of machine checks, may be
+ * left out. */
+struct extended_context {
+    uint32_t vcpu;
+    uint32_t bytes; /* of this and what follows it */
+    uint64_t syscall32_eip, sysenter_eip;
+    uint16_t syscall32_cs, sysenter_cs;
+    uint8_t syscall32_disables_events, sysenter_disables_events;
+    uint8_t zero[2];
+};
+static_assert(sizeof(struct extended_context) == 32, "layout");
+#define EXTENDED_MOST 128u /* bytes */
+
+struct tsc_info {
+    uint32_t mode; /* 0: the host's TSC where it is of the same speed, else emulated */
+    uint32_t khz;
+    uint64_t nsec; /* that the guest has been there */
+    uint32_t incarnation, reserved;
+};
+static_assert(sizeof(struct tsc_info) == 24, "layout");
 
 #endif
