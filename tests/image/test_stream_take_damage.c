@@ -18,7 +18,7 @@
 /* Where it says that it stood, and how much came from there on, is where it was cut. */
 static void assert_cut(const char *text, size_t n)
 {
-    unsigned long long at, wanted, came;
+    unsigned long long at = 0, wanted = 0, came = 0;
     const char *offset = strstr(text, " at offset ");
     if (strncmp(text, "cut short in ", 13) || !offset ||
         sscanf(offset, " at offset %llu: it wants %llu bytes, %llu came", &at, &wanted, &came) != 3)
