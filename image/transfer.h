@@ -15,7 +15,7 @@
 
 struct pv_save_options {
     bool of_xl;          /* a file as `xl save` writes it; else libxc's stream alone */
-    const char *name;    /* of_xl: what the domain is called there; NULL: as the view says */
+    const char *name;    /* of_xl: what it is called there; NULL: as the view says, or "guest" */
     uint64_t max_memory; /* of_xl: bytes it may have; 0: what it has */
     int zstd;            /* level 1..19; 0: not compressed */
     struct pv_progress progress; /* by pages */
@@ -99,7 +99,8 @@ int pv_take(struct pv_taken **out, int fd, const struct pv_take_ops *ops, void *
  * What is the toolstack's to rewrite, when all pages are there: entries of tables, the guest's own
  * p2m list, and frames in the vCPUs' states from pfn to mfn; start_info (suspend record) from
  * *now. `at` gives the bytes of a page that ops->frame() gave. Errors name pfn, slot, record,
- * offset.
+ * offset. All is checked before anything is written, but memory that changes meanwhile may be left
+ * half rewritten by an error.
  */
 struct pv_take_start {
     mfn_t shared_info;
