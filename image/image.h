@@ -30,6 +30,15 @@ struct pv_progress {
 
 #define PV_CONTEXT_BYTES 5168u /* of a 64-bit vcpu_guest_context_t */
 
+/* Entry points that a context has no room for (XEN_DOMCTL_get_ext_vcpucontext; X86_PV_VCPU_EXTENDED
+ * of a save stream). */
+struct pv_extended {
+    bool there; /* false: the image does not tell */
+    uint64_t syscall32_eip, sysenter_eip;
+    uint16_t syscall32_cs, sysenter_cs;
+    bool syscall32_disables_events, sysenter_disables_events;
+};
+
 /* What is known of a vCPU. The context is a vcpu_guest_context_t of <xen/arch-x86/xen.h>, or, of a
  * 32-bit guest, a vcpu_guest_context_x86_32_t of <xen/foreign/x86_32.h>. */
 struct pv_vcpu {
@@ -37,6 +46,7 @@ struct pv_vcpu {
     uint64_t rip, rsp, rflags;
     bool in_kernel;
     bool valid; /* false: this vCPU was never started, or the image does not tell */
+    struct pv_extended extended;
     uint8_t context[PV_CONTEXT_BYTES];
 };
 
@@ -80,6 +90,9 @@ struct pv_backend {
     /* What follows may be NULL: this kind of image has none. */
     /* Where the frame's words lie, not to be written, until the view is closed; NULL: nowhere. */
     uint64_t *(*words)(const struct pv_view *v, mfn_t m);
+    /* Is it known to be zeroes, without a look? Its words should be left alone then: a hole of a
+     * file in memory is filled by being touched. */
+    bool (*blank)(const struct pv_view *v, mfn_t m);
     /* Where in the file; false: nowhere. */
     bool (*place)(const struct pv_view *v, mfn_t m, struct pv_place *out);
     /* Types and pins that the image carries; false: of this frame it tells nothing. */
@@ -111,6 +124,7 @@ struct pv_view {
     unsigned nr_domains;      /* in the image; 1 but for a machine's memory */
     struct pv_domain *domain; /* nr_domains of them */
     unsigned chosen;          /* which of them this view shows */
+    uint64_t tsc_khz;         /* the guest's TSC; 0: not known */
     char xen[96];             /* the hypervisor's version, "" if not known */
     char lost[256];           /* what of the image is missing or damaged, in words; "": nothing */
 };
@@ -162,8 +176,8 @@ struct pv_walk {
 bool pv_walk(const struct pv_view *v, mfn_t root, gva_t va, struct pv_walk *w);
 
 /* What maps a frame: every virtual address under the roots given, by all levels' entries, tables
- * that several roots share counted for each. `writable`, `user` and `executable` say what all levels
- * together allow. The hypervisor's own slots of a root are left out. false: enough. */
+ * that several roots share counted for each. `writable`, `user` and `executable` say what all
+ * levels together allow. The hypervisor's own slots of a root are left out. false: enough. */
 struct pv_mapping {
     mfn_t root;
     gva_t va;

@@ -32,9 +32,9 @@
  *   records=N      records of the flight recorder, 0 (off) to PVMM_RECORDS_MAX, rounded up to a
  *                  power of two. Without it, PVMM_RECORDS_DEFAULT
  *   strict=1       the first breach of the memory contract ends the guest (PVMM_OUTCOME_BROKEN)
- *   cancel=1       a guest that suspends itself is told that its suspend was cancelled
- *                  (SUSPEND_CANCEL of <xen/elfnote.h>), and goes on; without, or with 0, it ends
- *                  (PVMM_OUTCOME_SUSPEND)
+ *   suspend=N      what becomes of a guest that suspends itself, enum pvmm_on_suspend; without, it
+ *                  ends
+ *   incoming=1     no kernel: the host puts the domain together (<pvmm/transfer.h>)
  *   halt=1         at the first breach the hypervisor waits for PVMM_BELL_GO before it goes back
  *                  into the guest, at the instruction that was refused: for debuggers
  */
@@ -43,15 +43,22 @@
 
 #include <stdint.h>
 
-#define PVMM_OPT_MEM     "mem="
-#define PVMM_OPT_SEED    "seed="
-#define PVMM_OPT_BLANK   "blank="
-#define PVMM_OPT_STORE   "store="
-#define PVMM_OPT_E820    "e820="
-#define PVMM_OPT_RECORDS "records="
-#define PVMM_OPT_STRICT  "strict="
-#define PVMM_OPT_CANCEL  "cancel="
-#define PVMM_OPT_HALT    "halt="
+#define PVMM_OPT_MEM      "mem="
+#define PVMM_OPT_SEED     "seed="
+#define PVMM_OPT_BLANK    "blank="
+#define PVMM_OPT_STORE    "store="
+#define PVMM_OPT_E820     "e820="
+#define PVMM_OPT_RECORDS  "records="
+#define PVMM_OPT_STRICT   "strict="
+#define PVMM_OPT_SUSPEND  "suspend="
+#define PVMM_OPT_INCOMING "incoming="
+#define PVMM_OPT_HALT     "halt="
+
+enum pvmm_on_suspend {
+    PVMM_SUSPEND_ENDS = 0,    /* PVMM_OUTCOME_SUSPEND */
+    PVMM_SUSPEND_CANCELS = 1, /* it is told so (SUSPEND_CANCEL of <xen/elfnote.h>), and goes on */
+    PVMM_SUSPEND_HOLDS = 2,   /* it stands still (PVMM_HOLD_SUSPENDED) until the host decides */
+};
 
 #define PVMM_GUEST_CMDLINE_MAX 1024u /* bytes with the NUL: start_info_t.cmd_line */
 

@@ -39,13 +39,14 @@
 #include <pvmm/machine.h>
 #include <pvmm/recorder.h>
 #include <pvmm/report.h>
+#include <pvmm/transfer.h>
 
 #define PVMM_MAILBOX_MAGIC 0x584f424d4d5650ull /* "PVMMBOX" in memory order */
 /*
- * What is new stands at the end: version 5 is version 4 with `received` behind it, and whoever
- * reads no further can read both.
+ * What is new stands at the end: version 7 is version 6 with what is from `hold` on, 5 is 4 with
+ * `received` behind it, and whoever reads no further can read both.
  */
-#define PVMM_MAILBOX_VERSION 6u
+#define PVMM_MAILBOX_VERSION 7u
 #define PVMM_MAILBOX_OLDEST  4u /* that begins in the same way */
 
 /* Host -> hypervisor messages on COM2, by their first byte. */
@@ -53,6 +54,9 @@
 #define PVMM_BELL_STORE_DATA  's' /* N, then N bytes (1..255) for the guest's store ring */
 #define PVMM_BELL_STORE_TAKEN 'a' /* N (1..255): so many more bytes of `store_out` were read */
 #define PVMM_BELL_GO          'g' /* the hypervisor, which waits (reports.waiting), goes on */
+#define PVMM_BELL_PAUSE       'p' /* the guest is to stand still, before its next instruction */
+#define PVMM_BELL_UNPAUSE     'u' /* it goes on; if it had suspended itself: that was cancelled */
+#define PVMM_BELL_BUILD       'b' /* struct pvmm_transfer is complete (<pvmm/transfer.h>) */
 
 #define PVMM_LINES 2u /* serial lines: the guest's console, this channel */
 
@@ -69,6 +73,18 @@ enum pvmm_state {
     PVMM_STATE_BOOTING = 1, /* the hypervisor sets itself up and builds the guest */
     PVMM_STATE_RUNNING = 2, /* the guest's first instruction was reached */
     PVMM_STATE_ENDED = 3,   /* the guest is over; `verdict` is complete */
+};
+
+/*
+ * Why a guest that was started does not run. While it stands nothing of it changes: no timer, no
+ * byte of console or store reaches it, and machine.context (context_valid) and `extended` are its
+ * vCPU's. Of PVMM_HOLD_SUSPENDED the state is the one to save: rax 0, rdx the mfn of start_info.
+ * PVMM_BELL_STOP then ends it with PVMM_OUTCOME_SUSPEND; of another with PVMM_OUTCOME_STOPPED.
+ */
+enum pvmm_hold {
+    PVMM_HOLD_NONE = 0,      /* it runs, or waits for an event */
+    PVMM_HOLD_PAUSED = 1,    /* PVMM_BELL_PAUSE */
+    PVMM_HOLD_SUSPENDED = 2, /* it called SCHEDOP_shutdown(SHUTDOWN_suspend), and suspend=2 */
 };
 
 /* How the guest ended. */
@@ -131,7 +147,7 @@ struct pvmm_verdict {
     struct pvmm_audit audit;
     uint64_t own_frames; /* RAM that was the hypervisor's own when the guest started */
     uint64_t boot_ticks; /* of the TSC, from the hypervisor's C entry to the switch to the guest */
-    uint64_t suspends;   /* of the guest, that were answered as cancelled (cancel=1) */
+    uint64_t suspends;   /* of the guest, that were cancelled, and it went on */
 };
 
 struct pvmm_mailbox {
@@ -156,6 +172,10 @@ struct pvmm_mailbox {
     struct pvmm_recorder recorder;
     struct pvmm_reports reports;
     uint64_t received[PVMM_LINES]; /* bytes ever taken from COM1 and COM2 */
+    uint32_t hold;                 /* enum pvmm_hold; written after what it announces */
+    uint32_t zero;
+    struct pvmm_extended extended; /* of the vCPU, when machine.context is */
+    struct pvmm_transfer_place transfer;
 };
 
 #endif

@@ -51,6 +51,7 @@ enum libxl_record {
 
 #define LIBXC_MARKER     (~0ull)
 #define LIBXC_ID         0x58454e46u /* XENF */
+#define LIBXC_VERSION    3u          /* that is written */
 #define LIBXC_BIG_ENDIAN 1u
 
 struct libxc_header {
@@ -60,6 +61,10 @@ struct libxc_header {
     uint32_t reserved_too;
 };
 static_assert(sizeof(struct libxc_header) == 24, "layout");
+
+/* Of a domain header that is written: whose tools' records these are. */
+#define LIBXC_XEN_MAJOR 4u
+#define LIBXC_XEN_MINOR 17u
 
 enum { LIBXC_PV = 1, LIBXC_HVM = 2 };
 
@@ -105,8 +110,10 @@ struct page_data {
     uint32_t count, reserved;
     /* uint64_t pfn[count], then the pages of those whose type has one */
 };
-#define PAGE_DATA_PFN(word)  ((word) & ((1ull << 52) - 1))
-#define PAGE_DATA_TYPE(word) ((unsigned)((word) >> 60))
+#define PAGE_DATA_PFN(word)       ((word) & ((1ull << 52) - 1))
+#define PAGE_DATA_TYPE(word)      ((unsigned)((word) >> 60))
+#define PAGE_DATA_WORD(type, pfn) ((uint64_t)(type) << 60 | (pfn))
+#define PAGE_DATA_MOST            1024u /* pfns in a record, as libxc writes them */
 
 enum page_type {
     PAGE_PLAIN,
@@ -116,6 +123,7 @@ enum page_type {
     PAGE_ALLOCATE,    /* is there, but nothing is said of what it has, */
     PAGE_NONE,        /* the pfn has no page (any more) */
 };
+#define PAGE_LEVEL(type) ((type) < PAGE_BROKEN ? (type) % 8u : 0) /* 0: no table */
 
 struct pv_info {
     uint8_t width, levels;
@@ -131,5 +139,26 @@ struct vcpu_record {
     uint32_t vcpu, reserved;
     /* the context */
 };
+
+/* Of VCPU_EXTENDED: XEN_DOMCTL_get_ext_vcpucontext's. What follows it, of machine checks, may be
+ * left out. */
+struct extended_context {
+    uint32_t vcpu;
+    uint32_t bytes; /* of this and what follows it */
+    uint64_t syscall32_eip, sysenter_eip;
+    uint16_t syscall32_cs, sysenter_cs;
+    uint8_t syscall32_disables_events, sysenter_disables_events;
+    uint8_t zero[2];
+};
+static_assert(sizeof(struct extended_context) == 32, "layout");
+#define EXTENDED_MOST 128u /* bytes */
+
+struct tsc_info {
+    uint32_t mode; /* 0: the host's TSC where it is of the same speed, else emulated */
+    uint32_t khz;
+    uint64_t nsec; /* that the guest has been there */
+    uint32_t incarnation, reserved;
+};
+static_assert(sizeof(struct tsc_info) == 24, "layout");
 
 #endif

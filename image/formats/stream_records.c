@@ -79,16 +79,10 @@ static int look(struct scan *c, uint64_t at, void *to, size_t n, struct pv_error
 
 /* ---- names */
 
-static const char *const libxl_names[LIBXL_RECORDS] = {
-    "END",
-    "LIBXC_CONTEXT",
-    "EMULATOR_XENSTORE_DATA",
-    "EMULATOR_CONTEXT",
-    "CHECKPOINT_END",
-    "CHECKPOINT_STATE",
-};
-
-static const char *name_of(const struct scan *c, const struct record *r);
+static const char *name_of(const struct scan *c, const struct record *r)
+{
+    return stream_record_name(r->type, c->in_libxc);
+}
 
 /* What follows cannot be relied upon. */
 static int damaged(struct scan *c, const struct record *r, const char *why)
@@ -256,6 +250,28 @@ static int take_vcpu(struct scan *c, const struct record *r, struct pv_error *e)
     return pv_pairs_add(&c->s->context, h.vcpu, r->at + sizeof(h)) ? 0 : pv_no_memory(e);
 }
 
+/* Machine checks behind it are not looked at; of older tools' an empty one means nothing. */
+static int take_extended(struct scan *c, const struct record *r, struct pv_error *e)
+{
+    struct vcpu_record h;
+    if (r->bytes == sizeof(h))
+        return 0;
+    if (r->bytes < sizeof(h) + sizeof(struct extended_context) || look(c, r->at, &h, sizeof(h), e))
+        return left_out(c, r, "it has not the length of a vCPU's callbacks");
+    if (h.vcpu >= VCPUS_MAX)
+        return left_out(c, r, "no guest has that many vCPUs");
+    return pv_pairs_add(&c->s->extended, h.vcpu, r->at + sizeof(h)) ? 0 : pv_no_memory(e);
+}
+
+static int take_clock(struct scan *c, const struct record *r, struct pv_error *e)
+{
+    struct tsc_info t;
+    if (r->bytes != sizeof(t) || look(c, r->at, &t, sizeof(t), e))
+        return left_out(c, r, "its length is wrong");
+    c->s->tsc_khz = t.khz;
+    return 0;
+}
+
 static int take_shared(struct scan *c, const struct record *r, struct pv_error *e)
 {
     (void)e;
@@ -322,39 +338,29 @@ static int unknown(struct scan *c, const struct record *r, struct pv_error *e)
 }
 
 static const struct {
-    const char *name;
     int (*take)(struct scan *c, const struct record *r, struct pv_error *e);
     bool needs_width;
 } libxc_known[LIBXC_RECORDS] = {
-    [LIBXC_END] = {"END", take_end, false},
-    [LIBXC_PAGE_DATA] = {"PAGE_DATA", take_pages, true},
-    [LIBXC_PV_INFO] = {"X86_PV_INFO", take_pv_info, false},
-    [LIBXC_P2M_FRAMES] = {"X86_PV_P2M_FRAMES", take_p2m, true},
-    [LIBXC_VCPU_BASIC] = {"X86_PV_VCPU_BASIC", take_vcpu, true},
-    [LIBXC_VCPU_EXTENDED] = {"X86_PV_VCPU_EXTENDED", skip, false},
-    [LIBXC_VCPU_XSAVE] = {"X86_PV_VCPU_XSAVE", skip, false},
-    [LIBXC_SHARED_INFO] = {"SHARED_INFO", take_shared, false},
-    [LIBXC_TSC_INFO] = {"X86_TSC_INFO", skip, false},
-    [LIBXC_HVM_CONTEXT] = {"HVM_CONTEXT", not_of_pv, false},
-    [LIBXC_HVM_PARAMS] = {"HVM_PARAMS", not_of_pv, false},
-    [LIBXC_TOOLSTACK] = {"TOOLSTACK", skip, false},
-    [LIBXC_VCPU_MSRS] = {"X86_PV_VCPU_MSRS", skip, false},
-    [LIBXC_VERIFY] = {"VERIFY", take_verify, false},
-    [LIBXC_CHECKPOINT] = {"CHECKPOINT", take_checkpoint, false},
-    [LIBXC_DIRTY_PFNS] = {"CHECKPOINT_DIRTY_PFN_LIST", skip, false},
-    [LIBXC_STATIC_DATA_END] = {"STATIC_DATA_END", skip, false},
-    [LIBXC_CPUID_POLICY] = {"X86_CPUID_POLICY", skip, false},
-    [LIBXC_MSR_POLICY] = {"X86_MSR_POLICY", skip, false},
+    [LIBXC_END] = {take_end, false},
+    [LIBXC_PAGE_DATA] = {take_pages, true},
+    [LIBXC_PV_INFO] = {take_pv_info, false},
+    [LIBXC_P2M_FRAMES] = {take_p2m, true},
+    [LIBXC_VCPU_BASIC] = {take_vcpu, true},
+    [LIBXC_VCPU_EXTENDED] = {take_extended, false},
+    [LIBXC_VCPU_XSAVE] = {skip, false},
+    [LIBXC_SHARED_INFO] = {take_shared, false},
+    [LIBXC_TSC_INFO] = {take_clock, false},
+    [LIBXC_HVM_CONTEXT] = {not_of_pv, false},
+    [LIBXC_HVM_PARAMS] = {not_of_pv, false},
+    [LIBXC_TOOLSTACK] = {skip, false},
+    [LIBXC_VCPU_MSRS] = {skip, false},
+    [LIBXC_VERIFY] = {take_verify, false},
+    [LIBXC_CHECKPOINT] = {take_checkpoint, false},
+    [LIBXC_DIRTY_PFNS] = {skip, false},
+    [LIBXC_STATIC_DATA_END] = {skip, false},
+    [LIBXC_CPUID_POLICY] = {skip, false},
+    [LIBXC_MSR_POLICY] = {skip, false},
 };
-
-static const char *name_of(const struct scan *c, const struct record *r)
-{
-    if (r->type & RECORD_OPTIONAL)
-        return "an optional one";
-    if (c->in_libxc)
-        return r->type < LIBXC_RECORDS ? libxc_known[r->type].name : "unknown";
-    return r->type < LIBXL_RECORDS ? libxl_names[r->type] : "unknown";
-}
 
 /* ---- record by record */
 
@@ -463,7 +469,8 @@ int stream_read_records(struct stream *s, uint64_t at, const struct pv_progress 
         rc = read_all(c, e);
     if (rc == 0 && s->width == 0)
         rc = pv_fail(e, "no X86_PV_INFO that could be read%s%s", s->lost[0] ? ": " : "", s->lost);
-    if (rc == 0 && (!stream_index_settle(&s->index, &broken) || !pv_pairs_sort(&s->context)))
+    if (rc == 0 && (!stream_index_settle(&s->index, &broken) || !pv_pairs_sort(&s->context) ||
+                    !pv_pairs_sort(&s->extended)))
         rc = pv_no_memory(e);
     if (rc == 0)
         tell_missing(c, broken);
