@@ -193,7 +193,7 @@ static int pvmm_words(struct plan *p)
                     PVMM_OPT_MEM "%llu " PVMM_OPT_STORE "%d " PVMM_OPT_BLANK "0x%llx%s%s%s%s%s%s",
                     (unsigned long long)p->o->memory, p->o->store, BLANK_FROM, seed, e820, records,
                     p->o->strict ? " " PVMM_OPT_STRICT "1" : "",
-                    p->o->cancel_suspend ? " " PVMM_OPT_CANCEL "1" : "",
+                    p->o->cancel_suspend ? " " PVMM_OPT_SUSPEND "1" : "",
                     p->o->gdb_port != 0 ? " " PVMM_OPT_HALT "1" : "");
 }
 

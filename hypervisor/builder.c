@@ -185,8 +185,17 @@ static void check_options(void)
     if (bad)
         BAD_GUEST("the boot loader's command line has a bad option: %.*s (known: " PVMM_OPT_MEM
                   "BYTES " PVMM_OPT_SEED "NUMBER " PVMM_OPT_BLANK "ADDRESS " PVMM_OPT_STORE
-                  "0|1 " PVMM_OPT_E820 "MODULE)",
+                  "0|1 " PVMM_OPT_E820 "MODULE " PVMM_OPT_SUSPEND "0|1|2)",
                   length, bad);
+}
+
+/* An option that is a choice: 0, which it is without being named, to `most`. */
+static uint64_t choice(const char *key, uint64_t most)
+{
+    uint64_t n = 0;
+    if (option_number(boot_info.command_line, key, &n) && n > most)
+        BAD_GUEST("the option %s%lu is none of 0 to %lu", key, n, most);
+    return n;
 }
 
 static uint64_t wanted_pages(void)
@@ -201,14 +210,6 @@ static uint64_t wanted_pages(void)
         BAD_GUEST("the guest wants %lu KiB of memory; the machine has %lu KiB free", bytes / 1024,
                   frames_free() * (PAGE_BYTES / 1024));
     return bytes / PAGE_BYTES;
-}
-
-static bool wanted_store(void)
-{
-    uint64_t store = 0;
-    if (option_number(boot_info.command_line, PVMM_OPT_STORE, &store) && store > 1)
-        BAD_GUEST("the option " PVMM_OPT_STORE "%lu is neither 0 nor 1", store);
-    return store;
 }
 
 /* The boot modules by what they are for. */
@@ -300,9 +301,10 @@ void domain_build(void)
     struct modules m;
     struct domain *d = &the_domain;
     check_options();
+    bool with_store = choice(PVMM_OPT_STORE, 1);
+    choice(PVMM_OPT_SUSPEND, PVMM_SUSPEND_HOLDS);
     sort_modules(&m);
     const char *command_line = command_line_of(m.kernel);
-    bool with_store = wanted_store();
     read_image(&g, m.kernel);
     make_layout(&l, &g, m.ramdisk);
     log_layout(&l, &g);

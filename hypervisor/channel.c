@@ -7,7 +7,7 @@
 
 struct pvmm_mailbox mailbox __attribute__((aligned(4096)));
 
-static volatile bool stop_requested, go_requested;
+static volatile bool stop_requested, go_requested, pause_wanted, unpaused, build_requested;
 
 void channel_init(void)
 {
@@ -58,6 +58,23 @@ bool channel_go(void)
     return go;
 }
 
+bool channel_pause_wanted(void)
+{
+    return pause_wanted;
+}
+
+bool channel_unpaused(void)
+{
+    bool was = unpaused;
+    unpaused = false;
+    return was;
+}
+
+bool channel_build_requested(void)
+{
+    return build_requested;
+}
+
 bool channel_stop_requested(void)
 {
     return stop_requested;
@@ -86,6 +103,16 @@ static void first_byte(uint8_t byte)
         break;
     case PVMM_BELL_GO:
         go_requested = true;
+        break;
+    case PVMM_BELL_PAUSE:
+        pause_wanted = true;
+        break;
+    case PVMM_BELL_UNPAUSE:
+        pause_wanted = false;
+        unpaused = true;
+        break;
+    case PVMM_BELL_BUILD:
+        build_requested = true;
         break;
     case PVMM_BELL_STORE_DATA:
     case PVMM_BELL_STORE_TAKEN:

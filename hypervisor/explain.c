@@ -5,6 +5,7 @@
 #include "cpu.h"
 #include "domain.h"
 #include "guestword.h"
+#include "hold.h"
 #include "options.h"
 #include "publish.h"
 #include "recorder.h"
@@ -396,6 +397,7 @@ void explain_stand(struct vcpu *v, struct regs *r)
     while (!channel_go()) {
         if (channel_stop_requested())
             domain_end(PVMM_OUTCOME_STOPPED, ~0u, "");
+        hold_if_wanted(v);
         cpu_idle();
     }
     mailbox.reports.waiting = PVMM_WAITING_NOT;

@@ -3,7 +3,7 @@
 #include "hypercall.h"
 
 #include "explain.h"
-#include "options.h"
+#include "hold.h"
 
 #include <xen/sched.h>
 
@@ -34,12 +34,6 @@ static int64_t report_crash(struct call *c, unsigned reason, const char *message
     domain_end(PVMM_OUTCOME_CRASH, reason, message);
 }
 
-static bool suspends_are_cancelled(void)
-{
-    uint64_t cancel = 0;
-    return option_number(boot_info.command_line, PVMM_OPT_CANCEL, &cancel) && cancel;
-}
-
 /* <xen/elfnote.h>, SUSPEND_CANCEL: nothing came of it, and the guest goes on with 1 as the result.
  */
 static int64_t cancel_suspend(const struct call *c)
@@ -50,11 +44,25 @@ static int64_t cancel_suspend(const struct call *c)
     return 1;
 }
 
+/* It stands once this call's result, 0, is in place. What the host answers goes where that is: to
+ * an element of a multicall it could not get. */
+static int64_t hold_suspend(struct call *c)
+{
+    if (c->nested)
+        return cancel_suspend(c);
+    log_line("the guest suspended itself, start_info being frame %lx", c->arg[2]);
+    c->v->suspended = true;
+    attend();
+    return 0;
+}
+
 static int64_t shut_down(struct call *c, unsigned reason)
 {
     char message[64] = "";
-    if (reason == SHUTDOWN_suspend && suspends_are_cancelled())
+    if (reason == SHUTDOWN_suspend && on_suspend() == PVMM_SUSPEND_CANCELS)
         return cancel_suspend(c);
+    if (reason == SHUTDOWN_suspend && on_suspend() == PVMM_SUSPEND_HOLDS)
+        return hold_suspend(c);
     if (outcome_of(reason) == PVMM_OUTCOME_CRASH) {
         format(message, sizeof(message), "the guest shut down with reason %u%s", reason,
                reason == SHUTDOWN_crash ? " (crash)" : "");

@@ -67,8 +67,8 @@ static bool is_bad(const char *word, int length)
         return !(starts_with(word, PVMM_OPT_MEM) || starts_with(word, PVMM_OPT_SEED) ||
                  starts_with(word, PVMM_OPT_BLANK) || starts_with(word, PVMM_OPT_STORE) ||
                  starts_with(word, PVMM_OPT_E820) || starts_with(word, PVMM_OPT_RECORDS) ||
-                 starts_with(word, PVMM_OPT_STRICT) || starts_with(word, PVMM_OPT_CANCEL) ||
-                 starts_with(word, PVMM_OPT_HALT)) ||
+                 starts_with(word, PVMM_OPT_STRICT) || starts_with(word, PVMM_OPT_SUSPEND) ||
+                 starts_with(word, PVMM_OPT_INCOMING) || starts_with(word, PVMM_OPT_HALT)) ||
                !parse_number(word + i + 1, &ignored);
     }
     return false;

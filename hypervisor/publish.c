@@ -111,8 +111,20 @@ static void fill_context(struct vcpu *v, const struct regs *r, vcpu_guest_contex
     to->gs_base_user = v->in_kernel ? cpu_gs_base_inactive() : cpu_gs_base_active();
 }
 
+/* Real Xen has no code selectors for these in a 64-bit guest. */
+static void fill_extended(const struct vcpu *v, struct pvmm_extended *to)
+{
+    *to = (struct pvmm_extended){
+        .syscall32_eip = v->syscall32.address,
+        .sysenter_eip = v->sysenter.address,
+        .syscall32_disables_events = v->syscall32.mask_events,
+        .sysenter_disables_events = v->sysenter.mask_events,
+    };
+}
+
 void publish_context(struct vcpu *v, const struct regs *r)
 {
+    fill_extended(v, &mailbox.extended);
     fill_context(v, r, (vcpu_guest_context_t *)mailbox.machine.context);
     mailbox.machine.context_valid = 1;
 }

@@ -6,6 +6,7 @@
 #include "asm.h"
 #include "domain.h"
 #include "explain.h"
+#include "hold.h"
 
 static bool timer_fired, timer_set;
 
@@ -126,6 +127,7 @@ static void serve(struct vcpu *v)
     attention = false;
     if (channel_stop_requested())
         domain_end(PVMM_OUTCOME_STOPPED, ~0u, "");
+    hold_if_wanted(v);
     run_timers(v);
     if (console_input_waits())
         console_serve(v->domain);

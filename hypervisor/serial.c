@@ -60,6 +60,12 @@ void serial_init(void)
         init_line(&lines[i]);
 }
 
+void serial_listen(unsigned line, bool on)
+{
+    if (lines[line].present)
+        outb(lines[line].port + UART_IER, on ? IER_RECEIVED : 0);
+}
+
 void serial_write(unsigned line, const void *data, unsigned n)
 {
     struct line *l = &lines[line];

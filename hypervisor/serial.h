@@ -6,6 +6,8 @@
 #include <stdint.h>
 
 void serial_init(void);
+/* Off: what arrives stays in the UART, which holds its sender back. */
+void serial_listen(unsigned line, bool on);
 /* Bytes ever taken from it, those included for which the ring had no room. */
 uint64_t serial_received(unsigned line);
 /* Input arrived at a line and no interrupt was served for it yet. */

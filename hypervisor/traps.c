@@ -4,6 +4,7 @@
 
 #include "asm.h"
 #include "cpu.h"
+#include "domain.h"
 #include "explain.h"
 #include "interrupts.h"
 #include "log.h"
@@ -316,6 +317,7 @@ void vcpu_start(struct vcpu *v)
     cpu_set_gs_base_inactive(v->in_kernel ? v->gs_base_user : v->gs_base_kernel);
     cpu_load_root(v);
     memcpy(r, &v->regs, sizeof(*r));
+    channel_poll(); /* the host may want it to stand before its first instruction */
     before_guest(v, r);
     resume_guest(r);
 }

@@ -61,6 +61,7 @@ struct vcpu {
     unsigned id;
     bool online;    /* initialised and up */
     bool blocked;   /* waits for an event */
+    bool suspended; /* by its own request, which the host is to decide about (hold.c) */
     bool in_kernel; /* guest-kernel mode (rings do not tell: both modes run at CPL 3) */
 
     struct regs regs; /* while not running; while running they lie on the CPU's stack */

@@ -122,7 +122,9 @@ pfn_t pv_frames_end_pfn(const struct pv_frames *f, const struct pv_m2p *m2p);
 struct pv_view *pv_view_new(const struct pv_backend *backend, const char *kind, unsigned vcpus);
 /* Frees what pv_view_new() made; the backend's is the backend's. */
 void pv_view_free(struct pv_view *v);
-/* Sets the context (of v->width) and what follows from it. */
+/* Sets the context, of that width, and what follows from it: it may be to->context itself. */
+void pv_vcpu_take(struct pv_vcpu *to, unsigned width, const void *context);
+/* The same, of a view: of v->width. */
 void pv_vcpu_set(struct pv_view *v, unsigned vcpu, const void *context);
 /* The level of a root. */
 unsigned pv_top_level(const struct pv_view *v);

@@ -99,7 +99,8 @@ int pv_take(struct pv_taken **out, int fd, const struct pv_take_ops *ops, void *
  * What is the toolstack's to rewrite, when all pages are there: entries of tables, the guest's own
  * p2m list, and frames in the vCPUs' states from pfn to mfn; start_info (suspend record) from
  * *now. `at` gives the bytes of a page that ops->frame() gave. Errors name pfn, slot, record,
- * offset.
+ * offset. All is checked before anything is written, but memory that changes meanwhile may be left
+ * half rewritten by an error.
  */
 struct pv_take_start {
     mfn_t shared_info;

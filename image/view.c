@@ -105,15 +105,20 @@ static void set_32(struct pv_vcpu *vcpu, const void *context)
     vcpu->in_kernel = c.flags & VGCF_in_kernel;
 }
 
-void pv_vcpu_set(struct pv_view *v, unsigned vcpu, const void *context)
+void pv_vcpu_take(struct pv_vcpu *to, unsigned width, const void *context)
 {
-    struct pv_vcpu *to = &v->vcpu[vcpu];
-    memcpy(to->context, context, pv_context_bytes(v->width));
-    if (v->width == 4)
+    memmove(to->context, context, pv_context_bytes(width));
+    if (width == 4)
         set_32(to, context);
     else
         set_64(to, context);
     to->valid = !mfn_eq(to->kernel_root, NO_MFN);
+}
+
+void pv_vcpu_set(struct pv_view *v, unsigned vcpu, const void *context)
+{
+    struct pv_vcpu *to = &v->vcpu[vcpu];
+    pv_vcpu_take(to, v->width, context);
     if (vcpu == 0)
         v->kernel_root = to->kernel_root;
 }

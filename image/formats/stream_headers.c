@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CONFIGURATION_MAX (256u << 10)
-#define DEPTH_MAX         32
+#define DEPTH_MAX      32
+#define MEMORY_KIB_MAX (1ll << 34) /* 16 TiB */
 
 bool stream_begins(const uint8_t *head)
 {
@@ -47,19 +47,37 @@ static bool is_uuid(const char *text)
     return strlen(text) == 36 && strspn(text, "0123456789abcdefABCDEF-") == 36;
 }
 
-static void take_configuration(struct stream *s, const char *text, size_t bytes)
+static uint64_t kib(struct json_object *from)
 {
+    int64_t n = json_object_is_type(from, json_type_int) ? json_object_get_int64(from) : 0;
+    return n > 0 && n <= MEMORY_KIB_MAX ? (uint64_t)n << 10 : 0;
+}
+
+bool stream_configuration_parse(struct stream_configuration *out, const char *text)
+{
+    *out = (struct stream_configuration){0};
     struct json_tokener *t = json_tokener_new_ex(DEPTH_MAX);
     if (!t)
-        return;
-    struct json_object *all = json_tokener_parse_ex(t, text, (int)bytes);
+        return false;
+    struct json_object *all = json_tokener_parse_ex(t, text, (int)strlen(text));
     struct json_object *created = member(all, "c_info");
-    take_text(s->name, sizeof(s->name), member(created, "name"));
-    take_text(s->uuid, sizeof(s->uuid), member(created, "uuid"));
-    if (!is_uuid(s->uuid))
-        s->uuid[0] = 0;
+    take_text(out->name, sizeof(out->name), member(created, "name"));
+    take_text(out->uuid, sizeof(out->uuid), member(created, "uuid"));
+    if (!is_uuid(out->uuid))
+        out->uuid[0] = 0;
+    out->max_memory = kib(member(member(all, "b_info"), "max_memkb"));
+    bool is = json_object_is_type(all, json_type_object);
     json_object_put(all);
     json_tokener_free(t);
+    return is;
+}
+
+static void take_configuration(struct stream *s, const char *text)
+{
+    struct stream_configuration c;
+    stream_configuration_parse(&c, text);
+    memcpy(s->name, c.name, sizeof(s->name));
+    memcpy(s->uuid, c.uuid, sizeof(s->uuid));
 }
 
 /* Nothing but the domain's name comes out of it: what cannot be read is left out. */
@@ -79,14 +97,14 @@ static int read_configuration(struct stream *s, uint64_t at, uint32_t room, stru
         return pv_no_memory(e);
     int rc = pv_file_read(s->file, at + sizeof(bytes), text, bytes, "the configuration", e);
     if (rc == 0)
-        take_configuration(s, text, strlen(text));
+        take_configuration(s, text);
     free(text);
     return rc;
 }
 
 /* ---- the headers */
 
-static int check_save(const struct save_header *h, struct pv_error *e)
+int stream_check_save(const struct save_header *h, struct pv_error *e)
 {
     if (h->byte_order != SAVE_BYTE_ORDER)
         return pv_fail(e, "xl's header is of another byte order (%x)", h->byte_order);
@@ -101,7 +119,7 @@ static int check_save(const struct save_header *h, struct pv_error *e)
 static int read_save(struct stream *s, uint64_t *at, struct pv_error *e)
 {
     struct save_header h;
-    if (pv_file_read(s->file, *at, &h, sizeof(h), "xl's header", e) || check_save(&h, e))
+    if (pv_file_read(s->file, *at, &h, sizeof(h), "xl's header", e) || stream_check_save(&h, e))
         return -1;
     *at += sizeof(h);
     if ((h.mandatory & SAVE_JSON) && read_configuration(s, *at, h.optional_bytes, e))
@@ -110,19 +128,25 @@ static int read_save(struct stream *s, uint64_t *at, struct pv_error *e)
     return 0;
 }
 
+int stream_check_libxl(const struct libxl_header *h, uint64_t at, struct pv_error *e)
+{
+    if (memcmp(h->id, LIBXL_ID, sizeof(h->id)))
+        return pv_fail(e, "no libxl stream at offset %llu, behind xl's header",
+                       (unsigned long long)at);
+    if (be32toh(h->version) != LIBXL_VERSION)
+        return pv_fail(e, "a libxl stream of version %u; known is %u", be32toh(h->version),
+                       LIBXL_VERSION);
+    if (be32toh(h->options) & LIBXL_BIG_ENDIAN)
+        return pv_fail(e, "a big-endian libxl stream");
+    return 0;
+}
+
 static int read_libxl(struct stream *s, uint64_t *at, struct pv_error *e)
 {
     struct libxl_header h;
-    if (pv_file_read(s->file, *at, &h, sizeof(h), "libxl's header", e))
+    if (pv_file_read(s->file, *at, &h, sizeof(h), "libxl's header", e) ||
+        stream_check_libxl(&h, *at, e))
         return -1;
-    if (memcmp(h.id, LIBXL_ID, sizeof(h.id)))
-        return pv_fail(e, "no libxl stream at offset %llu, behind xl's header",
-                       (unsigned long long)*at);
-    if (be32toh(h.version) != LIBXL_VERSION)
-        return pv_fail(e, "a libxl stream of version %u; known is %u", be32toh(h.version),
-                       LIBXL_VERSION);
-    if (be32toh(h.options) & LIBXL_BIG_ENDIAN)
-        return pv_fail(e, "a big-endian libxl stream");
     *at += sizeof(h);
     s->of_xl = true;
     return 0;
@@ -143,7 +167,7 @@ int stream_read_outer(struct stream *s, uint64_t *at, struct pv_error *e)
     return memcmp(head, LIBXL_ID, sizeof(head)) == 0 ? read_libxl(s, at, e) : 0;
 }
 
-static int check_libxc(const struct libxc_header *h, uint64_t at, struct pv_error *e)
+int stream_check_libxc(const struct libxc_header *h, uint64_t at, struct pv_error *e)
 {
     uint32_t version = be32toh(h->version);
     if (h->marker != LIBXC_MARKER || be32toh(h->id) != LIBXC_ID)
@@ -155,7 +179,7 @@ static int check_libxc(const struct libxc_header *h, uint64_t at, struct pv_erro
     return 0;
 }
 
-static int check_domain(const struct domain_header *h, struct pv_error *e)
+int stream_check_domain(const struct domain_header *h, struct pv_error *e)
 {
     if (h->type == LIBXC_HVM)
         return pv_fail(e, "of an HVM guest, not of a PV one");
@@ -170,9 +194,10 @@ int stream_read_inner(struct stream *s, uint64_t *at, struct pv_error *e)
 {
     struct libxc_header h;
     struct domain_header d;
-    if (pv_file_read(s->file, *at, &h, sizeof(h), "libxc's header", e) || check_libxc(&h, *at, e) ||
+    if (pv_file_read(s->file, *at, &h, sizeof(h), "libxc's header", e) ||
+        stream_check_libxc(&h, *at, e) ||
         pv_file_read(s->file, *at + sizeof(h), &d, sizeof(d), "the domain's header", e) ||
-        check_domain(&d, e))
+        stream_check_domain(&d, e))
         return -1;
     *at += sizeof(h) + sizeof(d);
     s->xen_major = d.xen_major;

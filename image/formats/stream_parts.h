@@ -68,7 +68,24 @@ struct stream {
 /* What is missing or damaged, behind what has been said already. */
 void stream_lose(struct stream *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* ---- stream_headers.c: *at goes behind what has been read. */
+/* ---- stream_names.c: what the formats' texts call a record; "unknown", "an optional one". */
+const char *stream_record_name(uint32_t type, bool of_libxc);
+
+/* ---- stream_headers.c */
+/* What xl's configuration tells. */
+struct stream_configuration {
+    char name[64], uuid[40]; /* "": not told, or it makes no sense */
+    uint64_t max_memory;     /* bytes; 0: likewise */
+};
+#define CONFIGURATION_MAX (256u << 10)
+/* `text` ends with a 0. false: it is no JSON, or out of memory. */
+bool stream_configuration_parse(struct stream_configuration *out, const char *text);
+int stream_check_save(const struct save_header *h, struct pv_error *e);
+int stream_check_libxl(const struct libxl_header *h, uint64_t at, struct pv_error *e);
+int stream_check_libxc(const struct libxc_header *h, uint64_t at, struct pv_error *e);
+int stream_check_domain(const struct domain_header *h, struct pv_error *e);
+
+/* *at goes behind what has been read. */
 bool stream_begins(const uint8_t *head);
 /* xl's and libxl's header; neither may be there. */
 int stream_read_outer(struct stream *s, uint64_t *at, struct pv_error *e);

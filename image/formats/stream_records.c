@@ -79,16 +79,10 @@ static int look(struct scan *c, uint64_t at, void *to, size_t n, struct pv_error
 
 /* ---- names */
 
-static const char *const libxl_names[LIBXL_RECORDS] = {
-    "END",
-    "LIBXC_CONTEXT",
-    "EMULATOR_XENSTORE_DATA",
-    "EMULATOR_CONTEXT",
-    "CHECKPOINT_END",
-    "CHECKPOINT_STATE",
-};
-
-static const char *name_of(const struct scan *c, const struct record *r);
+static const char *name_of(const struct scan *c, const struct record *r)
+{
+    return stream_record_name(r->type, c->in_libxc);
+}
 
 /* What follows cannot be relied upon. */
 static int damaged(struct scan *c, const struct record *r, const char *why)
@@ -322,39 +316,29 @@ static int unknown(struct scan *c, const struct record *r, struct pv_error *e)
 }
 
 static const struct {
-    const char *name;
     int (*take)(struct scan *c, const struct record *r, struct pv_error *e);
     bool needs_width;
 } libxc_known[LIBXC_RECORDS] = {
-    [LIBXC_END] = {"END", take_end, false},
-    [LIBXC_PAGE_DATA] = {"PAGE_DATA", take_pages, true},
-    [LIBXC_PV_INFO] = {"X86_PV_INFO", take_pv_info, false},
-    [LIBXC_P2M_FRAMES] = {"X86_PV_P2M_FRAMES", take_p2m, true},
-    [LIBXC_VCPU_BASIC] = {"X86_PV_VCPU_BASIC", take_vcpu, true},
-    [LIBXC_VCPU_EXTENDED] = {"X86_PV_VCPU_EXTENDED", skip, false},
-    [LIBXC_VCPU_XSAVE] = {"X86_PV_VCPU_XSAVE", skip, false},
-    [LIBXC_SHARED_INFO] = {"SHARED_INFO", take_shared, false},
-    [LIBXC_TSC_INFO] = {"X86_TSC_INFO", skip, false},
-    [LIBXC_HVM_CONTEXT] = {"HVM_CONTEXT", not_of_pv, false},
-    [LIBXC_HVM_PARAMS] = {"HVM_PARAMS", not_of_pv, false},
-    [LIBXC_TOOLSTACK] = {"TOOLSTACK", skip, false},
-    [LIBXC_VCPU_MSRS] = {"X86_PV_VCPU_MSRS", skip, false},
-    [LIBXC_VERIFY] = {"VERIFY", take_verify, false},
-    [LIBXC_CHECKPOINT] = {"CHECKPOINT", take_checkpoint, false},
-    [LIBXC_DIRTY_PFNS] = {"CHECKPOINT_DIRTY_PFN_LIST", skip, false},
-    [LIBXC_STATIC_DATA_END] = {"STATIC_DATA_END", skip, false},
-    [LIBXC_CPUID_POLICY] = {"X86_CPUID_POLICY", skip, false},
-    [LIBXC_MSR_POLICY] = {"X86_MSR_POLICY", skip, false},
+    [LIBXC_END] = {take_end, false},
+    [LIBXC_PAGE_DATA] = {take_pages, true},
+    [LIBXC_PV_INFO] = {take_pv_info, false},
+    [LIBXC_P2M_FRAMES] = {take_p2m, true},
+    [LIBXC_VCPU_BASIC] = {take_vcpu, true},
+    [LIBXC_VCPU_EXTENDED] = {skip, false},
+    [LIBXC_VCPU_XSAVE] = {skip, false},
+    [LIBXC_SHARED_INFO] = {take_shared, false},
+    [LIBXC_TSC_INFO] = {skip, false},
+    [LIBXC_HVM_CONTEXT] = {not_of_pv, false},
+    [LIBXC_HVM_PARAMS] = {not_of_pv, false},
+    [LIBXC_TOOLSTACK] = {skip, false},
+    [LIBXC_VCPU_MSRS] = {skip, false},
+    [LIBXC_VERIFY] = {take_verify, false},
+    [LIBXC_CHECKPOINT] = {take_checkpoint, false},
+    [LIBXC_DIRTY_PFNS] = {skip, false},
+    [LIBXC_STATIC_DATA_END] = {skip, false},
+    [LIBXC_CPUID_POLICY] = {skip, false},
+    [LIBXC_MSR_POLICY] = {skip, false},
 };
-
-static const char *name_of(const struct scan *c, const struct record *r)
-{
-    if (r->type & RECORD_OPTIONAL)
-        return "an optional one";
-    if (c->in_libxc)
-        return r->type < LIBXC_RECORDS ? libxc_known[r->type].name : "unknown";
-    return r->type < LIBXL_RECORDS ? libxl_names[r->type] : "unknown";
-}
 
 /* ---- record by record */
 

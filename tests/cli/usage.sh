@@ -174,11 +174,11 @@ told() { # WANTED-REGEX OPTION...
 told records=0 --records off
 told records=2048 --records 2K
 told strict=1 --strict
-told cancel=1 --on-suspend cancel
+told suspend=1 --on-suspend cancel
 machine_words --on-suspend end
-grep -Eq 'cancel=' "$dir/words" && flunk "suspends cancelled without being asked for"
+grep -Eq 'suspend=' "$dir/words" && flunk "suspends cancelled without being asked for"
 machine_words
-grep -Eq 'records=|strict=|cancel=' "$dir/words" && flunk "records or strict without being asked for"
+grep -Eq 'records=|strict=|suspend=' "$dir/words" && flunk "records or strict without being asked for"
 
 # What --loader grub needs, missing or failing. Its programs are looked for in PATH.
 mkdir "$dir/bin"
