@@ -147,7 +147,7 @@ static int put_pages(struct taking *c, uint32_t count, struct pv_error *e)
 
 int take_page_data(struct taking *c, struct pv_error *e)
 {
-    uint32_t count;
+    uint32_t count = 0;
     if (read_list(c, &count, e) || check_list(c, count, e) || put_pages(c, count, e))
         return -1;
     c->t->pages += count;
