@@ -10,9 +10,9 @@
 #include "clock.h"
 #include "exitcodes.h"
 
-#define STREAMS_MAX   (CONTROL_CLIENTS - 8) /* so that there is always room for a `destroy` */
-#define GOODBYE_TIME  (SECOND)              /* for the clients to take the rest at the end */
-#define SCROLLBACK    (16u * 1024u)         /* what a new console is shown first */
+#define STREAMS_MAX  (CONTROL_CLIENTS - 8) /* so that there is always room for a `destroy` */
+#define GOODBYE_TIME (SECOND)              /* for the clients to take the rest at the end */
+#define SCROLLBACK   (16u * 1024u)         /* what a new console is shown first */
 
 void client_drop(struct client *k)
 {
@@ -201,7 +201,8 @@ static void welcome(struct control *c)
         close(fd);
         return;
     }
-    *k = (struct client){.state = CLIENT_ASKING, .fd = fd, .pass = -1, .deadline = clock_now() + REQUEST_TIME};
+    *k = (struct client){
+        .state = CLIENT_ASKING, .fd = fd, .pass = -1, .deadline = clock_now() + REQUEST_TIME};
 }
 
 struct control *control_open(const struct supervised *g, struct error *e)

@@ -70,7 +70,8 @@ struct answer {
     enum stream stream;
     bool follow; /* go on with what is still to come */
     bool json;   /* of a trace */
-    struct hold_ticket ticket; /* its hold is not NULL: the reply, which is not there yet, is late */
+    struct hold_ticket
+        ticket; /* its hold is not NULL: the reply, which is not there yet, is late */
 };
 
 /* Answer one request, a line without its end (requests.c). */

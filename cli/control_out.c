@@ -126,9 +126,8 @@ static ssize_t send_passing(struct client *k)
 static bool send_out(struct client *k)
 {
     const ssize_t n =
-        k->pass >= 0
-            ? send_passing(k)
-            : send(k->fd, k->out + k->out_at, k->out_size, MSG_NOSIGNAL | MSG_DONTWAIT);
+        k->pass >= 0 ? send_passing(k)
+                     : send(k->fd, k->out + k->out_at, k->out_size, MSG_NOSIGNAL | MSG_DONTWAIT);
 
     if (n < 0)
         return errno == EAGAIN || errno == EINTR;

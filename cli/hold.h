@@ -11,18 +11,17 @@
  *                     guest is over (PVMM_OUTCOME_SUSPEND)
  *
  * Words of the protocol (control.h) for it, and their replies, which may be late:
- *   {"do": "pause"}, {"do": "unpause"}      when it stands, or runs; a guest that suspends, or ended:
- *                                           refused
+ *   {"do": "pause"}, {"do": "unpause"}      when it stands, or runs; a guest that suspends, or
+ * ended: refused
  *   {"do": "shutdown", "how": "poweroff" | "reboot", "timeout": SECONDS, "follow": BOOL}
  *                                           when the guest has taken the request; with "follow" the
  *                                           connection's end then says that it is gone
- *   {"do": "hold"}                          {"memory": BYTES, "domid": N, "name": ...} and, with the
- *                                           reply's first byte, the machine's memory file, to be
- *                                           read only (SCM_RIGHTS)
- *   {"do": "suspend", "timeout": SECONDS}   the same; then a line may follow from the client: "end",
- *                                           and the connection's end says that the guest is gone; or
- *                                           "pause", after which it will stand when it goes on
- * One suspend at a time, and none of a guest that the user has paused: it could not answer.
+ *   {"do": "hold"}                          {"memory": BYTES, "domid": N, "name": ...} and, with
+ * the reply's first byte, the machine's memory file, to be read only (SCM_RIGHTS)
+ *   {"do": "suspend", "timeout": SECONDS}   the same; then a line may follow from the client:
+ * "end", and the connection's end says that the guest is gone; or "pause", after which it will
+ * stand when it goes on One suspend at a time, and none of a guest that the user has paused: it
+ * could not answer.
  *
  * A guest that was asked, and then not waited for any longer, because the time is up or the
  * connection gone, finds its control/shutdown empty again. If it suspends itself nevertheless, that
@@ -52,16 +51,16 @@ enum suspending {
 
 struct hold {
     /* set by the caller */
-    bool cancels;               /* what becomes of a suspend that nobody asked for; else it ends */
+    bool cancels; /* what becomes of a suspend that nobody asked for; else it ends */
     struct guest_store *store;
     const struct mailbox *mailbox;
     struct bell *bell;
     int ram_fd;
 
     /* its own */
-    bool paused;         /* by the user */
-    unsigned holders;    /* connections that hold it */
-    const char *asked;   /* what control/shutdown was written for; NULL: nothing is asked */
+    bool paused;       /* by the user */
+    unsigned holders;  /* connections that hold it */
+    const char *asked; /* what control/shutdown was written for; NULL: nothing is asked */
     enum suspending suspending;
     bool taken_back;     /* it was asked to suspend itself, and nobody waits for that any more */
     bool saved;          /* it ended because "end" was said */

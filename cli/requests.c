@@ -294,17 +294,10 @@ static const struct {
     const char *word;
     request_fn *answer;
 } requests[] = {
-    {"info", do_info},
-    {"console", do_console},
-    {"dmesg", do_dmesg},
-    {"trace", do_trace},
-    {"trace-json", do_trace_json},
-    {"destroy", do_destroy},
-    {"pause", do_pause},
-    {"unpause", do_unpause},
-    {"shutdown", do_shutdown},
-    {"hold", do_hold},
-    {"suspend", do_suspend},
+    {"info", do_info},   {"console", do_console},       {"dmesg", do_dmesg},
+    {"trace", do_trace}, {"trace-json", do_trace_json}, {"destroy", do_destroy},
+    {"pause", do_pause}, {"unpause", do_unpause},       {"shutdown", do_shutdown},
+    {"hold", do_hold},   {"suspend", do_suspend},
 };
 
 static void perform(struct supervised *g, struct json_object *request, struct answer *a)

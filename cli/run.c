@@ -19,6 +19,7 @@
 #include "iso.h"
 #include "kernel.h"
 #include "memfd.h"
+#include "outfile.h"
 #include "record.h"
 #include "session.h"
 #include "signals.h"
@@ -163,7 +164,7 @@ static int prepare_explainer(struct plan *p, struct error *e)
     p->core = p->o->core != NULL ? absolute(p->o->core) : corefile_default(p->o->kernel);
     if (p->core == NULL)
         return error_errno(e, EXIT_ENVIRONMENT, "cannot name the core file");
-    return p->o->core == NULL || corefile_check(p->core, e) == 0 ? 0 : error_context(e, "--core");
+    return p->o->core == NULL || outfile_check(p->core, e) == 0 ? 0 : error_context(e, "--core");
 }
 
 static int xen_words(struct plan *p)
@@ -176,6 +177,14 @@ static int xen_words(struct plan *p)
                     "bootscrub=0 "
                     "dom0_mem=%lluK,max:%lluK dom0_max_vcpus=1%s%s",
                     kib, kib, more[0] != '\0' ? " " : "", more);
+}
+
+/* What a guest with a name does is its supervisor's to decide. */
+static const char *suspend_word(const struct options *o)
+{
+    return o->name != NULL     ? " " PVMM_OPT_SUSPEND "2"
+           : o->cancel_suspend ? " " PVMM_OPT_SUSPEND "1"
+                               : "";
 }
 
 static int pvmm_words(struct plan *p)
@@ -192,8 +201,7 @@ static int pvmm_words(struct plan *p)
     return snprintf(p->hypervisor_arguments, sizeof(p->hypervisor_arguments),
                     PVMM_OPT_MEM "%llu " PVMM_OPT_STORE "%d " PVMM_OPT_BLANK "0x%llx%s%s%s%s%s%s",
                     (unsigned long long)p->o->memory, p->o->store, BLANK_FROM, seed, e820, records,
-                    p->o->strict ? " " PVMM_OPT_STRICT "1" : "",
-                    p->o->cancel_suspend ? " " PVMM_OPT_SUSPEND "1" : "",
+                    p->o->strict ? " " PVMM_OPT_STRICT "1" : "", suspend_word(p->o),
                     p->o->gdb_port != 0 ? " " PVMM_OPT_HALT "1" : "");
 }
 
@@ -374,6 +382,7 @@ static int attempt(struct plan *p, const char *accel, bool on_trial, struct cons
         .store = {.wanted = p->o->store && !p->real_xen,
                   .name = p->o->name != NULL ? p->o->name : "guest",
                   .memory = p->o->memory},
+        .hold = {.cancels = p->o->cancel_suspend},
         .stand = {.port = p->real_xen ? 0 : p->o->gdb_port},
         .record = p->o->record != NULL ? &p->record : NULL,
         .deadline = deadline(p),
