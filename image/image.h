@@ -90,6 +90,9 @@ struct pv_backend {
     /* What follows may be NULL: this kind of image has none. */
     /* Where the frame's words lie, not to be written, until the view is closed; NULL: nowhere. */
     uint64_t *(*words)(const struct pv_view *v, mfn_t m);
+    /* Is it known to be zeroes, without a look? Its words should be left alone then: a hole of a
+     * file in memory is filled by being touched. */
+    bool (*blank)(const struct pv_view *v, mfn_t m);
     /* Where in the file; false: nowhere. */
     bool (*place)(const struct pv_view *v, mfn_t m, struct pv_place *out);
     /* Types and pins that the image carries; false: of this frame it tells nothing. */

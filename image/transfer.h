@@ -15,7 +15,7 @@
 
 struct pv_save_options {
     bool of_xl;          /* a file as `xl save` writes it; else libxc's stream alone */
-    const char *name;    /* of_xl: what the domain is called there; NULL: as the view says */
+    const char *name;    /* of_xl: what it is called there; NULL: as the view says, or "guest" */
     uint64_t max_memory; /* of_xl: bytes it may have; 0: what it has */
     int zstd;            /* level 1..19; 0: not compressed */
     struct pv_progress progress; /* by pages */

@@ -9,9 +9,11 @@
 #include "pvmachine.h"
 #include "core.h"
 #include "glue.h"
+#include "holes.h"
 #include "internal.h"
 
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +30,7 @@ struct snapshot {
     uint64_t *m2p;
     struct pv_frames index; /* of the guest's frames */
     int domid;
+    _Atomic(struct pv_holes *) holes; /* of the file; NULL: not asked for yet */
 };
 
 struct machine {
@@ -146,6 +149,25 @@ static uint64_t *machine_words(const struct pv_view *v, mfn_t m)
     return mc->map && place(mc, m, &at) ? mc->map + at / sizeof(uint64_t) : NULL;
 }
 
+/* Two threads may both look: what one of them found is dropped. */
+static const struct pv_holes *holes_of(const struct machine *of)
+{
+    struct machine *mc = (struct machine *)(uintptr_t)of; /* what is in it does not change */
+    struct pv_holes *known = atomic_load(&mc->now.holes);
+    struct pv_holes *found = known ? NULL : pv_holes_find(mc->fd, mc->file_bytes);
+    if (known || !found || atomic_compare_exchange_strong(&mc->now.holes, &known, found))
+        return known ? known : found;
+    free(found);
+    return known;
+}
+
+static bool machine_blank(const struct pv_view *v, mfn_t m)
+{
+    uint64_t at;
+    const struct pv_holes *h = holes_of(machine_of(v));
+    return h && place(machine_of(v), m, &at) && pv_holes_at(h, at);
+}
+
 static bool machine_place(const struct pv_view *v, mfn_t m, struct pv_place *out)
 {
     if (!place(machine_of(v), m, &out->offset))
@@ -183,6 +205,7 @@ static void snapshot_free(const struct machine *mc, struct snapshot *s)
         free(s->frames);
         free(s->m2p);
     }
+    free(s->holes);
     pv_frames_free(&s->index);
 }
 
@@ -209,6 +232,7 @@ static const struct pv_backend machine_backend = {
     .next_owned = machine_next_owned,
     .next_pfn = machine_next_pfn,
     .words = machine_words,
+    .blank = machine_blank,
     .place = machine_place,
     .told = machine_told,
     .index_of = machine_index_of,
@@ -406,6 +430,7 @@ static void describe(struct pv_view *v, const struct pvmm_machine *m)
     v->initial_root = mfn(m->initial_root);
     v->kernel_root = v->initial_root;
     v->has_m2p = true;
+    v->tsc_khz = m->tsc_khz;
     v->domain[0] = (struct pv_domain){
         .id = mc->now.domid, .shared_info = v->shared_info, .pages = v->nr_pages};
     if (m->context_valid)

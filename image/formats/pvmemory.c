@@ -17,6 +17,11 @@
 /* What all known versions have: the machine's description lies in it. */
 #define SHARED_BYTES offsetof(struct pvmm_mailbox, received)
 
+/* From this version on it says whether the guest is held, and has a vCPU's state that the context
+ * has no room for. */
+#define HOLD_VERSION 7u
+#define HOLD_BYTES   offsetof(struct pvmm_mailbox, transfer)
+
 /* How the mailbox begins. */
 struct head {
     uint64_t magic;
@@ -62,35 +67,88 @@ static bool is_memory(struct pv_file *f, const uint8_t *head, size_t n)
     return f->bytes % PAGE_BYTES == 0 && find_mailbox(f, &h) != NOWHERE;
 }
 
-static int read_description(const struct pv_file *f, struct pvmm_machine *m, struct pv_error *e)
+struct description {
+    struct pvmm_machine machine;
+    struct pv_extended extended;
+};
+
+static int check_head(const struct head *h, uint64_t at, struct pv_error *e)
+{
+    if (h->version < PVMM_MAILBOX_OLDEST || h->version > PVMM_MAILBOX_VERSION)
+        return pv_fail(e, "the mailbox at %llx has version %u; known are %u to %u",
+                       (unsigned long long)at, h->version, PVMM_MAILBOX_OLDEST,
+                       PVMM_MAILBOX_VERSION);
+    if (h->size < (h->version < HOLD_VERSION ? SHARED_BYTES : HOLD_BYTES) ||
+        h->log_size != PVMM_LOG_SIZE)
+        return pv_fail(e, "the mailbox at %llx has a size of %u, its log of %u",
+                       (unsigned long long)at, h->size, h->log_size);
+    if (h->state < PVMM_STATE_RUNNING)
+        return pv_fail(e, "there is no guest in it: the hypervisor came as far as state %u",
+                       h->state);
+    return 0;
+}
+
+static struct pv_extended extended_of(const struct pvmm_extended *x)
+{
+    return (struct pv_extended){
+        .there = true,
+        .syscall32_eip = x->syscall32_eip,
+        .sysenter_eip = x->sysenter_eip,
+        .syscall32_cs = x->syscall32_cs,
+        .sysenter_cs = x->sysenter_cs,
+        .syscall32_disables_events = x->syscall32_disables_events != 0,
+        .sysenter_disables_events = x->sysenter_disables_events != 0,
+    };
+}
+
+/* Of a guest that runs, the context is of some time before. */
+static int read_state(const struct pv_file *f, uint64_t at, const struct head *h,
+                      struct description *d, struct pv_error *e)
+{
+    uint32_t hold, waiting;
+    struct pvmm_extended extended;
+    if (h->version < HOLD_VERSION)
+        return 0;
+    if (pv_file_read(f, at + offsetof(struct pvmm_mailbox, hold), &hold, sizeof(hold),
+                     "whether the guest is held", e) ||
+        pv_file_read(f, at + offsetof(struct pvmm_mailbox, reports.waiting), &waiting,
+                     sizeof(waiting), "whether the hypervisor waits", e) ||
+        pv_file_read(f, at + offsetof(struct pvmm_mailbox, extended), &extended, sizeof(extended),
+                     "the vCPU's state", e))
+        return -1;
+    if (h->state == PVMM_STATE_RUNNING && hold == PVMM_HOLD_NONE && !waiting)
+        d->machine.context_valid = 0;
+    if (d->machine.context_valid)
+        d->extended = extended_of(&extended);
+    return 0;
+}
+
+static int read_description(const struct pv_file *f, struct description *d, struct pv_error *e)
 {
     struct head h;
     uint64_t at = find_mailbox(f, &h);
+    *d = (struct description){0};
     if (at == NOWHERE)
         return pv_fail(e, "the mailbox is gone");
-    if (h.version < PVMM_MAILBOX_OLDEST || h.version > PVMM_MAILBOX_VERSION)
-        return pv_fail(e, "the mailbox at %llx has version %u; known are %u to %u",
-                       (unsigned long long)at, h.version, PVMM_MAILBOX_OLDEST,
-                       PVMM_MAILBOX_VERSION);
-    if (h.size < SHARED_BYTES || h.log_size != PVMM_LOG_SIZE)
-        return pv_fail(e, "the mailbox at %llx has a size of %u, its log of %u",
-                       (unsigned long long)at, h.size, h.log_size);
-    if (h.state < PVMM_STATE_RUNNING)
-        return pv_fail(e, "there is no guest in it: the hypervisor came as far as state %u",
-                       h.state);
-    return pv_file_read(f, at + offsetof(struct pvmm_mailbox, machine), m, sizeof(*m),
-                        "the machine's description", e);
+    return check_head(&h, at, e) ||
+                   pv_file_read(f, at + offsetof(struct pvmm_mailbox, machine), &d->machine,
+                                sizeof(d->machine), "the machine's description", e) ||
+                   read_state(f, at, &h, d, e)
+               ? -1
+               : 0;
 }
 
 /* The view has the file open on its own. */
 static int open_memory(struct pv_view **out, struct pv_file *f, const struct pv_open_options *o,
                        struct pv_error *e)
 {
-    struct pvmm_machine m;
+    struct description d;
     (void)o;
-    int rc = read_description(f, &m, e);
+    int rc = read_description(f, &d, e);
     if (rc == 0)
-        rc = pv_machine_open_still(out, f->fd, &m, e);
+        rc = pv_machine_open_still(out, f->fd, &d.machine, e);
+    if (rc == 0 && (*out)->nr_vcpus)
+        (*out)->vcpu[0].extended = d.extended;
     pv_file_close(f);
     return rc;
 }

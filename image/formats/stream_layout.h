@@ -62,6 +62,10 @@ struct libxc_header {
 };
 static_assert(sizeof(struct libxc_header) == 24, "layout");
 
+/* Of a domain header that is written: whose tools' records these are. */
+#define LIBXC_XEN_MAJOR 4u
+#define LIBXC_XEN_MINOR 17u
+
 enum { LIBXC_PV = 1, LIBXC_HVM = 2 };
 
 struct domain_header {
@@ -119,6 +123,7 @@ enum page_type {
     PAGE_ALLOCATE,    /* is there, but nothing is said of what it has, */
     PAGE_NONE,        /* the pfn has no page (any more) */
 };
+#define PAGE_LEVEL(type) ((type) < PAGE_BROKEN ? (type) % 8u : 0) /* 0: no table */
 
 struct pv_info {
     uint8_t width, levels;

@@ -55,9 +55,11 @@ struct stream {
     uint32_t xen_major, xen_minor; /* 0, 0: not known */
     unsigned width;                /* 0: not told yet */
     struct stream_index index;
-    struct pv_pairs anchor;  /* offset and number of every 16th record of pages */
-    struct pv_pairs context; /* by vCPU: offset */
-    uint64_t shared_at;      /* 0: not there */
+    struct pv_pairs anchor;   /* offset and number of every 16th record of pages */
+    struct pv_pairs context;  /* by vCPU: offset */
+    struct pv_pairs extended; /* likewise */
+    uint32_t tsc_khz;         /* 0: not told */
+    uint64_t shared_at;       /* 0: not there */
     bool has_p2m;
     struct p2m_frames p2m;
     uint64_t *p2m_pfn;

@@ -133,6 +133,7 @@ static void stream_free(struct stream *s)
     stream_index_free(&s->index);
     pv_pairs_free(&s->anchor);
     pv_pairs_free(&s->context);
+    pv_pairs_free(&s->extended);
     free(s->p2m_pfn);
     free(s);
 }
@@ -214,11 +215,35 @@ static int read_vcpus(const struct stream *s, struct pv_view *v, struct pv_error
     return 0;
 }
 
+/* Of vCPUs whose context is there as well. */
+static int read_extended(const struct stream *s, struct pv_view *v, struct pv_error *e)
+{
+    struct extended_context c;
+    for (size_t i = 0; i < s->extended.n; i++) {
+        const struct pv_pair *at = &s->extended.pair[i];
+        if (at->key >= v->nr_vcpus)
+            break;
+        if (pv_file_read(s->file, at->value, &c, sizeof(c), "a vCPU's callbacks", e))
+            return -1;
+        v->vcpu[at->key].extended = (struct pv_extended){
+            .there = true,
+            .syscall32_eip = c.syscall32_eip,
+            .sysenter_eip = c.sysenter_eip,
+            .syscall32_cs = c.syscall32_cs,
+            .sysenter_cs = c.sysenter_cs,
+            .syscall32_disables_events = c.syscall32_disables_events != 0,
+            .sysenter_disables_events = c.sysenter_disables_events != 0,
+        };
+    }
+    return 0;
+}
+
 static void describe(struct pv_view *v, const struct stream *s)
 {
     const struct stream_index *x = &s->index;
     v->width = s->width;
     v->portable = true;
+    v->tsc_khz = s->tsc_khz;
     v->nr_pages = x->n;
     v->end_pfn = pfn(x->n ? x->pfn[x->n - 1] + 1ull : 0);
     v->nr_frames = v->end_pfn.n;
@@ -237,7 +262,7 @@ static void describe(struct pv_view *v, const struct stream *s)
 static int fill_view(struct pv_view *v, const struct stream *s, struct pv_error *e)
 {
     describe(v, s);
-    if (read_vcpus(s, v, e))
+    if (read_vcpus(s, v, e) || read_extended(s, v, e))
         return -1;
     if (mfn_eq(v->kernel_root, NO_MFN))
         v->kernel_root = any_kernel_root(v);

@@ -250,6 +250,28 @@ static int take_vcpu(struct scan *c, const struct record *r, struct pv_error *e)
     return pv_pairs_add(&c->s->context, h.vcpu, r->at + sizeof(h)) ? 0 : pv_no_memory(e);
 }
 
+/* Machine checks behind it are not looked at; of older tools' an empty one means nothing. */
+static int take_extended(struct scan *c, const struct record *r, struct pv_error *e)
+{
+    struct vcpu_record h;
+    if (r->bytes == sizeof(h))
+        return 0;
+    if (r->bytes < sizeof(h) + sizeof(struct extended_context) || look(c, r->at, &h, sizeof(h), e))
+        return left_out(c, r, "it has not the length of a vCPU's callbacks");
+    if (h.vcpu >= VCPUS_MAX)
+        return left_out(c, r, "no guest has that many vCPUs");
+    return pv_pairs_add(&c->s->extended, h.vcpu, r->at + sizeof(h)) ? 0 : pv_no_memory(e);
+}
+
+static int take_clock(struct scan *c, const struct record *r, struct pv_error *e)
+{
+    struct tsc_info t;
+    if (r->bytes != sizeof(t) || look(c, r->at, &t, sizeof(t), e))
+        return left_out(c, r, "its length is wrong");
+    c->s->tsc_khz = t.khz;
+    return 0;
+}
+
 static int take_shared(struct scan *c, const struct record *r, struct pv_error *e)
 {
     (void)e;
@@ -324,10 +346,10 @@ static const struct {
     [LIBXC_PV_INFO] = {take_pv_info, false},
     [LIBXC_P2M_FRAMES] = {take_p2m, true},
     [LIBXC_VCPU_BASIC] = {take_vcpu, true},
-    [LIBXC_VCPU_EXTENDED] = {skip, false},
+    [LIBXC_VCPU_EXTENDED] = {take_extended, false},
     [LIBXC_VCPU_XSAVE] = {skip, false},
     [LIBXC_SHARED_INFO] = {take_shared, false},
-    [LIBXC_TSC_INFO] = {skip, false},
+    [LIBXC_TSC_INFO] = {take_clock, false},
     [LIBXC_HVM_CONTEXT] = {not_of_pv, false},
     [LIBXC_HVM_PARAMS] = {not_of_pv, false},
     [LIBXC_TOOLSTACK] = {skip, false},
@@ -447,7 +469,8 @@ int stream_read_records(struct stream *s, uint64_t at, const struct pv_progress 
         rc = read_all(c, e);
     if (rc == 0 && s->width == 0)
         rc = pv_fail(e, "no X86_PV_INFO that could be read%s%s", s->lost[0] ? ": " : "", s->lost);
-    if (rc == 0 && (!stream_index_settle(&s->index, &broken) || !pv_pairs_sort(&s->context)))
+    if (rc == 0 && (!stream_index_settle(&s->index, &broken) || !pv_pairs_sort(&s->context) ||
+                    !pv_pairs_sort(&s->extended)))
         rc = pv_no_memory(e);
     if (rc == 0)
         tell_missing(c, broken);

@@ -42,6 +42,7 @@ cat >names.c <<'C'
 #include <pvimage/image.h>
 #include <pvimage/p2m.h>
 #include <pvimage/symbols.h>
+#include <pvimage/transfer.h>
 
 #include <stdio.h>
 

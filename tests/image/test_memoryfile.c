@@ -138,7 +138,7 @@ static void what_does_not_fit_is_said(void **state)
         const char *why;
     } wrong[] = {
         {offsetof(struct pvmm_mailbox, version), 3, "has version 3"},
-        {offsetof(struct pvmm_mailbox, version), 7, "has version 7; known are 4 to 6"},
+        {offsetof(struct pvmm_mailbox, version), 8, "has version 8; known are 4 to 7"},
         {offsetof(struct pvmm_mailbox, size), 100, "has a size of 100"},
         {offsetof(struct pvmm_mailbox, state), PVMM_STATE_BOOTING, "as far as state 1"},
         {offsetof(struct pvmm_mailbox, machine.version), 9, "the description has version 9"},
