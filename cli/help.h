@@ -17,6 +17,7 @@ extern const char help_unpause[];
 extern const char help_shutdown[];
 extern const char help_reboot[];
 extern const char help_dump[];
+extern const char help_save[];
 extern const char help_walk[];
 extern const char help_read[];
 extern const char help_find_maps[];

@@ -34,7 +34,7 @@ int main(int argc, char **argv)
         {"replay", command_replay},     {"lint", command_lint},
         {"pause", command_pause},       {"unpause", command_unpause},
         {"shutdown", command_shutdown}, {"reboot", command_reboot},
-        {"dump", command_dump},
+        {"dump", command_dump},         {"save", command_save},
     };
 
     guard_descriptors();
