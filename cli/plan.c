@@ -106,7 +106,7 @@ static int open_stream(const char *path, struct error *e)
         return isatty(STDIN_FILENO)
                    ? error_set(e, EXIT_USAGE, "-: a stream does not come from a terminal")
                    : take_stdin(e);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO without a writer */
     if (fd < 0)
         return error_errno(e, EXIT_UNREADABLE, "%s", path);
     if (fstat(fd, &st) == 0 && !S_ISDIR(st.st_mode))
@@ -152,7 +152,8 @@ static int prepare_stream(struct plan *p, struct error *e)
                                 .max_pfns = most_pages(p->o),
                                 .live = p->o->live,
                                 .paused = p->o->paused,
-                                .progress = isatty(STDERR_FILENO)};
+                                .progress = isatty(STDERR_FILENO),
+                                .deadline = plan_deadline(p)};
 
     if (prepare_signals(p, e) != 0)
         return -1;
