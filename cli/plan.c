@@ -97,12 +97,18 @@ static int take_stdin(struct error *e)
     return fd;
 }
 
-static int open_stream(const char *path, struct error *e)
+bool plan_wants_stdin(const struct plan *p)
 {
+    return p->o->restore && strcmp(p->o->kernel, "-") == 0;
+}
+
+static int open_stream(const struct plan *p, struct error *e)
+{
+    const char *path = p->o->kernel;
     struct stat st;
     int fd;
 
-    if (strcmp(path, "-") == 0)
+    if (plan_wants_stdin(p))
         return isatty(STDIN_FILENO)
                    ? error_set(e, EXIT_USAGE, "-: a stream does not come from a terminal")
                    : take_stdin(e);
@@ -157,7 +163,7 @@ static int prepare_stream(struct plan *p, struct error *e)
 
     if (prepare_signals(p, e) != 0)
         return -1;
-    p->stream_fd = open_stream(p->o->kernel, e);
+    p->stream_fd = open_stream(p, e);
     if (p->stream_fd < 0)
         return -1;
     o.fd = p->stream_fd;

@@ -239,12 +239,12 @@ def names():
     for options in [], ["--name", "taken"]:
         pvmm("restore", *QUIET, *options, path, code=128, says=f'"taken" is running already .*{taken.p.pid}')
     check("the other one is unharmed", listed() == ["taken"])
-    stream = of_xl("told", head() + pages(0, 4))
-    p = stalled(stream)
-    await_that("the stream's name is taken", lambda: listed() == ["taken", "told"])
-    pvmm("destroy", "told")
-    p.wait(PATIENCE)
-    p = stalled(stream, "--name", "given")
+    for told in "told", "z" * 64:
+        p = stalled(of_xl(told, head() + pages(0, 4)))
+        await_that("the stream's name is taken", lambda: listed() == ["taken", told])
+        pvmm("destroy", told)
+        p.wait(PATIENCE)
+    p = stalled(of_xl("told", head() + pages(0, 4)), "--name", "given")
     await_that("a name that is given counts more", lambda: listed() == ["given", "taken"])
     pvmm("destroy", "given")
     p.wait(PATIENCE)
