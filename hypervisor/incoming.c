@@ -4,7 +4,7 @@
  * as a whole, then taken. Of the pages nothing is taken on trust: they come in without a type, and
  * what they are to be the core makes of them, as of a guest's own.
  */
-#include "transfer.h"
+#include "incoming.h"
 
 #include "asm.h"
 #include "builder.h"
