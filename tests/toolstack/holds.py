@@ -69,8 +69,8 @@ def say(guest, text):
 def begin(name, word, **more):
     """A request whose reply is not waited for."""
     s = socket.socket(socket.AF_UNIX)
+    s.connect(f"{DIR}/{name}")  # with a timeout it would not wait where many do
     s.settimeout(20)
-    s.connect(f"{DIR}/{name}")
     s.sendall(json.dumps({"pvmm": 1, "do": word} | more).encode() + b"\n")
     return s
 
