@@ -216,6 +216,7 @@ static void name_pages(struct domain *d, uint64_t pages)
 {
     frame_named(pages, told.start_info_pfn, "start_info");
     d->start_info = pfn(told.start_info_pfn);
+    d->virt_base = gva(PVMM_NOT_BUILT);
     d->console_mfn = frame_named(pages, told.console_pfn, "the console's ring");
     if (d->store_port || told.store_pfn != PVMM_NO_PFN)
         d->xenstore_mfn = frame_named(pages, told.store_pfn, "the store's ring");
