@@ -106,11 +106,11 @@ class Collector(Reader):
 class Guest:
     """The test guest in its echo mode, in the foreground."""
 
-    def __init__(self, name, *options, words="echo"):
+    def __init__(self, name, *options, words="echo", kernel=GUEST):
         self.name = name
         self.err = open(f"{TMP}/{name}.{len(started)}", "w+")
         self.p = spawn("run", "--no-core", "--name", name, "--accel", "tcg", "-m", "64M", "--timeout", "200",
-                       "-a", words, *options, GUEST, stderr=self.err)
+                       "-a", words, *options, kernel, stderr=self.err)
         self.out = Collector(self.p.stdout.fileno())
         if words == "echo":
             self.out.await_text(b"echo-ready")

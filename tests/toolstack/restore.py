@@ -7,16 +7,19 @@ import glob
 import itertools
 import json
 import os
+import re
 import signal
-import socket
 import struct
 import subprocess
 import time
 
-from harness import BUILD, CASE, DIR, GUEST, PATIENCE, TMP, Guest, await_that, check, leave, listed, pvmm, run_case, spawn
-from streams import END, PAGE_DATA, P2M_FRAMES, PV_INFO, STATIC_DATA_END, head, headers, of_xl, p2m_frames, pages, record
+from harness import (BUILD, DIR, GUEST, PATIENCE, TMP, Collector, Guest, await_that, check, listed, pvmm, run_case,
+                     spawn, started)
+from streams import (END, P2M_FRAMES, PAGE_DATA, PV_INFO, STATIC_DATA_END, head, headers, of_xl, p2m_frames, pages,
+                     record, stored_pages)
 
 HERE = f"{TMP}/here"
+KERNEL = f"{BUILD}/kernel/pvkernel"
 QUIET = ["--accel", "tcg", "--timeout", "100"]
 
 
@@ -120,7 +123,8 @@ def in_the_pages():
     for what, data, says in (
             ("no page", b"", r"the header of record 3 at offset 144: it wants 8 bytes, 0 came|header of record 3"),
             ("cut off in the pages", good[:9000], r"cut short in record 3 \(PAGE_DATA\) at offset \d+"),
-            ("a page twice", good + pages(15, 1), r"record 4 \(PAGE_DATA\) at offset \d+: pfn f came already, in record 3"),
+            ("a page twice", good + pages(15, 1),
+             r"record 4 \(PAGE_DATA\) at offset \d+: pfn f came already, in record 3"),
             ("twice in a record", record(PAGE_DATA, struct.pack("<IIQQ", 2, 0, 5, 5) + bytes(8192)),
              r"record 3 \(PAGE_DATA\) at offset \d+: pfn 5 comes twice"),
             ("a pfn beyond", good + pages(4096, 1), r"record 4 .*: pfn 1000 is not below 1000"),
@@ -279,6 +283,91 @@ def detach():
     await_that("it is listed", lambda: listed() == ["r"])
     pvmm("destroy", "r")
     ended("one that is destroyed", p, 133, "destroyed")
+
+
+class Restored(Guest):
+    """One that comes out of a stream."""
+
+    def __init__(self, name, path, *options):
+        self.name = name
+        self.err = open(f"{TMP}/{name}.{len(started)}", "w+")
+        self.p = spawn("restore", *QUIET, "--no-core", *options, path, stderr=self.err)
+        self.out = Collector(self.p.stdout.fileno())
+
+
+def states():
+    return {g["name"]: g["state"] for g in json.loads(pvmm("list", "--json"))["guests"]}
+
+
+def again():
+    """A guest that was saved goes on: under its name, paused first, on a larger machine, for good."""
+    guest = Guest("g", words="live", kernel=KERNEL)
+    guest.out.await_text(b"LIVE alive")
+    for round_, options in enumerate(([], ["--machine-memory", "256M"], ["--paused", "--seed", "7"])):
+        path = f"{TMP}/saved{round_}"
+        pvmm("save", "g", path)
+        guest.end(0)
+        check("its name is free", listed() == [])
+        guest = Restored("g", path, *options)
+        if "--paused" in options:
+            await_that("it is there, paused", lambda: states() == {"g": "--p---"})
+            time.sleep(1)
+            check("it has said nothing", guest.out.text == b"", guest.out.text)
+            pvmm("unpause", "g")
+        guest.out.await_text(b"LIVE resumed grant=ok sum=ok lists=ok spaces=ok")
+        guest.out.await_text(b"LIVE alive")
+        check("it goes on, and does not begin", b"LIVE up" not in guest.out.text)
+        check("under the name it had", states() == {"g": "r-----"})
+    pvmm("shutdown", "g")
+    err = guest.end(0)
+    check("nothing was against the contract", re.search("contract +kept", err), err)
+    nothing_left()
+
+
+def spoilt(data, what, change):
+    """The stream, with a page that is changed by `change`; the page's pfn and record."""
+    for number, pfn, kind, at in stored_pages(data):
+        if what == kind % 8 and change(data, at):
+            return pfn, number
+    check("the stream has such a page", False)
+
+
+def illegal():
+    """What a stream cannot bring in: tables that the guest could not have made."""
+    guest = Guest("g", words="live", kernel=KERNEL)
+    guest.out.await_text(b"LIVE alive")
+    pvmm("save", "--format", "libxc", "g", f"{TMP}/saved")
+    guest.end(0)
+    with open(f"{TMP}/saved", "rb") as f:
+        good = f.read()
+    tables = [pfn for _, pfn, kind, _ in stored_pages(good) if kind % 8 == 1]
+
+    def entry(want):
+        """Makes an entry that is there another one."""
+        def change(data, at):
+            for i in range(512):
+                old, = struct.unpack_from("<Q", data, at + 8 * i)
+                if old & 1:
+                    struct.pack_into("<Q", data, at + 8 * i, want)
+                    return True
+            return False
+        return change
+
+    for what, kind, want in (("a table that is mapped writable", 1, tables[0] << 12 | 0x67),
+                             ("a pfn that no page has", 1, 0xfffff << 12 | 0x67),
+                             ("a data page as a table", 2, 0 << 12 | 0x67),
+                             ("a bit that is reserved", 1, 1 << 51 | 0x67),
+                             ("a table of the wrong level", 3, tables[0] << 12 | 0x67)):
+        data = bytearray(good)
+        pfn, number = spoilt(data, kind, entry(want))
+        path = file("bad", data)
+        print(f"--- {what}: pfn {pfn:x}, in record {number}")
+        p = spawn("restore", *QUIET, "--name", "r", path)
+        err = p.communicate(timeout=PATIENCE)[1].decode()
+        check("it is refused", p.returncode == 2, f"{p.returncode}: {err}")
+        check("with its place", re.search(rf"record {number} \(PAGE_DATA\) at offset \d+", err), err)
+        print(err.splitlines()[0])
+        nothing_left()
 
 
 os.makedirs(f"{HERE}/tmp")

@@ -33,6 +33,30 @@ def pages(first, count):
                   + b"".join(struct.pack("<Q", first + i) for i in range(count)) + bytes(4096 * count))
 
 
+def records(stream):
+    """Offset of the body, kind and length of each of libxc's records, up to its END."""
+    at = stream.index(struct.pack(">QI", 2 ** 64 - 1, 0x58454E46)) + 40
+    while True:
+        kind, length = struct.unpack_from("<II", stream, at)
+        yield at + 8, kind, length
+        if kind == END:
+            return
+        at += 8 + (length + 7) // 8 * 8
+
+
+def stored_pages(stream):
+    """Record, pfn, type and offset of the content of each page that has one."""
+    for number, (at, kind, _) in enumerate(records(stream)):
+        if kind != PAGE_DATA:
+            continue
+        count = struct.unpack_from("<I", stream, at)[0]
+        data = at + 8 + 8 * count
+        for word in struct.unpack_from(f"<{count}Q", stream, at + 8):
+            if word >> 60 < 13:
+                yield number, word & (1 << 52) - 1, word >> 60, data
+                data += 4096
+
+
 def of_xl(name, stream):
     """The same, as xl wraps it: with the guest's name."""
     told = json.dumps({"c_info": {"name": name}, "b_info": {"max_memkb": 16384}}).encode() + b"\0"
