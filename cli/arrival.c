@@ -15,6 +15,7 @@
 #include "exitcodes.h"
 #include "incoming.h"
 
+#define PAGE    UINT64_C(4096)
 #define SILENCE (SECOND) /* then it is worth saying how far it is */
 
 enum stage {
@@ -47,8 +48,10 @@ struct arrival {
 
 /* ---- stages */
 
-static enum stage stage_of(struct arrival *a)
+static enum stage stage_of(const struct arrival *is)
 {
+    struct arrival *a = (struct arrival *)(uintptr_t)is; /* for the lock */
+
     pthread_mutex_lock(&a->lock);
     const enum stage s = a->stage;
     pthread_mutex_unlock(&a->lock);
@@ -254,13 +257,18 @@ int arrival_serve(struct arrival *a, const struct mailbox *m, int ram_fd, struct
     }
 }
 
+uint64_t arrival_memory(const struct arrival *a)
+{
+    return a != NULL && stage_of(a) == STAGE_TOLD ? a->taken->pages * PAGE : 0;
+}
+
 void arrival_blame(const struct arrival *a, const struct mailbox *m, char *text, size_t size)
 {
     const uint32_t p = m->box != NULL ? m->box->transfer.refused_pfn : PVMM_NO_PFN;
     struct pv_place from;
 
     text[0] = '\0';
-    if (a == NULL || stage_of((struct arrival *)(uintptr_t)a) != STAGE_TOLD || p == PVMM_NO_PFN ||
+    if (a == NULL || stage_of(a) != STAGE_TOLD || p == PVMM_NO_PFN ||
         !pv_taken_place(a->taken, pfn(p), &from))
         return;
     snprintf(text, size, "pfn 0x%" PRIx32 " is of %s", p, from.record);

@@ -54,6 +54,9 @@ int arrival_news(const struct arrival *a);
 int arrival_serve(struct arrival *a, const struct mailbox *m, int ram_fd, struct bell *b,
                   struct error *e);
 
+/* Bytes of the guest's pages; 0: they are not there yet, or a NULL arrival. */
+uint64_t arrival_memory(const struct arrival *a);
+
 /* Behind the hypervisor's refusal: of which page it speaks and where in the stream that was. An
  * empty text: of none in particular. */
 void arrival_blame(const struct arrival *a, const struct mailbox *m, char *text, size_t size);

@@ -21,3 +21,13 @@ int command_run(int argc, char **argv)
         return command_failed(argv[0], &e);
     return o.help ? show_help() : run(&o);
 }
+
+int command_restore(int argc, char **argv)
+{
+    struct options o;
+    struct error e;
+
+    if (options_parse(&o, argc, argv, &e) != 0)
+        return command_failed(argv[0], &e);
+    return o.help ? command_help(help_restore) : run(&o);
+}

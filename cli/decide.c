@@ -21,6 +21,23 @@ static void say(struct report *r, int code, const char *outcome, const char *fmt
     va_end(args);
 }
 
+static const char *error_word(int code)
+{
+    switch (code) {
+    case EXIT_UNTESTABLE:
+        return "untestable";
+    case EXIT_UNREADABLE:
+        return "refused";
+    case EXIT_TIMEOUT:
+        return "timeout";
+    case EXIT_INTERRUPTED:
+    case EXIT_TERMINATED:
+        return "interrupted";
+    default:
+        return "environment";
+    }
+}
+
 /* Put the hypervisor's reason behind what was said, if it gave one. */
 static void say_why(struct report *r)
 {
@@ -133,6 +150,18 @@ static void guest_ended(struct report *r)
     say_why(r);
 }
 
+/* What a stream brought was refused. */
+static void not_restored(struct report *r)
+{
+    say(r, EXIT_UNREADABLE, "refused", "the hypervisor does not take the guest in");
+    say_why(r);
+    if (r->facts.blame[0] != '\0') {
+        const size_t used = strlen(r->message);
+
+        snprintf(r->message + used, sizeof(r->message) - used, " (%s)", r->facts.blame);
+    }
+}
+
 /* Ends that say more than whatever the guest was doing. True if this was one. */
 static bool decide_by_hypervisor(struct report *r)
 {
@@ -141,6 +170,10 @@ static bool decide_by_hypervisor(struct report *r)
     if (f->ended && f->verdict.outcome == PVMM_OUTCOME_PANIC) {
         say(r, EXIT_HYPERVISOR, "hypervisor-failed", "the hypervisor itself failed");
         say_why(r);
+        return true;
+    }
+    if (f->ended && f->verdict.outcome == PVMM_OUTCOME_BAD_GUEST && r->restored) {
+        not_restored(r);
         return true;
     }
     if (f->ended && f->verdict.outcome == PVMM_OUTCOME_BAD_GUEST) {
@@ -168,6 +201,9 @@ static bool decide_by_host(struct report *r)
         return true;
     case END_CHANNEL:
         say(r, EXIT_ENVIRONMENT, "environment", "%s", r->facts.trouble);
+        return true;
+    case END_ARRIVAL:
+        say(r, r->facts.trouble_code, error_word(r->facts.trouble_code), "%s", r->facts.trouble);
         return true;
     case END_NO_HELLO:
         say(r, EXIT_HYPERVISOR, "hypervisor-failed", "the hypervisor did not come up");
@@ -227,21 +263,6 @@ void report_decide(struct report *r)
         decide_by_guest(r);
     decide_by_publication(r);
     decide_by_audit(r);
-}
-
-static const char *error_word(int code)
-{
-    switch (code) {
-    case EXIT_UNTESTABLE:
-        return "untestable";
-    case EXIT_TIMEOUT:
-        return "timeout";
-    case EXIT_INTERRUPTED:
-    case EXIT_TERMINATED:
-        return "interrupted";
-    default:
-        return "environment";
-    }
 }
 
 void report_error(struct report *r, const struct error *e)

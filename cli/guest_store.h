@@ -15,7 +15,8 @@ struct guest_store {
     /* set by the caller */
     bool wanted;
     const char *name; /* of the guest */
-    uint64_t memory;  /* its bytes */
+    uint64_t memory;  /* its bytes at most, */
+    uint64_t target;  /* and those it is to have now; 0: as many */
 
     /* its own */
     struct store *store; /* NULL until the guest runs */

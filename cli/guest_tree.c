@@ -111,14 +111,13 @@ __attribute__((format(printf, 4, 5))) static int add_text(struct store *s, uint3
 
 static int add_home(struct store *s, const struct guest_facts *f)
 {
-    const uint64_t kilobytes = f->memory / 1024;
     const uint32_t d = f->domid;
     int rc = add(s, d, INHERITED, "~/name", f->name);
 
     rc = rc != 0 ? rc : add(s, d, INHERITED, "/vm/" UUID "/name", f->name);
     rc = rc != 0 ? rc : add_text(s, d, "~/domid", "%u", d);
-    rc = rc != 0 ? rc : add_text(s, d, "~/memory/static-max", "%" PRIu64, kilobytes);
-    rc = rc != 0 ? rc : add_text(s, d, "~/memory/target", "%" PRIu64, kilobytes);
+    rc = rc != 0 ? rc : add_text(s, d, "~/memory/static-max", "%" PRIu64, f->memory / 1024);
+    rc = rc != 0 ? rc : add_text(s, d, "~/memory/target", "%" PRIu64, f->target / 1024);
     rc = rc != 0 ? rc : add_text(s, d, "~/store/port", "%u", f->store_port);
     rc = rc != 0 ? rc : add_text(s, d, "~/store/ring-ref", "%" PRIu64, f->store_mfn);
     rc = rc != 0 ? rc : add_text(s, d, "~/console/port", "%u", f->console_port);

@@ -12,7 +12,7 @@ struct store;
 struct guest_facts {
     const char *name;
     uint32_t domid;
-    uint64_t memory; /* bytes */
+    uint64_t memory, target; /* bytes: at most, and now */
     uint32_t store_port, console_port;
     uint64_t store_mfn, console_mfn;
 };

@@ -8,6 +8,7 @@ const char help_main[] =
     "\n"
     "Commands:\n"
     "  run KERNEL    boot a kernel; its console on stdout, a verdict on stderr\n"
+    "  restore FILE  bring a saved guest back\n"
     "\n"
     "  lint FILE...  a kernel, or the objects it is made of, judged before it is booted\n"
     "  replay DIR    a run that was recorded (run --record) once more, step by step\n"

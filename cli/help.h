@@ -6,6 +6,7 @@
 extern const char help_main[];
 extern const char help_run[];
 extern const char help_run_more[]; /* goes on where that ends */
+extern const char help_restore[];  /* help_restore.c */
 extern const char help_replay[];
 extern const char help_list[];
 extern const char help_console[];

@@ -29,7 +29,7 @@ int main(int argc, char **argv)
         {"dmesg", command_dmesg},     {"trace", command_trace}, {"destroy", command_destroy},
         {"inspect", command_inspect}, {"check", command_check}, {"p2m", command_p2m},
         {"walk", command_walk},       {"read", command_read},   {"find-maps", command_find_maps},
-        {"replay", command_replay},   {"lint", command_lint},
+        {"replay", command_replay},   {"lint", command_lint},   {"restore", command_restore},
     };
 
     guard_descriptors();

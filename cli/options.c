@@ -49,9 +49,11 @@ enum long_option {
     OPT_TRACE,
     OPT_GDB,
     OPT_RECORD,
+    OPT_LIVE,
+    OPT_MAX_MEMORY,
 };
 
-static const struct option long_options[] = {
+static const struct option run_options[] = {
     {"memory", required_argument, NULL, 'm'},
     {"vcpus", required_argument, NULL, 'c'},
     {"initrd", required_argument, NULL, 'i'},
@@ -90,6 +92,48 @@ static const struct option long_options[] = {
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
+
+/* What a stream does not say itself, and a guest that is not built has. */
+static const struct option restore_options[] = {
+    {"name", required_argument, NULL, OPT_NAME},
+    {"paused", no_argument, NULL, 'p'},
+    {"live", no_argument, NULL, OPT_LIVE},
+    {"max-memory", required_argument, NULL, OPT_MAX_MEMORY},
+    {"expect", required_argument, NULL, OPT_EXPECT},
+    {"timeout", required_argument, NULL, OPT_TIMEOUT},
+    {"strict", no_argument, NULL, OPT_STRICT},
+    {"json", required_argument, NULL, OPT_JSON},
+    {"seed", required_argument, NULL, OPT_SEED},
+    {"accel", required_argument, NULL, OPT_ACCEL},
+    {"cpu", required_argument, NULL, OPT_CPU},
+    {"machine", required_argument, NULL, OPT_MACHINE},
+    {"machine-memory", required_argument, NULL, OPT_MACHINE_MEMORY},
+    {"memory-file", required_argument, NULL, OPT_MEMORY_FILE},
+    {"qemu", required_argument, NULL, OPT_QEMU},
+    {"log", required_argument, NULL, OPT_LOG},
+    {"all-keys", no_argument, NULL, OPT_ALL_KEYS},
+    {"detach", no_argument, NULL, OPT_DETACH},
+    {"on-suspend", required_argument, NULL, OPT_ON_SUSPEND},
+    {"records", required_argument, NULL, OPT_RECORDS},
+    {"symbols", required_argument, NULL, OPT_SYMBOLS},
+    {"symbols-anyway", no_argument, NULL, OPT_SYMBOLS_ANYWAY},
+    {"core", required_argument, NULL, OPT_CORE},
+    {"no-core", no_argument, NULL, OPT_NO_CORE},
+    {"trace", required_argument, NULL, OPT_TRACE},
+    {"verbose", no_argument, NULL, 'v'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+/* What a command takes: the options, and the one word behind them. */
+struct syntax {
+    const char *letters;
+    const struct option *options;
+    const char *word;
+};
+
+static const struct syntax run_syntax = {":m:c:i:a:vh", run_options, "kernel"};
+static const struct syntax restore_syntax = {":pvh", restore_options, "stream"};
 
 bool parse_size(const char *text, uint64_t *bytes)
 {
@@ -214,6 +258,15 @@ static int parse_machine_memory(struct options *o, const char *text, struct erro
         o->machine_memory > MEMORY_MAX)
         return error_set(e, EXIT_USAGE,
                          "--machine-memory %s: not a size up to 256 GiB (a number with K, M or G)",
+                         text);
+    return 0;
+}
+
+static int parse_max_memory(struct options *o, const char *text, struct error *e)
+{
+    if (!parse_size(text, &o->max_memory) || o->max_memory < PAGE || o->max_memory > MEMORY_MAX)
+        return error_set(e, EXIT_USAGE,
+                         "--max-memory %s: not a size up to 256 GiB (a number with K, M or G)",
                          text);
     return 0;
 }
@@ -343,6 +396,11 @@ static int parse_long(struct options *o, int opt, char *arg, struct error *e)
         return parse_machine(o, arg, e);
     case OPT_MACHINE_MEMORY:
         return parse_machine_memory(o, arg, e);
+    case OPT_MAX_MEMORY:
+        return parse_max_memory(o, arg, e);
+    case OPT_LIVE:
+        o->live = true;
+        return 0;
     case OPT_MEMORY_FILE:
         o->memory_file = arg;
         return 0;
@@ -370,6 +428,9 @@ static int parse_one(struct options *o, int opt, char **argv, struct error *e)
         return 0;
     case 'a':
         o->arguments = optarg;
+        return 0;
+    case 'p':
+        o->paused = true;
         return 0;
     case 'v':
         o->verbose = true;
@@ -424,24 +485,9 @@ static int check_record(struct options *o, struct error *e)
     return 0;
 }
 
-int options_parse(struct options *o, int argc, char **argv, struct error *e)
+/* What excludes what. */
+static int check_together(const struct options *o, struct error *e)
 {
-    int opt;
-
-    set_defaults(o);
-    optind = 1;
-    opterr = 0;
-    while ((opt = getopt_long(argc, argv, ":m:c:i:a:vh", long_options, NULL)) != -1)
-        if (parse_one(o, opt, argv, e) != 0)
-            return -1;
-    if (o->help)
-        return 0;
-    if (optind == argc)
-        return error_set(e, EXIT_USAGE, "no kernel is given");
-    if (optind + 1 < argc)
-        return error_set(e, EXIT_USAGE, "one kernel is wanted, but \"%s\" follows it",
-                         argv[optind + 1]);
-    o->kernel = argv[optind];
     if (o->xen_arguments != NULL && strcmp(o->hypervisor, "pvmm") == 0)
         return error_set(e, EXIT_USAGE, "--xen-args wants a Xen image as --hypervisor");
     if (o->has_on_suspend && strcmp(o->hypervisor, "pvmm") != 0)
@@ -450,11 +496,37 @@ int options_parse(struct options *o, int argc, char **argv, struct error *e)
                          "its own affair");
     if (o->core != NULL && o->no_core)
         return error_set(e, EXIT_USAGE, "--core and --no-core exclude each other");
-    if (o->detach && o->name == NULL)
+    if (o->detach && o->name == NULL && !o->restore) /* a stream may tell it */
         return error_set(e, EXIT_USAGE,
                          "--detach wants a --name, by which the guest can be reached");
     if (o->icount && o->accel == ACCEL_KVM)
         return error_set(e, EXIT_USAGE, "--icount counts instructions, which KVM cannot");
+    return 0;
+}
+
+int options_parse(struct options *o, int argc, char **argv, struct error *e)
+{
+    const bool restore = strcmp(argv[0], "restore") == 0;
+    const struct syntax *s = restore ? &restore_syntax : &run_syntax;
+    int opt;
+
+    set_defaults(o);
+    o->restore = restore;
+    optind = 1;
+    opterr = 0;
+    while ((opt = getopt_long(argc, argv, s->letters, s->options, NULL)) != -1)
+        if (parse_one(o, opt, argv, e) != 0)
+            return -1;
+    if (o->help)
+        return 0;
+    if (optind == argc)
+        return error_set(e, EXIT_USAGE, "no %s is given", s->word);
+    if (optind + 1 < argc)
+        return error_set(e, EXIT_USAGE, "one %s is wanted, but \"%s\" follows it", s->word,
+                         argv[optind + 1]);
+    o->kernel = argv[optind];
+    if (check_together(o, e) != 0)
+        return -1;
     if (o->icount)
         o->store = false; /* it answers in the host's time, and no count would repeat */
     return check_record(o, e);

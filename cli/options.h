@@ -14,7 +14,7 @@ enum accel { ACCEL_AUTO, ACCEL_TCG, ACCEL_KVM };
 enum loader { LOADER_QEMU, LOADER_GRUB };
 
 struct options {
-    const char *kernel;
+    const char *kernel;        /* of restore: the stream */
     const char *name;          /* NULL: none */
     const char *initrd;        /* NULL: none */
     const char *e820;          /* NULL: no memory map of one's own */
@@ -53,10 +53,15 @@ struct options {
     bool all_keys;       /* Ctrl-C on a terminal goes to the guest */
     bool verbose;
     bool help;
-    unsigned gdb_port; /* 0: no debugger */
+    bool restore;        /* a stream is restored; else a kernel is booted */
+    bool live;           /* of restore: pages may come again */
+    bool paused;         /* of restore: the guest does not run yet */
+    uint64_t max_memory; /* of restore: a larger guest is refused; 0: this host's memory */
+    unsigned gdb_port;   /* 0: no debugger */
 };
 
-/* Fill in defaults, then what argv says; argv[0] is "run". Errors are EXIT_USAGE or EXIT_NOT_YET.
+/* Fill in defaults, then what argv says; argv[0] is "run", or "restore". Errors are EXIT_USAGE or
+ * EXIT_NOT_YET.
  */
 int options_parse(struct options *o, int argc, char **argv, struct error *e);
 

@@ -139,19 +139,25 @@ static void add_serial(struct command *c, const char *id, int fd, const struct m
     add(c, "chardev:%s", id);
 }
 
-/* QEMU is the boot loader itself. */
-static void add_kernel(struct command *c, const struct machine *m)
+static void add_modules(struct command *c, const struct machine *m)
 {
     char *modules = module_list(m);
 
-    add(c, "-kernel");
-    add(c, "/proc/self/fd/%d", m->hypervisor_fd);
-    add(c, "-append");
-    add(c, "%s", m->hypervisor_arguments);
     add(c, "-initrd");
     add(c, "%s", modules != NULL ? modules : "");
     c->failed |= modules == NULL;
     free(modules);
+}
+
+/* QEMU is the boot loader itself. */
+static void add_kernel(struct command *c, const struct machine *m)
+{
+    add(c, "-kernel");
+    add(c, "/proc/self/fd/%d", m->hypervisor_fd);
+    add(c, "-append");
+    add(c, "%s", m->hypervisor_arguments);
+    if (m->kernel_fd >= 0)
+        add_modules(c, m);
 }
 
 static void add_cd(struct command *c, int fd)

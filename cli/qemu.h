@@ -27,9 +27,9 @@ struct machine {
     int ram_fd;         /* memory file of that size */
     int iso_fd;         /* a memory file with a CD image to boot from; -1: the files below */
     int hypervisor_fd;  /* memory files of what is booted */
-    int kernel_fd;
-    int initrd_fd; /* -1: none */
-    int e820_fd;   /* -1: none */
+    int kernel_fd;      /* -1: none, and no module at all */
+    int initrd_fd;      /* -1: none */
+    int e820_fd;        /* -1: none */
     enum play play;
     int events_fd; /* of play: where QEMU keeps them; -1: none */
     int pipes_dir; /* PLAY_RECORD: a folder in which the serial lines are pipes for a while */

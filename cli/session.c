@@ -31,6 +31,7 @@ enum source {
     STDIN,
     STDOUT,
     MONITOR,
+    ARRIVAL,
     SOURCES
 };
 
@@ -146,6 +147,15 @@ static void start_pace(struct session *s)
     s->bell.pace = s->console->pace = (struct pace){.by = by};
 }
 
+static void serve_arrival(struct session *s)
+{
+    if (s->end != END_NONE)
+        return;
+    if (arrival_serve(s->arrival, &s->mailbox, s->ram_fd, &s->bell, &s->trouble) != 0)
+        finish(s, END_ARRIVAL);
+    s->store.target = arrival_memory(s->arrival);
+}
+
 /* What the state of things means, whoever brought the news. */
 static void take_stock(struct session *s)
 {
@@ -153,6 +163,7 @@ static void take_stock(struct session *s)
 
     keep_pace(s);
     let_guest_go_on(s);
+    serve_arrival(s);
     serve_store(s);
     if (stand_serve(&s->stand, &s->mailbox, &s->bell, s->qemu.com2_in))
         s->deadline = NEVER; /* a person has all the time there is */
@@ -229,6 +240,7 @@ static void wait_for_news(struct session *s, struct pollfd *p)
     fill(&p[COM2_IN], s->qemu.com2_in, false, bell_waits(&s->bell));
     fill(&p[ERRORS], s->qemu.errors, true, false);
     fill(&p[MONITOR], s->qemu.qmp, s->record != NULL && s->record->qmp.fd >= 0, false);
+    fill(&p[ARRIVAL], arrival_news(s->arrival), s->arrival != NULL, false);
     fill(&p[STDIN], STDIN_FILENO, console_wants_input(c), false);
     fill(&p[STDOUT], STDOUT_FILENO, false, console_has_output(c));
     while (poll(p, n, patience_ms(s)) < 0 && errno == EINTR)
@@ -302,6 +314,8 @@ static void take_facts(struct session *s, struct run_facts *f)
     }
     memcpy(f->qemu_said, s->qemu.said, sizeof(f->qemu_said));
     memcpy(f->trouble, s->trouble.text, sizeof(f->trouble));
+    f->trouble_code = s->trouble.code;
+    arrival_blame(s->arrival, &s->mailbox, f->blame, sizeof(f->blame));
 }
 
 int session_run(struct session *s, const struct machine *m, struct console *console,

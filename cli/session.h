@@ -5,6 +5,7 @@
 
 #include <regex.h>
 
+#include "arrival.h"
 #include "bell.h"
 #include "console.h"
 #include "control.h"
@@ -33,6 +34,7 @@ struct session {
     struct guest_store store; /* the fields that are its caller's */
     struct stand stand;       /* likewise */
     struct record *record;    /* NULL: the run is not recorded */
+    struct arrival *arrival;  /* NULL: the guest is built from a kernel */
 
     /* its own */
     struct qemu qemu;

@@ -24,6 +24,7 @@ enum session_end {
     END_DESTROY,   /* `pvmm destroy` */
     END_OUTPUT,    /* standard output cannot be written */
     END_CHANNEL,   /* the hypervisor and this tool do not understand each other */
+    END_ARRIVAL,   /* the guest to be restored cannot be brought in */
     END_NO_HELLO,  /* the hypervisor did not come up in time (only on trial of KVM) */
 };
 
@@ -39,7 +40,9 @@ struct run_facts {
     struct pvmm_verdict verdict; /* under a real Xen: outcome and message only */
     int qemu_status;             /* of waitpid(), with END_MACHINE */
     char qemu_said[256];
-    char trouble[ERROR_CHARS]; /* with END_CHANNEL */
+    char trouble[ERROR_CHARS]; /* with END_CHANNEL and END_ARRIVAL */
+    int trouble_code;          /* enum exit_code, of it */
+    char blame[160];           /* of which page of a stream the hypervisor's refusal speaks */
     char log_tail[4096];       /* the end of the hypervisor's log, whole lines */
     double timeout;
     double wall; /* seconds */
@@ -62,6 +65,7 @@ struct report {
     const char *kernel, *hypervisor, *accel; /* accel is NULL if no machine was started */
     uint64_t memory;
     struct run_facts facts;
+    bool restored;                     /* from a stream, which `kernel` names */
     bool strict;                       /* findings of the publication check count */
     const struct explainer *explainer; /* NULL: none */
     struct core_facts core;

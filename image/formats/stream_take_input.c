@@ -11,7 +11,7 @@
 
 #include "stream_take.h"
 
-#define RAW_BYTES   (256u << 10)
+#define RAW_BYTES   (128u << 10)
 #define AHEAD_BYTES (16u << 10) /* a record's header, 1024 pfns and little more: that is copied */
 #define WAIT_MS     200         /* so that a pipe on which nothing comes can be given up */
 
@@ -156,6 +156,8 @@ int take_input_ended(struct take_input *in, bool *ended, struct pv_error *e)
     if (in->at == in->end && fill_ahead(in, e))
         return -1;
     *ended = in->at == in->end;
+    if (*ended && in->decoder && in->is != DECODE_END) /* its sums come last */
+        return pv_fail(e, "the %s data is cut short", in->decoder->name);
     return 0;
 }
 
