@@ -80,12 +80,12 @@ class TestKernel:
 
 
 class Debian:
-    """A shell on the console; beside it half of 64 MiB is copied into the other half and back for ever, and summed."""
-    name, memory, words = "debian", 192, "console=hvc0 pvmm.do=shell"
+    """A shell on the console; beside it half of 48 MiB is copied into the other half and back for ever, and summed."""
+    name, memory, words = "debian", 160, "console=hvc0 pvmm.do=shell"
     alive = r"^beat ok"
     asks = [("", alive), ("kill -0 $! $tree && echo who=$$-$!-$tree-$me at=$(date +%s)", "^who=.* at=")]
     beginning = [("", "^/ # "),
-                 ("dd if=/dev/urandom of=/tmp/a bs=1M count=32; echo made", "^made"),
+                 ("dd if=/dev/urandom of=/tmp/a bs=1M count=24; echo made", "^made"),
                  ("md5sum </tmp/a >/tmp/s; me=$RANDOM$RANDOM; dmesg -n 4; echo summed", "^summed"),
                  ("look() { md5sum </tmp/b | cmp -s - /tmp/s; }; echo known", "^known"),
                  ("turn() { cp /tmp/a /tmp/b && look && cp /tmp/b /tmp/a; }; echo known", "^known"),
@@ -194,6 +194,8 @@ class Here:
     def end(self):
         children.end(self.p)
         self.thread.join(PATIENCE)
+        with open(self.log.name.replace(".stderr", ".console"), "w") as f:
+            f.write(self.text)
 
 
 class Setting:
