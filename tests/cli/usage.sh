@@ -66,7 +66,7 @@ done
 # Every option is in both.
 root=$(dirname "$0")/../..
 "$PVMM" run --help > "$dir/out"
-sed -n 's/^    {"\([a-z0-9-]*\)", [a-z]*_argument.*/\1/p' "$root/cli/options.c" > "$dir/options"
+sed -n '/ run_options\[\]/,/^};/s/^    {"\([a-z0-9-]*\)", [a-z]*_argument.*/\1/p' "$root/cli/options.c" > "$dir/options"
 [ "$(wc -l < "$dir/options")" -ge 30 ] || flunk "options.c: no list of options"
 while read -r option; do
     [ "$option" = help ] || grep -qe "--$option\b" "$dir/out" || flunk "run --help: no --$option"

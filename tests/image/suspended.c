@@ -39,7 +39,9 @@ static mfn_t make_idle_root(struct made *m)
     made_map(m, root, 0x800000, made_mfn(m, pfn(22)), FLAGS);
     assert_int_equal(core_pin(&m->core, &m->vcpu, &m->domain, root, 4), 0);
     assert_int_equal(core_unpin(&m->core, &m->vcpu, &m->domain, root), 0);
-    made_words(m, root)[0] = pte_make(mfn(m->is.nr_frames - 1), FLAGS);
+    assert_int_equal(core_end(&m->core, &m->vcpu), 0);
+    assert_false(core_frame_validated(&m->core, root));
+    made_words(m, root)[0] = pte_make(mfn(7), FLAGS);
     return root;
 }
 
@@ -123,11 +125,15 @@ static void make_state(struct suspended *s)
     struct made *m = s->m;
     vcpu_guest_context_t *c = made_context(m);
     start_info_t *start = (start_info_t *)made_words(m, made_mfn(m, pfn(SUSPENDED_START)));
-    *start = (start_info_t){.magic = "xen-3.0-x86_64", .nr_pages = 64};
+    *start = (start_info_t){
+        .magic = "xen-3.0-x86_64", .nr_pages = 64, .store_mfn = SUSPENDED_STORE, .store_evtchn = 1};
+    start->console.domU.mfn = SUSPENDED_CONSOLE;
+    start->console.domU.evtchn = 2;
     c->user_regs.rdx = made_mfn(m, pfn(SUSPENDED_START)).n;
     c->gdt_ents = 16;
     c->gdt_frames[0] = made_mfn(m, pfn(SUSPENDED_GDT)).n;
     c->ctrlreg[1] = s->user_root.n << 12;
+    c->ctrlreg[4] = 0;
     made_shared(m)->vcpu_info[0].time.system_time = 123456789;
     m->is.tsc_khz = SUSPENDED_KHZ;
 }

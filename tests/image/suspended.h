@@ -7,8 +7,10 @@
 #include "made.h"
 #include "transfer.h"
 
-#define SUSPENDED_START   9u    /* pfn of start_info, */
-#define SUSPENDED_GDT     10u   /* of the GDT */
+#define SUSPENDED_START   9u  /* pfn of start_info, */
+#define SUSPENDED_GDT     10u /* of the GDT */
+#define SUSPENDED_STORE   12u /* of the rings */
+#define SUSPENDED_CONSOLE 13u
 #define SUSPENDED_BALLOON 11u   /* a pfn that the guest has given away */
 #define SUSPENDED_FAR     1500u /* pfns from here on have pages, but for a hole */
 #define SUSPENDED_KHZ     2800000u
