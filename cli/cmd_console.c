@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "ask.h"
@@ -30,16 +29,6 @@ static struct pollfd interest(int fd, bool in, bool out)
     return (struct pollfd){.fd = events != 0 ? fd : -1, .events = events};
 }
 
-/* Exit code of a signal that came. */
-static int signalled(int signals)
-{
-    struct signalfd_siginfo info;
-
-    if (read(signals, &info, sizeof(info)) != sizeof(info))
-        return EXIT_TERMINATED;
-    return info.ssi_signo == SIGINT ? EXIT_INTERRUPTED : EXIT_TERMINATED;
-}
-
 /* To the end of either side. Returns the exit code. */
 static int exchange(struct console *c, int guest, int signals)
 {
@@ -54,7 +43,7 @@ static int exchange(struct console *c, int guest, int signals)
         if (poll(p, SOURCES, -1) < 0)
             continue; /* EINTR: the process was stopped and goes on */
         if (p[SIGNALS].revents)
-            return signalled(signals);
+            return signals_code(signals);
         if (p[GUEST].revents & (POLLIN | POLLHUP | POLLERR) && console_wants_output(c))
             console_read_guest(c, guest);
         if (p[GUEST].revents & POLLOUT)

@@ -4,10 +4,12 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "exitcodes.h"
+#include "hold.h"
 
 int command_help(const char *text)
 {
@@ -57,6 +59,31 @@ int command_one_word(int argc, char **argv, const char *what, const char **word,
         return error_set(e, EXIT_USAGE, "%s is wanted, but \"%s\" follows it", what,
                          argv[optind + 1]);
     *word = argv[optind];
+    return 0;
+}
+
+int command_name_and_file(int argc, char **argv, const char **name, const char **path,
+                          struct error *e)
+{
+    if (argc - optind < 2)
+        return error_set(e, EXIT_USAGE, "a guest's name and a file are wanted");
+    if (argc - optind > 2)
+        return error_set(e, EXIT_USAGE, "a guest's name and a file are wanted, but \"%s\" follows",
+                         argv[optind + 2]);
+    *name = argv[optind];
+    *path = argv[optind + 1];
+    return 0;
+}
+
+int command_seconds(const char *text, unsigned *seconds, struct error *e)
+{
+    char *end;
+    const unsigned long n = strtoul(text, &end, 10);
+
+    if (!isdigit((unsigned char)text[0]) || *end != '\0' || n == 0 || n > HOLD_TIMEOUT_MAX)
+        return error_set(e, EXIT_USAGE, "--timeout %s: not a number of seconds from 1 to %u", text,
+                         HOLD_TIMEOUT_MAX);
+    *seconds = (unsigned)n;
     return 0;
 }
 

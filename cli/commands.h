@@ -17,7 +17,8 @@ struct command {
 
 command_fn command_run, command_list, command_console, command_dmesg, command_trace,
     command_destroy, command_inspect, command_check, command_p2m, command_walk, command_read,
-    command_find_maps, command_replay, command_lint, command_restore;
+    command_find_maps, command_replay, command_lint, command_restore, command_pause,
+    command_unpause, command_shutdown, command_reboot, command_dump, command_save;
 
 /* Print a help text, or an error behind the command's name. Return the exit code. */
 int command_help(const char *text);
@@ -32,6 +33,13 @@ int command_bad_option(int opt, char **argv, struct error *e);
 /* The one word that is left when the options are taken; "a guest's name", say, if it is not there.
  */
 int command_one_word(int argc, char **argv, const char *what, const char **word, struct error *e);
+
+/* The two that are left. */
+int command_name_and_file(int argc, char **argv, const char **name, const char **path,
+                          struct error *e);
+
+/* The value of --timeout, for a guest to answer. */
+int command_seconds(const char *text, unsigned *seconds, struct error *e);
 
 /* Copies what a guest's pvmm sends to stdout, to the end. The guest can put bytes into it, and the
  * reader may be a terminal: what cannot be printed is shown as '?'. `what` is for the error. */

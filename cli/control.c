@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "control.h"
+#include "client.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -11,175 +9,30 @@
 
 #include "clock.h"
 #include "exitcodes.h"
-#include "registry.h"
 
-#define STREAMS_MAX   (CONTROL_CLIENTS - 8) /* so that there is always room for a `destroy` */
-#define REQUEST_TIME  (5 * SECOND)          /* for a request to come, and for its reply to go */
-#define GOODBYE_TIME  (SECOND)              /* for the clients to take the rest at the end */
-#define CONSOLE_BYTES (64u * 1024u)         /* what a slow console may lag behind */
-#define SCROLLBACK    (16u * 1024u)         /* what a new console is shown first */
+#define STREAMS_MAX  (CONTROL_CLIENTS - 8) /* so that there is always room for a `destroy` */
+#define GOODBYE_TIME (SECOND)              /* for the clients to take the rest at the end */
+#define SCROLLBACK   (16u * 1024u)         /* what a new console is shown first */
 
-enum client_state { CLIENT_FREE, CLIENT_ASKING, CLIENT_STREAMING, CLIENT_LEAVING };
-
-struct client {
-    enum client_state state;
-    int fd;
-    int64_t deadline;       /* when not streaming */
-    char in[REQUEST_CHARS]; /* the request; of a console then, what the guest has not taken yet */
-    size_t in_size;
-    bool in_ended;
-    bool hung_up; /* takes nothing more; what it typed before is still to be passed on */
-    char out[REPLY_CHARS];
-    size_t out_at, out_size;
-    enum stream stream;
-    bool json;     /* of a trace */
-    uint64_t at;   /* position in the stream's ring; of a trace the record */
-    uint64_t stop; /* where the stream ends; ~0: with the guest */
-    uint64_t lost; /* bytes to be owned up to */
-};
-
-struct control {
-    struct supervised guest;
-    struct claim claim;
-    struct client clients[CONTROL_CLIENTS];
-    char output[CONSOLE_BYTES]; /* of the guest's console */
-    uint64_t written;
-};
-
-static void drop(struct client *k)
+void client_drop(struct client *k)
 {
+    hold_leave(&k->ticket);
+    if (k->pass >= 0)
+        close(k->pass);
     close(k->fd);
     k->state = CLIENT_FREE;
     k->fd = -1;
 }
 
 /* Whoever types a line and leaves at once has typed that line. */
-static void hang_up(struct client *k)
+void client_hang_up(struct client *k)
 {
     if (k->state != CLIENT_STREAMING || k->stream != STREAM_CONSOLE) {
-        drop(k);
+        client_drop(k);
         return;
     }
     k->hung_up = true;
     k->out_size = 0;
-}
-
-/* --- what goes out --- */
-
-static struct ring ring_of(const struct control *c, const struct client *k)
-{
-    if (k->stream == STREAM_CONSOLE)
-        return (struct ring){c->output, CONSOLE_BYTES, c->written};
-    if (k->stream == STREAM_LOG && c->guest.mailbox != NULL)
-        return mailbox_log(c->guest.mailbox);
-    return (struct ring){NULL, 0, 0};
-}
-
-/* How much of a trace there is by now. */
-static uint64_t trace_written(const struct control *c)
-{
-    return c->guest.mailbox != NULL ? explainer_written(c->guest.explainer, c->guest.mailbox) : 0;
-}
-
-static bool stream_has_news(const struct control *c, const struct client *k)
-{
-    const struct ring r = ring_of(c, k);
-
-    if (k->at >= k->stop)
-        return false;
-    return k->stream == STREAM_TRACE ? k->at < trace_written(c)
-                                     : r.data != NULL && k->at < r.written;
-}
-
-static bool has_news(const struct control *c, const struct client *k)
-{
-    if (k->hung_up)
-        return false;
-    return k->out_size > 0 || (k->state == CLIENT_STREAMING && stream_has_news(c, k));
-}
-
-/* What was overtaken before it could be told is owned up to, as a line of its own. */
-static void own_up(struct client *k)
-{
-    if (k->lost == 0)
-        return;
-    k->out_size += (size_t)snprintf(
-        k->out + k->out_size, sizeof(k->out) - k->out_size,
-        k->json ? "{\"lost\":%" PRIu64 "}\n" : "... %" PRIu64 " records lost\n", k->lost);
-    k->lost = 0;
-}
-
-static void refill_trace(const struct control *c, struct client *k)
-{
-    const struct explainer *x = c->guest.explainer;
-    const uint64_t written = trace_written(c), oldest = explainer_oldest(x);
-    const uint64_t end = k->stop < written ? k->stop : written;
-    char line[RECORD_CHARS];
-    size_t n;
-
-    k->out_at = k->out_size = 0;
-    if (k->at < oldest) {
-        k->lost += oldest - k->at;
-        k->at = oldest;
-    }
-    while (k->at < end && k->out_size + 2 * sizeof(line) < sizeof(k->out)) {
-        n = explainer_record(x, k->at++, k->json, line, sizeof(line));
-        if (n == 0) {
-            k->lost++;
-            continue;
-        }
-        own_up(k);
-        memcpy(k->out + k->out_size, line, n);
-        k->out_size += n;
-    }
-}
-
-/* Fill the empty out buffer from the stream, with the gap in front if there is one. */
-static void refill(const struct control *c, struct client *k)
-{
-    const struct ring r = ring_of(c, k);
-    char piece[CONSOLE_CHUNK];
-    uint64_t room = sizeof(piece);
-    size_t n, note = 0;
-
-    if (k->stop - k->at < room)
-        room = k->stop - k->at;
-    n = ring_read(&r, &k->at, &k->lost, piece, (size_t)room);
-    if (k->lost > 0)
-        note = (size_t)snprintf(k->out, sizeof(k->out),
-                                "\r\n[pvmm: %" PRIu64 " bytes lost: read too slowly]\r\n", k->lost);
-    k->lost = 0;
-    memcpy(k->out + note, piece, n);
-    k->out_at = 0;
-    k->out_size = note + n;
-}
-
-/* Send what the socket takes. False: the client is gone. */
-static bool send_out(struct client *k)
-{
-    const ssize_t n = send(k->fd, k->out + k->out_at, k->out_size, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-    if (n < 0)
-        return errno == EAGAIN || errno == EINTR;
-    k->out_at += (size_t)n;
-    k->out_size -= (size_t)n;
-    return true;
-}
-
-static void pump(const struct control *c, struct client *k)
-{
-    while (has_news(c, k)) {
-        if (k->out_size == 0)
-            (k->stream == STREAM_TRACE ? refill_trace : refill)(c, k);
-        if (!send_out(k)) {
-            hang_up(k);
-            return;
-        }
-        if (k->out_size > 0)
-            return;
-    }
-    if (k->state == CLIENT_LEAVING || (k->state == CLIENT_STREAMING && k->at >= k->stop))
-        drop(k); /* all is out */
 }
 
 /* --- what comes in --- */
@@ -189,7 +42,8 @@ static unsigned streams(const struct control *c)
     unsigned n = 0;
 
     for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
-        n += c->clients[i].state == CLIENT_STREAMING && c->clients[i].stream != STREAM_END;
+        n += c->clients[i].state == CLIENT_WAITING ||
+             (c->clients[i].state == CLIENT_STREAMING && c->clients[i].stream != STREAM_END);
     return n;
 }
 
@@ -201,7 +55,7 @@ static void start_stream(const struct control *c, struct client *k, const struct
     k->stream = a->stream;
     k->at = 0;
     k->stop = UINT64_MAX;
-    r = ring_of(c, k);
+    r = client_ring(c, k);
     if (k->stream == STREAM_CONSOLE && r.written > SCROLLBACK)
         k->at = r.written - SCROLLBACK;
     if (k->stream == STREAM_LOG && r.written > r.size)
@@ -211,19 +65,25 @@ static void start_stream(const struct control *c, struct client *k, const struct
     if (k->stream == STREAM_TRACE) {
         k->json = a->json;
         if (!a->follow)
-            k->stop = trace_written(c);
+            k->stop = client_trace_written(c);
         k->at = explainer_oldest(c->guest.explainer);
     }
 }
 
 static void reply(struct control *c, struct client *k, struct answer *a)
 {
-    if ((a->stream == STREAM_CONSOLE || a->stream == STREAM_LOG || a->stream == STREAM_TRACE) &&
-        streams(c) >= STREAMS_MAX)
+    const bool stays = a->stream == STREAM_CONSOLE || a->stream == STREAM_LOG ||
+                       a->stream == STREAM_TRACE || a->ticket.hold != NULL;
+
+    if (stays && streams(c) >= STREAMS_MAX) {
+        hold_leave(&a->ticket);
         request_refuse(a, EXIT_ENVIRONMENT, "too many consoles and logs are being watched already");
-    memcpy(k->out, a->text, a->size);
-    k->out_at = 0;
-    k->out_size = a->size;
+    }
+    if (a->ticket.hold != NULL) {
+        client_wait(k, a);
+        return;
+    }
+    client_say(k, a);
     if (a->stream == STREAM_NONE)
         k->state = CLIENT_LEAVING;
     else
@@ -241,7 +101,7 @@ static void take_request(struct control *c, struct client *k)
         return;
     if (end == NULL) {
         if (k->in_size == 0) { /* it only wanted to know whether we live */
-            drop(k);
+            client_drop(k);
             return;
         }
         request_refuse(&a, EXIT_ENVIRONMENT,
@@ -271,8 +131,9 @@ static bool wants_input(const struct client *k)
 {
     if (k->in_ended || k->in_size == sizeof(k->in))
         return false;
-    return k->state == CLIENT_ASKING ||
-           (k->state == CLIENT_STREAMING && k->stream == STREAM_CONSOLE);
+    return k->state == CLIENT_ASKING || k->state == CLIENT_WAITING ||
+           (k->state == CLIENT_STREAMING &&
+            (k->stream == STREAM_CONSOLE || k->stream == STREAM_HOLD));
 }
 
 /* True: bytes came, and there may be more. */
@@ -286,7 +147,7 @@ static bool receive(struct control *c, struct client *k)
     if (n < 0 && (errno == EAGAIN || errno == EINTR) && !k->hung_up)
         return false;
     if (n < 0 && !k->hung_up) {
-        hang_up(k);
+        client_hang_up(k);
         return false;
     }
     k->in_ended = n <= 0;
@@ -295,6 +156,7 @@ static bool receive(struct control *c, struct client *k)
         take_request(c, k);
     if (k->state == CLIENT_STREAMING)
         pass_input(c, k);
+    client_lines(k);
     return n > 0;
 }
 
@@ -305,7 +167,7 @@ static void take_last_input(struct control *c, struct client *k)
         pass_input(c, k);
     while (receive(c, k));
     if (k->in_ended && k->in_size == 0)
-        drop(k);
+        client_drop(k);
 }
 
 /* --- clients come and go --- */
@@ -339,7 +201,8 @@ static void welcome(struct control *c)
         close(fd);
         return;
     }
-    *k = (struct client){.state = CLIENT_ASKING, .fd = fd, .deadline = clock_now() + REQUEST_TIME};
+    *k = (struct client){
+        .state = CLIENT_ASKING, .fd = fd, .pass = -1, .deadline = clock_now() + REQUEST_TIME};
 }
 
 struct control *control_open(const struct supervised *g, struct error *e)
@@ -371,8 +234,8 @@ static void settle(struct control *c)
             struct client *k = &c->clients[i];
 
             if (k->state != CLIENT_FREE)
-                pump(c, k);
-            if (k->state != CLIENT_FREE && has_news(c, k))
+                client_pump(c, k);
+            if (k->state != CLIENT_FREE && client_has_news(c, k))
                 p[n++] = (struct pollfd){.fd = k->fd, .events = POLLOUT};
         }
         left = deadline - clock_now();
@@ -391,7 +254,7 @@ void control_close(struct control *c)
     settle(c);
     for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
         if (c->clients[i].state != CLIENT_FREE)
-            drop(&c->clients[i]);
+            client_drop(&c->clients[i]);
     free(c);
 }
 
@@ -406,12 +269,13 @@ static void console_output(void *ctx, const char *data, size_t size)
 }
 
 void control_attach(struct control *c, const struct mailbox *mailbox, struct console *console,
-                    pid_t qemu)
+                    struct hold *hold, pid_t qemu)
 {
     if (c == NULL)
         return;
     c->guest.mailbox = mailbox;
     c->guest.console = console;
+    c->guest.hold = c->guest.real_xen ? NULL : hold;
     c->guest.qemu = qemu;
     console->tap = console_output;
     console->tap_ctx = c;
@@ -421,6 +285,8 @@ void control_detach(struct control *c)
 {
     if (c == NULL)
         return;
+    for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
+        client_lose_machine(c, &c->clients[i]);
     settle(c);
     for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
         if (c->clients[i].state == CLIENT_STREAMING && c->clients[i].stream == STREAM_LOG)
@@ -430,12 +296,13 @@ void control_detach(struct control *c)
             c->clients[i].at = 0; /* and another recorder */
     c->guest.console->tap = NULL;
     c->guest.mailbox = NULL;
+    c->guest.hold = NULL;
     c->guest.console = NULL;
 }
 
 static struct pollfd client_poll(const struct control *c, const struct client *k)
 {
-    const bool in = wants_input(k), out = has_news(c, k);
+    const bool in = wants_input(k), out = client_has_news(c, k);
 
     if (k->state == CLIENT_FREE || k->hung_up) /* poll() would report the end for ever */
         return (struct pollfd){.fd = -1};
@@ -461,15 +328,15 @@ static void serve(struct control *c, struct client *k, short events)
     if (events & POLLIN)
         receive(c, k);
     else if (events & (POLLHUP | POLLERR | POLLNVAL))
-        hang_up(k);
+        client_hang_up(k);
     if (k->state == CLIENT_STREAMING)
         pass_input(c, k);
     if (k->state != CLIENT_FREE)
-        pump(c, k);
+        client_pump(c, k);
     if (k->state != CLIENT_FREE && k->hung_up)
         take_last_input(c, k);
     if ((k->state == CLIENT_ASKING || k->state == CLIENT_LEAVING) && clock_now() >= k->deadline)
-        drop(k);
+        client_drop(k);
 }
 
 void control_handle(struct control *c, const struct pollfd *p)
@@ -486,4 +353,10 @@ void control_handle(struct control *c, const struct pollfd *p)
 bool control_destroyed(const struct control *c)
 {
     return c != NULL && c->guest.destroy;
+}
+
+void control_answer(struct control *c)
+{
+    for (unsigned i = 0; c != NULL && i < CONTROL_CLIENTS; i++)
+        client_look(c, &c->clients[i]);
 }

@@ -8,6 +8,9 @@
  * "error": "TEXT"}. After some words (requests.c) the connection then carries a stream of bytes.
  * One request for each connection; its end is the end of what was asked for, or of the guest.
  *
+ * Some replies come late, as the guest or the hypervisor has to do something first (hold.h); who
+ * hangs up meanwhile is forgotten.
+ *
  * Nothing here blocks, and nothing a client does or leaves undone holds the guest up: what is to be
  * sent comes out of rings, and a client that reads too slowly loses bytes, and is told so.
  */
@@ -22,6 +25,7 @@
 #include "console.h"
 #include "error.h"
 #include "explainer.h"
+#include "hold.h"
 #include "mailbox.h"
 #include "ring.h"
 
@@ -43,6 +47,7 @@ struct supervised {
     /* set by control_attach(), while there is a machine */
     const struct mailbox *mailbox; /* NULL: no machine */
     struct console *console;
+    struct hold *hold; /* NULL: no machine, or one of a real Xen */
     pid_t qemu;
 
     /* what was asked for; the session does it */
@@ -56,6 +61,7 @@ enum stream {
     STREAM_LOG,     /* the hypervisor's log */
     STREAM_TRACE,   /* the flight recorder, a line for each record */
     STREAM_END,     /* nothing is sent, and its end says that the guest is gone */
+    STREAM_HOLD,    /* the same, and the guest stands for it; lines may come (hold_told()) */
 };
 
 struct answer {
@@ -64,6 +70,8 @@ struct answer {
     enum stream stream;
     bool follow; /* go on with what is still to come */
     bool json;   /* of a trace */
+    struct hold_ticket
+        ticket; /* its hold is not NULL: the reply, which is not there yet, is late */
 };
 
 /* Answer one request, a line without its end (requests.c). */
@@ -71,6 +79,9 @@ void request_answer(struct supervised *g, const char *line, size_t size, struct 
 
 /* Refuse one without looking at it. */
 void request_refuse(struct answer *a, int code, const char *why);
+
+/* The late reply to what was granted. */
+void request_grant(const struct supervised *g, enum hold_wish wish, struct answer *a);
 
 struct control;
 
@@ -83,10 +94,11 @@ void control_close(struct control *c);
 
 /* For the session; a NULL control does nothing. */
 void control_attach(struct control *c, const struct mailbox *mailbox, struct console *console,
-                    pid_t qemu);
+                    struct hold *hold, pid_t qemu);
 void control_detach(struct control *c); /* before the mailbox and the machine go away */
 unsigned control_fill(const struct control *c, struct pollfd *p); /* how many were filled in */
 void control_handle(struct control *c, const struct pollfd *p);
+void control_answer(struct control *c); /* replies that have become possible; after hold_serve() */
 bool control_destroyed(const struct control *c);
 
 #endif

@@ -14,8 +14,10 @@
 int corefile_write(const struct pv_view *v, const char *path, int signals, uint64_t *bytes,
                    struct error *e);
 
-/* A device or a directory is not replaced by a file: -1. */
-int corefile_check(const char *path, struct error *e);
+/* The same into a file that was begun, and is the caller's to finish. */
+struct outfile;
+int corefile_fill(const struct pv_view *v, struct outfile *f, const char *what, int signals,
+                  uint64_t *bytes, struct error *e);
 
 /* "KERNEL.core" in the directory that is the current one now. Malloc'd, or NULL. */
 char *corefile_default(const char *kernel);

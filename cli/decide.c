@@ -94,10 +94,8 @@ static const char *outcome_word(enum pvmm_outcome outcome)
     }
 }
 
-static void guest_went_down(struct report *r, const char *how)
+static void guest_went_down(struct report *r, const char *word, const char *how)
 {
-    const char *word = outcome_word((enum pvmm_outcome)r->facts.verdict.outcome);
-
     if (r->facts.expect_given)
         say(r, EXIT_CRASHED, word, "the guest %s without showing the expected text", how);
     else
@@ -125,12 +123,16 @@ static void guest_ended(struct report *r)
 
     switch (outcome) {
     case PVMM_OUTCOME_POWEROFF:
-        guest_went_down(r, "powered off");
+        guest_went_down(r, word, "powered off");
         return;
     case PVMM_OUTCOME_REBOOT:
-        guest_went_down(r, "rebooted");
+        guest_went_down(r, word, "rebooted");
         return;
     case PVMM_OUTCOME_SUSPEND:
+        if (r->facts.saved) {
+            guest_went_down(r, "saved", "was saved");
+            return;
+        }
         say(r, EXIT_CRASHED, word, "the guest suspended itself, and nobody will resume it");
         return;
     case PVMM_OUTCOME_CRASH:

@@ -17,7 +17,7 @@ static int damaged(struct error *e, const char *why)
     return error_set(e, EXIT_UNTESTABLE, "%s", why);
 }
 
-int sink_put(struct sink *s, const void *data, size_t size, struct error *e)
+int unpacked_put(struct sink *s, const void *data, size_t size, struct error *e)
 {
     s->size += size;
     if (s->size > s->limit)
@@ -50,7 +50,7 @@ static int gzip_loop(z_stream *z, struct view in, struct sink *out, size_t *used
         rc = inflate(z, Z_NO_FLUSH);
         if (rc != Z_OK && rc != Z_STREAM_END && rc != Z_BUF_ERROR)
             return damaged(e, z->msg != NULL ? z->msg : "damaged data");
-        if (sink_put(out, chunk, CHUNK - z->avail_out, e) != 0)
+        if (unpacked_put(out, chunk, CHUNK - z->avail_out, e) != 0)
             return -1;
     }
     *used = given - z->avail_in;
@@ -80,7 +80,7 @@ static int lzma_loop(lzma_stream *z, struct view in, struct sink *out, size_t *u
         z->next_out = chunk;
         z->avail_out = CHUNK;
         rc = lzma_code(z, LZMA_FINISH);
-        if (sink_put(out, chunk, CHUNK - z->avail_out, e) != 0)
+        if (unpacked_put(out, chunk, CHUNK - z->avail_out, e) != 0)
             return -1;
         if (rc == LZMA_BUF_ERROR)
             return damaged(e, "it ends too early (truncated)");
@@ -129,7 +129,7 @@ static int zstd_loop(ZSTD_DStream *z, struct view in, struct sink *out, size_t *
         rc = ZSTD_decompressStream(z, &to, &from);
         if (ZSTD_isError(rc))
             return damaged(e, ZSTD_getErrorName(rc));
-        if (sink_put(out, chunk, to.pos, e) != 0)
+        if (unpacked_put(out, chunk, to.pos, e) != 0)
             return -1;
         if (rc != 0 && from.pos == from.size && to.pos < to.size)
             return damaged(e, "it ends too early (truncated)");
@@ -168,7 +168,7 @@ static int bzip2_loop(bz_stream *z, struct view in, struct sink *out, size_t *us
         rc = BZ2_bzDecompress(z);
         if (rc != BZ_OK && rc != BZ_STREAM_END)
             return damaged(e, "damaged data");
-        if (sink_put(out, chunk, CHUNK - z->avail_out, e) != 0)
+        if (unpacked_put(out, chunk, CHUNK - z->avail_out, e) != 0)
             return -1;
         if (rc == BZ_OK && z->avail_out == CHUNK && z->avail_in == 0 && given == in.size)
             return damaged(e, "it ends too early (truncated)");

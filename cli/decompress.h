@@ -13,7 +13,7 @@ struct sink {
 };
 
 /* Used by the decoders: one piece of output. */
-int sink_put(struct sink *s, const void *data, size_t size, struct error *e);
+int unpacked_put(struct sink *s, const void *data, size_t size, struct error *e);
 
 /*
  * Decode the one stream at the start of `in`; `*used` is its length in bytes. LZ4's legacy format

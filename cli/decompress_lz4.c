@@ -44,7 +44,7 @@ static int legacy_blocks(struct view in, char *block, struct sink *out, size_t *
         n = LZ4_decompress_safe((const char *)in.data + at, block, (int)size, LEGACY_BLOCK);
         if (n < 0)
             return error_set(e, EXIT_UNTESTABLE, "damaged data");
-        if (sink_put(out, block, (size_t)n, e) != 0)
+        if (unpacked_put(out, block, (size_t)n, e) != 0)
             return -1;
         at += size;
     }
@@ -77,7 +77,7 @@ static int frame_loop(LZ4F_dctx *z, struct view in, struct sink *out, size_t *us
         hint = LZ4F_decompress(z, chunk, &made, in.data + at, &given, NULL);
         if (LZ4F_isError(hint))
             return error_set(e, EXIT_UNTESTABLE, "%s", LZ4F_getErrorName(hint));
-        if (sink_put(out, chunk, made, e) != 0)
+        if (unpacked_put(out, chunk, made, e) != 0)
             return -1;
         at += given;
         if (hint != 0 && at == in.size && made == 0)

@@ -136,18 +136,57 @@ const char *guest_store_trouble(struct guest_store *g)
     return why;
 }
 
+static void shutdown_path(const struct guest_store *g, char path[64])
+{
+    snprintf(path, 64, "/local/domain/%u/control/shutdown", g->domid);
+}
+
+/* Why it cannot be asked anything; NULL: it can. */
+static const char *deaf(const struct guest_store *g)
+{
+    if (!g->wanted)
+        return "it has no store";
+    if (g->store == NULL)
+        return "it has not started yet";
+    return store_error(g->store) != NULL ? "its store was cut off" : NULL;
+}
+
 int guest_store_shutdown(struct guest_store *g, const char *how, struct error *e)
 {
+    const char *why = deaf(g);
     char path[64];
     int rc;
 
-    if (g->store == NULL)
-        return error_set(e, EXIT_ENVIRONMENT, "cannot ask for \"%s\": the guest has no store", how);
-    snprintf(path, sizeof(path), "/local/domain/%u/control/shutdown", g->domid);
+    if (why != NULL)
+        return error_set(e, EXIT_ENVIRONMENT, "cannot ask for \"%s\": %s", how, why);
+    shutdown_path(g, path);
     rc = store_write(g->store, path, how, strlen(how));
     if (rc != 0)
         return error_set(e, EXIT_ENVIRONMENT, "cannot ask for \"%s\": %s", how, strerror(rc));
     return 0;
+}
+
+bool guest_store_took(const struct guest_store *g, const char *how)
+{
+    char path[64];
+    const void *data;
+    size_t size;
+
+    if (g->store == NULL)
+        return false;
+    shutdown_path(g, path);
+    return store_read(g->store, path, &data, &size) != 0 || size != strlen(how) ||
+           memcmp(data, how, size) != 0;
+}
+
+void guest_store_forget(struct guest_store *g)
+{
+    char path[64];
+
+    if (g->store == NULL)
+        return;
+    shutdown_path(g, path);
+    store_write(g->store, path, "", 0); /* if there is no memory for that it stays */
 }
 
 void guest_store_close(struct guest_store *g)

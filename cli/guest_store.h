@@ -42,6 +42,12 @@ const char *guest_store_trouble(struct guest_store *g);
  */
 int guest_store_shutdown(struct guest_store *g, const char *how, struct error *e);
 
+/* Did it take that request, or is another there? It empties control/shutdown when it does. */
+bool guest_store_took(const struct guest_store *g, const char *how);
+
+/* Take a request back that it did not take. Likewise to be followed by guest_store_serve(). */
+void guest_store_forget(struct guest_store *g);
+
 void guest_store_close(struct guest_store *g);
 
 #endif

@@ -17,6 +17,10 @@ const char help_main[] =
     "  console NAME  a guest's console\n"
     "  dmesg NAME    the log of a guest's hypervisor\n"
     "  trace NAME    the last acts on a guest's memory: who changed which entry, when\n"
+    "  pause NAME    let a guest stand still; unpause NAME lets it go on\n"
+    "  shutdown NAME ask a guest to power off; reboot NAME to reboot\n"
+    "  dump NAME FILE  a guest's memory, as \"xl dump-core\" writes it\n"
+    "  save NAME FILE  a guest, to be restored, as \"xl save\" writes it\n"
     "  destroy NAME  end a guest at once\n"
     "\n"
     "  inspect FILE         what an image of a guest's memory is, and what is in it\n"
@@ -204,8 +208,10 @@ const char help_list[] =
     "  ID       process id of the guest's pvmm\n"
     "  Mem      memory in MiB\n"
     "  State    letters as of \"xl list\", where known: r the guest was started and runs or\n"
-    "           waits, p its QEMU is stopped, s it has shut down, c it has crashed, d it is\n"
-    "           being destroyed; b is never shown, and with a Xen image r, s and c are not\n"
+    "           waits, p it is paused or its QEMU stopped, s it is shut down or suspended, c it "
+    "has\n"
+    "           crashed, d it is being destroyed; b is never shown, and with a Xen image r, s and "
+    "c are not\n"
     "  Time(s)  CPU time that QEMU has used\n"
     "\n"
     "      --json   the same and more as JSON\n"
@@ -251,6 +257,69 @@ const char help_destroy[] =
     "Ends a running guest at once, without asking it, and waits until it is gone and its name\n"
     "is free. The guest's \"pvmm run\" prints its verdict and exits with 133.\n"
     "\n" REACHING_CODES;
+
+const char help_pause[] =
+    "Usage: pvmm pause NAME\n"
+    "\n"
+    "Lets a running guest stand still, before its next instruction, until \"pvmm unpause\": its\n"
+    "clock goes on, and what is typed on its console waits. A paused guest stays paused.\n"
+    "\n" REACHING_CODES;
+
+const char help_unpause[] = "Usage: pvmm unpause NAME\n"
+                            "\n"
+                            "Lets a guest go on that \"pvmm pause\" stopped. One that runs goes on "
+                            "running.\n"
+                            "\n" REACHING_CODES;
+
+#define ASKING_OPTIONS                                                                             \
+    "  -w, --wait         and wait until it is gone\n"                                             \
+    "      --timeout SECONDS  for it to answer (default 60). If it does not, the request is\n"     \
+    "                     taken back, and it goes on running\n"
+
+const char help_shutdown[] =
+    "Usage: pvmm shutdown [OPTION]... NAME\n"
+    "\n"
+    "Asks a guest to power off, by control/shutdown in its store, as \"xl shutdown\" does, and\n"
+    "waits until it has taken the request. What it then does is its own affair.\n"
+    "\n"
+    "      --reboot       ask it to reboot\n" ASKING_OPTIONS "\n" REACHING_CODES;
+
+const char help_reboot[] = "Usage: pvmm reboot [OPTION]... NAME\n"
+                           "\n"
+                           "Asks a guest to reboot: \"pvmm shutdown --reboot\". A guest that does "
+                           "has ended.\n"
+                           "\n" ASKING_OPTIONS "\n" REACHING_CODES;
+
+const char help_dump[] =
+    "Usage: pvmm dump NAME FILE\n"
+    "\n"
+    "Writes the memory of a running guest to FILE, in the format of \"xl dump-core\", which "
+    "crash,\n"
+    "libkdumpfile and \"pvmm check\" read; \"-\" is standard output, which has to be a file. The\n"
+    "guest stands still meanwhile, and goes on then, whatever becomes of the command. A FILE that\n"
+    "is there already is replaced at the very end, or stays as it was.\n"
+    "\n" REACHING_CODES "  130  interrupted by SIGINT\n"
+    "  143  ended by SIGTERM or SIGHUP\n";
+
+const char help_save[] =
+    "Usage: pvmm save [OPTION]... NAME FILE\n"
+    "\n"
+    "Asks a running guest to suspend itself, writes it to FILE, a save stream, and ends it.\n"
+    "\"pvmm restore\" and \"xl restore\" bring it back. \"-\" is standard output. The FILE that "
+    "was\n"
+    "there before is replaced when the new one is complete and on its disk, and only then is the\n"
+    "guest ended; if anything fails, or the command is ended, the guest goes on.\n"
+    "\n"
+    "  -c, --checkpoint   the guest goes on afterwards\n"
+    "  -p, --paused       likewise, but paused, until \"pvmm unpause\"\n"
+    "      --format WHAT  \"xl\" (default), as \"xl save\" writes it, with a configuration; or\n"
+    "                     \"libxc\", the stream of libxenguest alone\n"
+    "      --compress[=N] with zstd, at level N (1 to 19, default 3)\n"
+    "      --timeout SECONDS  for it to suspend itself (default 60). If it does not, the request\n"
+    "                     is taken back, and it goes on running\n"
+    "  -v, --verbose      say on stderr what is done\n"
+    "\n" REACHING_CODES "  130  interrupted by SIGINT\n"
+    "  143  ended by SIGTERM or SIGHUP\n";
 
 /* What the commands on images have in common. */
 #define IMAGE_OPTIONS                                                                              \

@@ -11,15 +11,100 @@
  *                     guest is over (PVMM_OUTCOME_SUSPEND)
  *
  * Words of the protocol (control.h) for it, and their replies, which may be late:
- *   {"do": "pause"}, {"do": "unpause"}      when it stands, or runs; a guest that suspends, or ended: refused
- *   {"do": "shutdown", "how": "poweroff" | "reboot"}  when the guest was asked
- *   {"do": "hold"}                          {"memory": BYTES, "domid": N, "name": ...} and, with the
- *                                           reply's first byte, the machine's memory file (SCM_RIGHTS)
- *   {"do": "suspend", "timeout": SECONDS}   the same; then "end\n" may follow from the client, and
- *                                           the connection's end says that the guest is gone
- * One suspend at a time, and none of a guest that the user has paused: it could not answer.
+ *   {"do": "pause"}, {"do": "unpause"}      when it stands, or runs; a guest that suspends, or
+ * ended: refused
+ *   {"do": "shutdown", "how": "poweroff" | "reboot", "timeout": SECONDS, "follow": BOOL}
+ *                                           when the guest has taken the request; with "follow" the
+ *                                           connection's end then says that it is gone
+ *   {"do": "hold"}                          {"memory": BYTES, "domid": N, "name": ...} and, with
+ * the reply's first byte, the machine's memory file, to be read only (SCM_RIGHTS)
+ *   {"do": "suspend", "timeout": SECONDS}   the same; then a line may follow from the client:
+ * "end", and the connection's end says that the guest is gone; or "pause", after which it will
+ * stand when it goes on One suspend at a time, and none of a guest that the user has paused: it
+ * could not answer.
+ *
+ * A guest that was asked, and then not waited for any longer, because the time is up or the
+ * connection gone, finds its control/shutdown empty again. If it suspends itself nevertheless, that
+ * is cancelled.
  */
 #ifndef PVMM_CLI_HOLD_H
 #define PVMM_CLI_HOLD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bell.h"
+#include "error.h"
+#include "guest_store.h"
+#include "mailbox.h"
+
+#define HOLD_TIMEOUT     60u    /* seconds for a guest to do as it was asked, as xl has it */
+#define HOLD_TIMEOUT_MAX 86400u /* the most that may be asked for */
+
+/* How far a suspend that somebody asked for has come. */
+enum suspending {
+    SUSPEND_NOT,
+    SUSPEND_ASKED,  /* control/shutdown was written */
+    SUSPEND_STANDS, /* the guest did it */
+    SUSPEND_ENDS,   /* and is not to go on */
+};
+
+struct hold {
+    /* set by the caller */
+    bool cancels; /* what becomes of a suspend that nobody asked for; else it ends */
+    struct guest_store *store;
+    const struct mailbox *mailbox;
+    struct bell *bell;
+    int ram_fd;
+
+    /* its own */
+    bool paused;       /* by the user */
+    unsigned holders;  /* connections that hold it */
+    const char *asked; /* what control/shutdown was written for; NULL: nothing is asked */
+    enum suspending suspending;
+    bool taken_back;     /* it was asked to suspend itself, and nobody waits for that any more */
+    bool saved;          /* it ended because "end" was said */
+    char rung;           /* the bell that was not heeded yet; 0: all were */
+    uint32_t rung_in;    /* in this hold, */
+    uint64_t rung_after; /* after so many suspends that were cancelled */
+};
+
+enum hold_wish { WISH_PAUSE, WISH_UNPAUSE, WISH_SHUTDOWN, WISH_HOLD, WISH_SUSPEND };
+
+/* What one connection asked for, from hold_ask() to hold_leave(). */
+struct hold_ticket {
+    struct hold *hold; /* NULL: nothing */
+    enum hold_wish wish;
+    unsigned timeout; /* seconds */
+    int64_t deadline; /* for its being granted */
+    bool granted;
+};
+
+enum hold_reply { HOLD_WAIT, HOLD_GRANTED, HOLD_REFUSED };
+
+/*
+ * Begin. `how` is for WISH_SHUTDOWN, "poweroff" or "reboot"; `timeout` for it and WISH_SUSPEND. -1:
+ * it cannot be, and nothing was done.
+ */
+int hold_ask(struct hold *h, struct hold_ticket *t, enum hold_wish wish, const char *how,
+             unsigned timeout, struct error *e);
+
+/* How it stands with it; HOLD_REFUSED, with the reason, when it will not come any more. */
+enum hold_reply hold_look(struct hold_ticket *t, struct error *e);
+
+/* The connection is gone, or wants nothing more: what it held goes on. */
+void hold_leave(struct hold_ticket *t);
+
+/* A line from a connection that holds the guest. false: it has no business to say that. */
+bool hold_told(struct hold_ticket *t, const char *line);
+
+/*
+ * Does what there is to do: to be called whenever something may have changed, before
+ * guest_store_serve(). -1: what the hypervisor says makes no sense.
+ */
+int hold_serve(struct hold *h, struct error *e);
+
+/* Why the guest stands, checked; PVMM_HOLD_NONE before it runs and after its end. */
+enum pvmm_hold hold_state(const struct mailbox *m);
 
 #endif

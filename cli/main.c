@@ -25,11 +25,17 @@ static int usage(const char *what, const char *text)
 int main(int argc, char **argv)
 {
     static const struct command commands[] = {
-        {"run", command_run},         {"list", command_list},   {"console", command_console},
-        {"dmesg", command_dmesg},     {"trace", command_trace}, {"destroy", command_destroy},
-        {"inspect", command_inspect}, {"check", command_check}, {"p2m", command_p2m},
-        {"walk", command_walk},       {"read", command_read},   {"find-maps", command_find_maps},
-        {"replay", command_replay},   {"lint", command_lint},   {"restore", command_restore},
+        {"run", command_run},         {"list", command_list},
+        {"console", command_console}, {"dmesg", command_dmesg},
+        {"trace", command_trace},     {"destroy", command_destroy},
+        {"inspect", command_inspect}, {"check", command_check},
+        {"p2m", command_p2m},         {"walk", command_walk},
+        {"read", command_read},       {"find-maps", command_find_maps},
+        {"replay", command_replay},   {"lint", command_lint},
+        {"restore", command_restore}, {"pause", command_pause},
+        {"unpause", command_unpause}, {"shutdown", command_shutdown},
+        {"reboot", command_reboot},   {"dump", command_dump},
+        {"save", command_save},
     };
 
     guard_descriptors();

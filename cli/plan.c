@@ -15,6 +15,7 @@
 #include "initrd.h"
 #include "iso.h"
 #include "memfd.h"
+#include "outfile.h"
 #include "registry.h"
 #include "signals.h"
 
@@ -223,7 +224,7 @@ static int prepare_explainer(struct plan *p, struct error *e)
     p->core = p->o->core != NULL ? absolute(p->o->core) : corefile_default(p->o->kernel);
     if (p->core == NULL)
         return error_errno(e, EXIT_ENVIRONMENT, "cannot name the core file");
-    return p->o->core == NULL || corefile_check(p->core, e) == 0 ? 0 : error_context(e, "--core");
+    return p->o->core == NULL || outfile_check(p->core, e) == 0 ? 0 : error_context(e, "--core");
 }
 
 static int xen_words(struct plan *p)
@@ -236,6 +237,14 @@ static int xen_words(struct plan *p)
                     "bootscrub=0 "
                     "dom0_mem=%lluK,max:%lluK dom0_max_vcpus=1%s%s",
                     kib, kib, more[0] != '\0' ? " " : "", more);
+}
+
+/* What becomes of a guest with a name is its supervisor's to decide (hold.h). */
+static const char *suspend_word(const struct plan *p)
+{
+    if (p->name != NULL)
+        return " " PVMM_OPT_SUSPEND "2";
+    return p->o->cancel_suspend ? " " PVMM_OPT_SUSPEND "1" : "";
 }
 
 static int pvmm_words(struct plan *p)
@@ -252,8 +261,7 @@ static int pvmm_words(struct plan *p)
     return snprintf(p->hypervisor_arguments, sizeof(p->hypervisor_arguments),
                     PVMM_OPT_MEM "%llu " PVMM_OPT_STORE "%d " PVMM_OPT_BLANK "0x%llx%s%s%s%s%s%s%s",
                     (unsigned long long)p->memory, p->o->store, BLANK_FROM, seed, e820, records,
-                    p->o->strict ? " " PVMM_OPT_STRICT "1" : "",
-                    p->o->cancel_suspend ? " " PVMM_OPT_SUSPEND "1" : "",
+                    p->o->strict ? " " PVMM_OPT_STRICT "1" : "", suspend_word(p),
                     p->o->gdb_port != 0 ? " " PVMM_OPT_HALT "1" : "",
                     p->arrival != NULL ? " " PVMM_OPT_INCOMING "1" : "");
 }

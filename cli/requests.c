@@ -79,13 +79,16 @@ static void process_facts(pid_t pid, char *state, double *seconds)
 static void state_letters(const struct supervised *g, char process, char letters[7])
 {
     const uint32_t state = g->mailbox != NULL ? mailbox_state(g->mailbox) : 0;
+    const enum pvmm_hold hold = hold_state(g->mailbox);
     struct pvmm_verdict v;
 
     strcpy(letters, "------");
-    if (process == 'T') /* somebody stopped QEMU: nothing runs */
+    if (process == 'T' || hold == PVMM_HOLD_PAUSED) /* somebody stopped QEMU: nothing runs */
         letters[2] = 'p';
-    else if (state == PVMM_STATE_RUNNING)
+    else if (state == PVMM_STATE_RUNNING && hold == PVMM_HOLD_NONE)
         letters[0] = 'r';
+    if (hold == PVMM_HOLD_SUSPENDED)
+        letters[3] = 's';
     if (state == PVMM_STATE_ENDED && mailbox_verdict(g->mailbox, &v))
         letters[v.outcome == PVMM_OUTCOME_CRASH || v.outcome == PVMM_OUTCOME_KILLED ? 4 : 3] =
             v.outcome == PVMM_OUTCOME_CRASH || v.outcome == PVMM_OUTCOME_KILLED ? 'c' : 's';
@@ -96,6 +99,11 @@ static void state_letters(const struct supervised *g, char process, char letters
 static void do_info(struct supervised *g, struct json_object *request, struct answer *a,
                     struct json_object *reply)
 {
+    static const char *const holds[] = {
+        [PVMM_HOLD_NONE] = NULL,
+        [PVMM_HOLD_PAUSED] = "paused",
+        [PVMM_HOLD_SUSPENDED] = "suspended",
+    };
     char process = '?', letters[7];
     double seconds = 0;
 
@@ -109,6 +117,7 @@ static void do_info(struct supervised *g, struct json_object *request, struct an
     put_int(reply, "memory", g->memory);
     put_int(reply, "vcpus", g->vcpus);
     put_text(reply, "state", letters);
+    put_text(reply, "hold", holds[hold_state(g->mailbox)]);
     put_seconds(reply, "cpu_seconds", seconds);
     if (g->mailbox != NULL)
         put_int(reply, "qemu_pid", (uint64_t)g->qemu);
@@ -180,12 +189,115 @@ static void do_destroy(struct supervised *g, struct json_object *request, struct
     a->stream = STREAM_END;
 }
 
+/* --- what takes its time: the reply comes when it is done --- */
+
+static void wish(struct supervised *g, struct answer *a, enum hold_wish wish, const char *how,
+                 unsigned timeout)
+{
+    struct error e;
+
+    if (g->real_xen)
+        request_refuse(a, EXIT_ENVIRONMENT,
+                       "it is the initial domain of a real Xen, which nobody outside of it can "
+                       "pause, ask or read");
+    else if (g->hold == NULL)
+        request_refuse(a, EXIT_ENVIRONMENT, "it has not started yet");
+    else if (hold_ask(g->hold, &a->ticket, wish, how, timeout, &e) != 0)
+        request_refuse(a, e.code, e.text);
+}
+
+static void do_pause(struct supervised *g, struct json_object *request, struct answer *a,
+                     struct json_object *reply)
+{
+    (void)request;
+    (void)reply;
+    wish(g, a, WISH_PAUSE, NULL, 0);
+}
+
+static void do_unpause(struct supervised *g, struct json_object *request, struct answer *a,
+                       struct json_object *reply)
+{
+    (void)request;
+    (void)reply;
+    wish(g, a, WISH_UNPAUSE, NULL, 0);
+}
+
+static void do_hold(struct supervised *g, struct json_object *request, struct answer *a,
+                    struct json_object *reply)
+{
+    (void)request;
+    (void)reply;
+    wish(g, a, WISH_HOLD, NULL, 0);
+}
+
+/* 0: not a sensible number of seconds. */
+static unsigned timeout_of(struct json_object *request)
+{
+    struct json_object *v;
+    int64_t n;
+
+    if (!json_object_object_get_ex(request, "timeout", &v))
+        return HOLD_TIMEOUT;
+    n = json_object_is_type(v, json_type_int) ? json_object_get_int64(v) : 0;
+    return n >= 1 && n <= HOLD_TIMEOUT_MAX ? (unsigned)n : 0;
+}
+
+static void wish_in_time(struct supervised *g, struct json_object *request, struct answer *a,
+                         enum hold_wish what, const char *how)
+{
+    const unsigned timeout = timeout_of(request);
+
+    if (timeout == 0)
+        request_refuse(a, EXIT_ENVIRONMENT, "the request's timeout is no number of seconds");
+    else
+        wish(g, a, what, how, timeout);
+}
+
+static void do_suspend(struct supervised *g, struct json_object *request, struct answer *a,
+                       struct json_object *reply)
+{
+    (void)reply;
+    wish_in_time(g, request, a, WISH_SUSPEND, NULL);
+}
+
+static void do_shutdown(struct supervised *g, struct json_object *request, struct answer *a,
+                        struct json_object *reply)
+{
+    static const char *const ways[] = {"poweroff", "reboot"};
+    struct json_object *how;
+
+    (void)reply;
+    a->follow = follows(request);
+    for (unsigned i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
+        if (json_object_object_get_ex(request, "how", &how) &&
+            json_object_is_type(how, json_type_string) &&
+            strcmp(json_object_get_string(how), ways[i]) == 0) {
+            wish_in_time(g, request, a, WISH_SHUTDOWN, ways[i]);
+            return;
+        }
+    request_refuse(a, EXIT_ENVIRONMENT, "the request does not say how to shut down");
+}
+
+void request_grant(const struct supervised *g, enum hold_wish wish, struct answer *a)
+{
+    struct json_object *reply = new_reply(true);
+
+    if (wish == WISH_HOLD || wish == WISH_SUSPEND) {
+        put_text(reply, "name", g->name);
+        put_int(reply, "memory", g->memory);
+        put_int(reply, "domid", g->mailbox->box->domid);
+    }
+    finish_reply(a, reply);
+}
+
 static const struct {
     const char *word;
     request_fn *answer;
 } requests[] = {
     {"info", do_info},   {"console", do_console},       {"dmesg", do_dmesg},
     {"trace", do_trace}, {"trace-json", do_trace_json}, {"destroy", do_destroy},
+    {"pause", do_pause}, {"unpause", do_unpause},       {"shutdown", do_shutdown},
+    {"hold", do_hold},   {"suspend", do_suspend},
 };
 
 static void perform(struct supervised *g, struct json_object *request, struct answer *a)
@@ -210,9 +322,9 @@ static void perform(struct supervised *g, struct json_object *request, struct an
             continue;
         reply = new_reply(true);
         requests[i].answer(g, request, a, reply);
-        if (a->size == 0)
+        if (a->size == 0 && a->ticket.hold == NULL)
             finish_reply(a, reply);
-        else /* refused */
+        else /* refused, or late */
             json_object_put(reply);
         return;
     }
@@ -227,6 +339,7 @@ void request_answer(struct supervised *g, const char *line, size_t size, struct 
     a->size = 0;
     a->stream = STREAM_NONE;
     a->follow = a->json = false;
+    a->ticket = (struct hold_ticket){.hold = NULL};
     if (tokener != NULL) {
         json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
         request = json_tokener_parse_ex(tokener, line, (int)size);

@@ -48,6 +48,7 @@ static int attempt(struct plan *p, const char *accel, bool on_trial, struct cons
         .store = {.wanted = p->o->store && !p->real_xen,
                   .name = p->name != NULL ? p->name : "guest",
                   .memory = p->memory},
+        .hold = {.cancels = p->o->cancel_suspend},
         .stand = {.port = p->real_xen ? 0 : p->o->gdb_port},
         .record = p->o->record != NULL ? &p->record : NULL,
         .arrival = p->arrival,

@@ -129,6 +129,22 @@ static void serve_store(struct session *s)
         fprintf(stderr, "pvmm: the guest's store is cut off: %s\n", why);
 }
 
+static void serve_hold(struct session *s)
+{
+    if (!s->real_xen && hold_serve(&s->hold, &s->trouble) != 0)
+        finish(s, END_CHANNEL);
+}
+
+/* What a client is answered, or gives up, may be for the hypervisor or for the store. */
+static void serve_wishes(struct session *s)
+{
+    serve_store(s);
+    serve_hold(s);
+    control_answer(s->control);
+    serve_hold(s);
+    serve_store(s);
+}
+
 /* How much the machine has taken of what was sent, and what may follow. */
 static void keep_pace(struct session *s)
 {
@@ -164,7 +180,7 @@ static void take_stock(struct session *s)
     keep_pace(s);
     let_guest_go_on(s);
     serve_arrival(s);
-    serve_store(s);
+    serve_wishes(s);
     if (stand_serve(&s->stand, &s->mailbox, &s->bell, s->qemu.com2_in))
         s->deadline = NEVER; /* a person has all the time there is */
     if (s->quiet_since != NEVER && now - s->quiet_since >= QUIET && lines_pending(&s->lines)) {
@@ -305,6 +321,7 @@ static void take_facts(struct session *s, struct run_facts *f)
     f->from_disc = s->from_disc;
     f->hello = s->mailbox.box != NULL;
     f->ended = guest_over(s);
+    f->saved = s->hold.saved;
     if (s->real_xen) {
         f->verdict.outcome = s->xen.outcome;
         memcpy(f->verdict.message, s->xen.message, sizeof(f->verdict.message));
@@ -343,7 +360,11 @@ int session_run(struct session *s, const struct machine *m, struct console *cons
         s->hello_deadline = clock_now() + (s->from_disc ? DISC_PATIENCE : HELLO_PATIENCE);
     else
         s->hello_deadline = NEVER;
-    control_attach(s->control, &s->mailbox, console, s->qemu.pid);
+    s->hold.store = &s->store;
+    s->hold.mailbox = &s->mailbox;
+    s->hold.bell = &s->bell;
+    s->hold.ram_fd = m->ram_fd;
+    control_attach(s->control, &s->mailbox, console, &s->hold, s->qemu.pid);
     loop(s);
     record_end(s->record, &s->qemu);
     facts->qemu_status = qemu_end(&s->qemu);

@@ -11,6 +11,7 @@
 #include "control.h"
 #include "explainer.h"
 #include "guest_store.h"
+#include "hold.h"
 #include "mailbox.h"
 #include "qemu.h"
 #include "record.h"
@@ -32,6 +33,7 @@ struct session {
     struct detach *detach;   /* NULL: stays in the foreground */
     struct explainer *explainer;
     struct guest_store store; /* the fields that are its caller's */
+    struct hold hold;         /* likewise */
     struct stand stand;       /* likewise */
     struct record *record;    /* NULL: the run is not recorded */
     struct arrival *arrival;  /* NULL: the guest is built from a kernel */

@@ -9,4 +9,7 @@
  * from. -1: *e says why. */
 int signals_watch(struct error *e);
 
+/* The exit code of the one that came. */
+int signals_code(int signals);
+
 #endif

@@ -37,6 +37,7 @@ struct run_facts {
     bool hello;                  /* the hypervisor came up (never under a real Xen) */
     bool has_verdict;            /* `verdict` was read from the mailbox */
     bool ended;                  /* ... and it is complete */
+    bool saved;                  /* `pvmm save` ended it */
     struct pvmm_verdict verdict; /* under a real Xen: outcome and message only */
     int qemu_status;             /* of waitpid(), with END_MACHINE */
     char qemu_said[256];

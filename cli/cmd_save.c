@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/* A running guest, suspended by its own hand, as a save stream. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "commands.h"
+#include "exitcodes.h"
+#include "held.h"
+#include "help.h"
+#include "hold.h"
+#include "outfile.h"
+#include "progress.h"
+#include "signals.h"
+#include "transfer.h"
+
+#define PATIENCE     10u /* seconds for a machine that has much else to do */
+#define END_PATIENCE 30u /* for it to be counted up and gone, */
+#define END_OF_GIB   10u /* and more of its memory */
+#define LEVEL        3   /* of zstd */
+#define LEVEL_MAX    19
+
+struct request {
+    const char *name, *path;
+    bool checkpoint, paused, verbose;
+    unsigned timeout;
+    struct pv_save_options how;
+    int signals;
+    int64_t begun;
+};
+
+enum { OPT_FORMAT = 256, OPT_COMPRESS, OPT_TIMEOUT };
+
+static int parse_format(struct request *r, const char *text, struct error *e)
+{
+    r->how.of_xl = strcmp(text, "xl") == 0;
+    return r->how.of_xl || strcmp(text, "libxc") == 0
+               ? 0
+               : error_set(e, EXIT_USAGE, "--format %s: one of libxc, xl is wanted", text);
+}
+
+static int parse_level(struct request *r, const char *text, struct error *e)
+{
+    char *end;
+    const long n = text != NULL ? strtol(text, &end, 10) : LEVEL;
+
+    if (text != NULL && (*end != '\0' || end == text || n < 1 || n > LEVEL_MAX))
+        return error_set(e, EXIT_USAGE, "--compress=%s: not a level of zstd from 1 to %d", text,
+                         LEVEL_MAX);
+    r->how.zstd = (int)n;
+    return 0;
+}
+
+static int take_option(struct request *r, int opt, char **argv, struct error *e)
+{
+    switch (opt) {
+    case 'c':
+        r->checkpoint = true;
+        return 0;
+    case 'p':
+        r->paused = true;
+        return 0;
+    case 'v':
+        r->verbose = true;
+        return 0;
+    case OPT_FORMAT:
+        return parse_format(r, optarg, e);
+    case OPT_COMPRESS:
+        return parse_level(r, optarg, e);
+    case OPT_TIMEOUT:
+        return command_seconds(optarg, &r->timeout, e);
+    default:
+        return command_bad_option(opt, argv, e);
+    }
+}
+
+/* -1: go on; otherwise the exit code. */
+static int parse(int argc, char **argv, struct request *r)
+{
+    static const struct option options[] = {{"checkpoint", no_argument, NULL, 'c'},
+                                            {"paused", no_argument, NULL, 'p'},
+                                            {"format", required_argument, NULL, OPT_FORMAT},
+                                            {"compress", optional_argument, NULL, OPT_COMPRESS},
+                                            {"timeout", required_argument, NULL, OPT_TIMEOUT},
+                                            {"verbose", no_argument, NULL, 'v'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
+    struct error e;
+    int opt;
+
+    optind = 1;
+    opterr = 0;
+    while ((opt = getopt_long(argc, argv, ":cpvh", options, NULL)) != -1) {
+        if (opt == 'h')
+            return command_help(help_save);
+        if (take_option(r, opt, argv, &e) != 0)
+            return command_failed(argv[0], &e);
+    }
+    if (command_name_and_file(argc, argv, &r->name, &r->path, &e) != 0 ||
+        guest_name_check(r->name, &e) != 0)
+        return command_failed(argv[0], &e);
+    return -1;
+}
+
+static void say(const struct request *r, const char *what)
+{
+    if (r->verbose)
+        fprintf(stderr, "pvmm save: %.2f s: %s\n",
+                (double)(clock_now() - r->begun) / (double)SECOND, what);
+}
+
+static int write_stream(struct request *r, const struct held *h, int fd, struct pv_saved *saved,
+                        struct error *e)
+{
+    struct progress p;
+    struct pv_error why;
+    int rc;
+
+    r->how.progress = progress_begin(&p, "save", r->signals);
+    rc = pv_stream_write(h->view, fd, &r->how, saved, &why);
+    progress_end(&p);
+    if (p.interrupted)
+        return error_set(e, signals_code(r->signals), "interrupted");
+    return rc == 0 ? 0 : error_set(e, EXIT_ENVIRONMENT, "%s: %s", r->path, why.text);
+}
+
+/* The file is there, and the guest to go, now and for good. */
+static int end_guest(struct held *h, struct error *e)
+{
+    const unsigned gibs = (unsigned)(h->bytes >> 30) + 1;
+
+    if (held_tell(h, "end", e) != 0)
+        return -1;
+    return ask_await_end(h->connection, h->name, END_PATIENCE + gibs * END_OF_GIB, e);
+}
+
+/* Its memory is not needed any more. */
+static int release(const struct request *r, struct held *h, struct error *e)
+{
+    if (r->paused && held_tell(h, "pause", e) != 0)
+        return -1;
+    held_let_go(h);
+    say(r, r->paused ? "the guest is paused" : "the guest goes on");
+    return 0;
+}
+
+static void tell(const struct request *r, const struct held *h, const struct pv_saved *saved)
+{
+    fprintf(strcmp(r->path, "-") == 0 ? stderr : stdout,
+            "%s: %" PRIu64 " pages, %.1f MiB, %.2f s (the guest stood still for %.2f s)\n", r->path,
+            saved->pages, (double)saved->bytes / (1 << 20),
+            (double)(clock_now() - r->begun) / (double)SECOND, h->stood);
+}
+
+static int put_away(const struct request *r, struct held *h, struct outfile *f, struct error *e)
+{
+    const bool goes_on = r->checkpoint || r->paused;
+
+    if (goes_on && release(r, h, e) != 0)
+        return -1;
+    if (outfile_finish(f, e) != 0)
+        return -1;
+    say(r, "the file is in its place");
+    return goes_on ? 0 : end_guest(h, e);
+}
+
+/* Whatever fails before the guest is told to end, it goes on. */
+static int save(struct request *r, struct outfile *f, struct error *e)
+{
+    const struct question q = {
+        .word = "suspend", .timeout = r->timeout, .patience = PATIENCE, .signals = r->signals};
+    struct pv_saved saved;
+    struct held h;
+    int rc;
+
+    say(r, "the guest is asked to suspend itself");
+    if (held_take(&h, r->name, &q, e) != 0)
+        return -1;
+    say(r, "it has, and stands still");
+    r->how.name = r->name;
+    rc = write_stream(r, &h, f->fd, &saved, e);
+    say(r, rc == 0 ? "all is written" : "it could not be written: the guest goes on");
+    if (rc == 0)
+        rc = held_check(&h, e);
+    if (rc == 0)
+        rc = put_away(r, &h, f, e);
+    held_let_go(&h);
+    if (rc == 0)
+        tell(r, &h, &saved);
+    return rc;
+}
+
+int command_save(int argc, char **argv)
+{
+    struct request r = {.how.of_xl = true, .timeout = HOLD_TIMEOUT, .begun = clock_now()};
+    struct outfile f;
+    struct error e;
+    int rc = parse(argc, argv, &r);
+
+    if (rc >= 0)
+        return rc;
+    r.signals = signals_watch(&e);
+    if (r.signals < 0 || outfile_begin(&f, r.path, &e) != 0)
+        return command_failed(argv[0], &e);
+    rc = save(&r, &f, &e);
+    outfile_abandon(&f);
+    return rc == 0 ? EXIT_CLEAN : command_failed(argv[0], &e);
+}
