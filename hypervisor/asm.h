@@ -116,6 +116,7 @@ static inline void relax(void)
 #define RFLAGS_RF   (1ull << 16)
 #define RFLAGS_VM   (1ull << 17)
 #define RFLAGS_AC   (1ull << 18)
+#define RFLAGS_ID   (1ull << 21)
 
 /* Exceptions. */
 #define TRAP_DB  1
@@ -170,6 +171,11 @@ static inline bool canonical(uint64_t a)
 static inline void fxsave(void *to)
 {
     __asm__ volatile("fxsaveq (%0)" : : "r"(to) : "memory");
+}
+
+static inline void fxrstor(const void *from)
+{
+    __asm__ volatile("fxrstorq (%0)" : : "r"(from) : "memory");
 }
 
 #endif

@@ -5,9 +5,7 @@
 #include "string.h"
 
 #define HYPERCALL_STUB_BYTES 32u
-#define RFLAGS_START         0x202u      /* interrupts on; bit 1 is always set */
-#define CR0_START            0x80050033u /* PG AM WP NE ET MP PE */
-#define CR4_START            0x620u      /* PAE OSFXSR OSXMMEXCPT */
+#define RFLAGS_START         0x202u /* interrupts on; bit 1 is always set */
 
 /* ---- start_info */
 
@@ -112,6 +110,13 @@ static uint16_t bind_host(struct domain *d, enum host_port host)
     return (uint16_t)p;
 }
 
+void host_ports_bind(struct domain *d, bool with_store)
+{
+    d->console_port = bind_host(d, HOST_PORT_CONSOLE);
+    if (with_store)
+        d->store_port = bind_host(d, HOST_PORT_STORE);
+}
+
 void start_state_make(struct domain *d, const struct guest_layout *l, const struct guest_image *g,
                       const char *command_line, bool with_store)
 {
@@ -119,9 +124,7 @@ void start_state_make(struct domain *d, const struct guest_layout *l, const stru
     d->virt_base = gva(l->virt_base);
     d->xenstore_mfn = guest_mfn(l->xenstore);
     d->console_mfn = guest_mfn(l->console);
-    d->console_port = bind_host(d, HOST_PORT_CONSOLE);
-    if (with_store)
-        d->store_port = bind_host(d, HOST_PORT_STORE);
+    host_ports_bind(d, with_store);
     fill_start_info(d, l, g, command_line);
     fill_hypercall_page(l, g);
     fill_vcpu(&d->vcpu[0], l, g);

@@ -6,7 +6,9 @@
 #include "builder.h"
 
 #include "options.h"
+#include "request.h"
 #include "string.h"
+#include "transfer.h"
 
 _Static_assert(HYPERVISOR_VIRT_START == HV_SLOTS_START && HYPERVISOR_VIRT_END == HV_SLOTS_END,
                "the builder keeps guests out of the slots that are ours");
@@ -137,39 +139,23 @@ static void make_tables(const struct guest_layout *l, const struct guest_image *
                  leaf_flags(l, l->p2m.first + i));
 }
 
-/* Repeats a request of the core until it is done: there is nothing to return to meanwhile. */
-static int to_the_end(struct core_vcpu *v, int (*request)(struct core *, struct core_vcpu *, mfn_t),
-                      mfn_t m)
+static int pin_root(struct core *c, struct core_vcpu *v, const void *m)
 {
-    int rc;
-    do {
-        rc = core_begin(the_core(), v);
-        if (rc == 0)
-            rc = request(the_core(), v, m);
-        if (core_end(the_core(), v) == CORE_RESTART && rc == 0)
-            while (core_begin(the_core(), v) == CORE_RESTART)
-                ;
-    } while (rc == CORE_RESTART);
-    return rc;
+    return core_pin(c, v, v->domain, *(const mfn_t *)m, TYPE_L4);
 }
 
-static int pin_root(struct core *c, struct core_vcpu *v, mfn_t m)
+static int load_root(struct core *c, struct core_vcpu *v, const void *m)
 {
-    return core_pin(c, v, v->domain, m, TYPE_L4);
-}
-
-static int load_root(struct core *c, struct core_vcpu *v, mfn_t m)
-{
-    return core_load_kernel_root(c, v, m);
+    return core_load_kernel_root(c, v, *(const mfn_t *)m);
 }
 
 /* The guest finds its first root pinned and loaded (R4, R5). */
 static void adopt_tables(struct vcpu *v, const struct guest_layout *l)
 {
     mfn_t root = guest_mfn(l->tables.first);
-    int rc = to_the_end(&v->mem, pin_root, root);
+    int rc = request_to_the_end(v, pin_root, &root);
     if (rc == 0)
-        rc = to_the_end(&v->mem, load_root, root);
+        rc = request_to_the_end(v, load_root, &root);
     if (rc)
         panic("the first page tables are refused: %d, %s (frame %lx, value %lx)", rc,
               core_reason_text(v->mem.refusal.reason), v->mem.refusal.frame.n,
@@ -185,7 +171,7 @@ static void check_options(void)
     if (bad)
         BAD_GUEST("the boot loader's command line has a bad option: %.*s (known: " PVMM_OPT_MEM
                   "BYTES " PVMM_OPT_SEED "NUMBER " PVMM_OPT_BLANK "ADDRESS " PVMM_OPT_STORE
-                  "0|1 " PVMM_OPT_E820 "MODULE " PVMM_OPT_SUSPEND "0|1|2)",
+                  "0|1 " PVMM_OPT_E820 "MODULE " PVMM_OPT_SUSPEND "0|1|2 " PVMM_OPT_INCOMING "0|1)",
                   length, bad);
 }
 
@@ -303,6 +289,10 @@ void domain_build(void)
     check_options();
     bool with_store = choice(PVMM_OPT_STORE, 1);
     choice(PVMM_OPT_SUSPEND, PVMM_SUSPEND_HOLDS);
+    if (choice(PVMM_OPT_INCOMING, 1)) {
+        transfer_receive(wanted_pages(), with_store);
+        return;
+    }
     sort_modules(&m);
     const char *command_line = command_line_of(m.kernel);
     read_image(&g, m.kernel);

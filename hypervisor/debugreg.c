@@ -74,13 +74,19 @@ static unsigned real_debugreg(uint64_t n)
     return n == 4 || n == 5 ? (unsigned)n + 2 : n < 8 ? (unsigned)n : 8;
 }
 
+int debugreg_check(uint32_t number, uint64_t *value)
+{
+    unsigned n = real_debugreg(number);
+    return n < 4    ? check_breakpoint(*value)
+           : n == 6 ? check_dr6(value)
+           : n == 7 ? check_dr7(value)
+                    : -XEN_ENODEV;
+}
+
 int debugreg_set(struct vcpu *v, uint32_t number, uint64_t value)
 {
     unsigned n = real_debugreg(number);
-    int rc = n < 4    ? check_breakpoint(value)
-             : n == 6 ? check_dr6(&value)
-             : n == 7 ? check_dr7(&value)
-                      : -XEN_ENODEV;
+    int rc = debugreg_check(number, &value);
     if (rc)
         return rc;
     v->debugreg[n] = value;

@@ -5,8 +5,9 @@
 
 #include "vcpu.h"
 
-/* Register n (0..7; 4 and 5 are other names of 6 and 7). 0, -EPERM: a breakpoint on the hypervisor or
- * on ports, -EINVAL: reserved bits, -ENODEV: no such register. */
+/* Register n (0..7; 4 and 5 are other names of 6 and 7). 0, -EPERM: a breakpoint on the hypervisor
+ * or on ports, -EINVAL: reserved bits, -ENODEV: no such register. */
+int debugreg_check(uint32_t n, uint64_t *value); /* *value becomes what the register will hold */
 int debugreg_set(struct vcpu *v, uint32_t n, uint64_t value);
 int debugreg_get(const struct vcpu *v, uint32_t n, uint64_t *value);
 

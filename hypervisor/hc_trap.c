@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Where the guest takes its traps, and the switches that go with them. */
+#include "context.h"
 #include "debugreg.h"
 #include "hypercall.h"
 
@@ -173,17 +174,10 @@ int64_t hc_get_debugreg(struct call *c)
 
 /* ---- vm_assist */
 
-/* Direct table writes are served whether asked for or not, and 64-bit guests have no 4 GiB
- * segments: accepting is all that most types need. */
-#define ASSISTS                                                                                    \
-    (1u << VMASST_TYPE_4gb_segments | 1u << VMASST_TYPE_4gb_segments_notify |                      \
-     1u << VMASST_TYPE_writable_pagetables | 1u << VMASST_TYPE_pae_extended_cr3 |                  \
-     1u << VMASST_TYPE_runstate_update_flag)
-
 int64_t hc_vm_assist(struct call *c)
 {
     uint32_t type = (uint32_t)c->arg[1];
-    if (type >= 32 || !(ASSISTS >> type & 1))
+    if (type >= 32 || !(VM_ASSISTS >> type & 1))
         return -XEN_EINVAL;
     switch ((uint32_t)c->arg[0]) {
     case VMASST_CMD_enable:

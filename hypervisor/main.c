@@ -12,6 +12,7 @@
 #include "paging.h"
 #include "recorder.h"
 #include "serial.h"
+#include "transfer.h"
 #include "traps.h"
 
 _Noreturn void hv_main(uint32_t magic, uint32_t address);
@@ -69,6 +70,7 @@ static void memory_init(void)
     frames_init(&loader);
     frames_fill(boot_info.seed, boot_info.blank_from);
     recorder_init();
+    transfer_reserve();
     paging_init(&loader);
     frames_release_ram(&loader);
     log_line("%lu frames free, seed 0x%lx", frames_free(), boot_info.seed);
@@ -78,6 +80,7 @@ void frames_release_modules(void)
 {
     for (unsigned i = 0; i < loader.nr_modules; i++)
         frames_release(&loader, loader.module[i].range);
+    frames_release(&loader, transfer_room());
     boot_info.nr_modules = 0;
 }
 

@@ -131,20 +131,26 @@ void publish_context(struct vcpu *v, const struct regs *r)
 
 /* ---- where things lie */
 
+void publish_empty(const struct domain *d)
+{
+    struct pvmm_machine *m = &mailbox.machine;
+    m->high_end = boot_info.high_end;
+    m->shared_mfn = d->shared_mfn.n;
+    m->tsc_khz = tsc_khz();
+}
+
 void publish_machine(const struct domain *d)
 {
     struct pvmm_machine *m = &mailbox.machine;
+    publish_empty(d);
     _Static_assert(sizeof(m->context) == sizeof(vcpu_guest_context_t), "the ABI's layout");
     m->frame_bytes = sizeof(struct frame);
     m->nr_frames = the_core()->nr_frames;
     m->frames_at = direct_address(the_core()->frames).a;
     m->m2p_at = direct_address(the_core()->m2p).a;
-    m->high_end = boot_info.high_end;
-    m->shared_mfn = d->shared_mfn.n;
     m->start_info_pfn = d->start_info.n;
     m->initial_root = d->vcpu[0].mem.kernel_root.n;
     m->virt_base = d->virt_base.a;
-    m->tsc_khz = tsc_khz();
     m->entry_tsc = rdtsc();
     m->vcpus = d->nr_vcpus;
     m->version = PVMM_MACHINE_VERSION;

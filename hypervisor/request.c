@@ -22,6 +22,23 @@ void request_close(struct vcpu *v)
         core_begin(the_core(), &v->mem);
 }
 
+int request_to_the_end(struct vcpu *v,
+                       int (*request)(struct core *, struct core_vcpu *, const void *),
+                       const void *what)
+{
+    struct core_refusal why;
+    int rc;
+    do {
+        rc = core_begin(the_core(), &v->mem);
+        if (rc == 0)
+            rc = request(the_core(), &v->mem, what);
+        why = v->mem.refusal;
+        request_close(v);
+    } while (rc == CORE_RESTART);
+    v->mem.refusal = why;
+    return rc;
+}
+
 static void owner_text(char *to, unsigned size, int owner)
 {
     if (owner == -1)

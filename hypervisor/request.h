@@ -34,6 +34,12 @@ void request_close(struct vcpu *v);
  * before request_close(), as what is half done then is part of the answer. */
 void request_refused(struct vcpu *v, const struct request *q, bool log);
 
+/* Repeats a request to the core until it is done: before the guest runs there is nothing to return
+ * to meanwhile. The result is the core's, and so is v->mem.refusal. */
+int request_to_the_end(struct vcpu *v,
+                       int (*request)(struct core *, struct core_vcpu *, const void *),
+                       const void *what);
+
 /* Loads the guest's kernel root, in the core and in the CPU. Result: the core's. */
 int load_kernel_root(struct vcpu *v, mfn_t m);
 

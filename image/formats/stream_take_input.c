@@ -11,7 +11,7 @@
 
 #include "stream_take.h"
 
-#define RAW_BYTES   (128u << 10)
+#define RAW_BYTES   (64u << 10)
 #define AHEAD_BYTES (16u << 10) /* a record's header, 1024 pfns and little more: that is copied */
 #define WAIT_MS     200         /* so that a pipe on which nothing comes can be given up */
 

@@ -6,7 +6,7 @@
 set -eu
 build=$1 seconds=$2
 shift 2
-[ $# -gt 0 ] || set -- image lint memory symbols
+[ $# -gt 0 ] || set -- image lint memory symbols take
 source=$(cd "$(dirname "$0")/../.." && pwd)
 [ -e "$build/build.ninja" ] || CC=clang meson setup "$build" "$source" >/dev/null
 # shellcheck disable=SC2046

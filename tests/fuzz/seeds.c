@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Writes what a fuzzer begins with: DIRECTORY/image has an image of each kind, DIRECTORY/memory a
- * guest's pages for fuzz_memory.c, DIRECTORY/symbols a list of symbols. */
+ * guest's pages for fuzz_memory.c, DIRECTORY/symbols a list of symbols, DIRECTORY/take save streams
+ * of a small guest that is complete. */
 #include <elf.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -11,6 +12,7 @@
 #include "kinds.h"
 #include "made.h"
 #include "make_dump.h"
+#include "script.h"
 
 #define FIRST 16u
 #define TOP   0xffffffff80000000ull
@@ -85,6 +87,13 @@ static void write_memory(const char *name, bool linear)
     write_seed("memory", name, page, sizeof(page));
 }
 
+static void write_stream(const char *name, unsigned version, bool xl)
+{
+    struct script *s = script_new(version, xl);
+    write_seed("take", name, s->bytes, s->n);
+    script_free(s);
+}
+
 int main(int argc, char **argv)
 {
     static const char map[] = "ffffffff81000000 T _text\nffffffff81000100 t start\n"
@@ -100,6 +109,10 @@ int main(int argc, char **argv)
             write_file(kinds[i].name, kinds[i].make());
     write_memory("tree", false);
     write_memory("linear", true);
+    write_stream("libxc-2", 2, false);
+    write_stream("libxc-3", 3, false);
+    write_stream("xl-2", 2, true);
+    write_stream("xl-3", 3, true);
     write_seed("symbols", "System.map", map, sizeof(map) - 1);
     return 0;
 }

@@ -10,14 +10,15 @@
 #include "damage.h"
 
 #define MUTATIONS 100000u
-#define CUT_STEP  97u /* of what is compressed; through a pipe, inside of pages */
+#define CUT_STEP                                                                                   \
+    97u /* of what is compressed; through a pipe and within xl's file, inside of pages */
 
 /* ---- cut short */
 
 /* Where it says that it stood, and how much came from there on, is where it was cut. */
 static void assert_cut(const char *text, size_t n)
 {
-    unsigned long long at, wanted, came;
+    unsigned long long at = 0, wanted = 0, came = 0;
     const char *offset = strstr(text, " at offset ");
     if (strncmp(text, "cut short in ", 13) || !offset ||
         sscanf(offset, " at offset %llu: it wants %llu bytes, %llu came", &at, &wanted, &came) != 3)
@@ -36,6 +37,12 @@ static void take_cut(struct room *r, int fd, size_t n)
     pv_taken_free(t);
 }
 
+static bool in_pages(const struct script *s, size_t n)
+{
+    return n > script_content(s, 0) + CUT_STEP &&
+           n + CUT_STEP < script_record(s, LIBXC_TSC_INFO, 0);
+}
+
 /* Backwards: a file does not get back what it lost. */
 static void a_file_may_end_at_any_byte(void **state)
 {
@@ -44,7 +51,8 @@ static void a_file_may_end_at_any_byte(void **state)
         struct script *s = script_new(xl ? 2 : 3, xl);
         struct room *r = room_new(false);
         int fd = script_fd(s->bytes, s->n, BY_FILE);
-        for (size_t n = s->n; n-- > 0;) {
+        for (size_t n = s->n; n > 0;) {
+            n -= xl && in_pages(s, n) ? CUT_STEP : 1;
             assert_int_equal(ftruncate(fd, (off_t)n), 0);
             assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
             take_cut(r, fd, n);
@@ -203,7 +211,7 @@ static void damage_does_no_harm(void **state)
 
 int main(void)
 {
-    alarm(280);
+    alarm(580);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_may_end_at_any_byte),
         cmocka_unit_test(a_pipe_may_end_at_any_byte),
