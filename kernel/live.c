@@ -18,8 +18,8 @@ static const char banner[] = "pvkernel on libpvguest, for Xen's PV guests";
 
 struct life {
     struct pvguest *g;
-    uint64_t beats;
-    uint32_t ref; /* of a page that dom0 may map, over every suspend */
+    uint64_t beats, due; /* the next of them */
+    uint32_t ref;        /* of a page that dom0 may map, over every suspend */
     bool spoil;
     char line[LINE_MOST]; /* typed so far */
     size_t typed;
@@ -122,6 +122,7 @@ static void suspend(struct life *l)
         say(l->g, "LIVE refused %d: %s\n", rc, pvg_reason(l->g));
         return;
     }
+    l->due = 0; /* by another machine's clock */
     if (l->spoil)
         spoil_page(l->g, held_page(SPOILT));
     say(l->g, "LIVE %s grant=%s", how == PVG_RESUMED ? "resumed" : "cancelled", grant_again(l));
@@ -207,13 +208,13 @@ void live(struct pvguest *g, bool spoil)
     open_space(&l);
     say(g, "LIVE banner %s\n", banner);
     say(g, "LIVE up pages=%lu\n", pages);
-    for (uint64_t due = 0;;) {
+    for (;;) {
         while (obey(&l))
             ;
         hear(&l);
-        if (pvg_time(g) >= due) {
+        if (pvg_time(g) >= l.due) {
             beat(&l);
-            due = pvg_time(g) + SECOND;
+            l.due = pvg_time(g) + SECOND;
         }
         wait_a_second(g);
     }
