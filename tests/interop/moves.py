@@ -57,7 +57,7 @@ class TestKernel:
     """Looks at its memory, tables, lists and its program in user mode at every beat (kernel/live.c)."""
     name, memory, words, ramdisk = "test", 16, "live", None
     alive = r"^LIVE alive .* sum=ok lists=ok spaces=ok"
-    beginning = [("", "^LIVE up ")]
+    beginning = [("", alive)]
     asks = [("", alive), ("still there", r"^LIVE heard still there date=")]
 
     def __init__(self, build, kernel):
