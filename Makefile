@@ -25,8 +25,8 @@ PVMM   := $(BUILD)/pvmm
 KERNEL := $(BUILD)/kernel/vmlinuz
 INITRD := $(BUILD)/initramfs.cpio.gz
 
-.PHONY: all deps kernel kernel-cloud xen grub headers gnumach xen-syms dom0 run test cases bench bench-micro bench-images bench-where mutate fuzz \
-        interop \
+.PHONY: all deps kernel kernel-cloud xen grub headers gnumach xen-syms dom0 fetched run test cases \
+        bench bench-micro bench-images bench-where mutate fuzz interop \
         clean help
 
 all: $(BUILD)/build.ninja
@@ -64,6 +64,15 @@ xen-syms:
 dom0:
 	@scripts/fetch-dom0.sh $(BUILD)/dom0
 
+fetched:
+	@$(MAKE) --no-print-directory headers
+	@$(MAKE) --no-print-directory kernel-cloud
+	@$(MAKE) --no-print-directory xen
+	@$(MAKE) --no-print-directory grub
+	@$(MAKE) --no-print-directory gnumach
+	@$(MAKE) --no-print-directory xen-syms
+	@$(MAKE) --no-print-directory dom0
+
 # Each step needs the one before, so these are lists, not prerequisites that -j may reorder.
 run:
 	@$(MAKE) --no-print-directory deps
@@ -72,17 +81,10 @@ run:
 	$(PVMM) run --timeout $(TIMEOUT) -m $(MEMORY) -i $(INITRD) --json $(BUILD)/run.json \
 	    --log $(BUILD)/run.log $(KERNEL) </dev/null
 
+# What is fetched comes while the compiler runs; each of it once.
 test:
 	@$(MAKE) --no-print-directory deps
-	@$(MAKE) --no-print-directory all
-	@$(MAKE) --no-print-directory kernel
-	@$(MAKE) --no-print-directory kernel-cloud
-	@$(MAKE) --no-print-directory xen
-	@$(MAKE) --no-print-directory grub
-	@$(MAKE) --no-print-directory headers
-	@$(MAKE) --no-print-directory gnumach
-	@$(MAKE) --no-print-directory xen-syms
-	@$(MAKE) --no-print-directory dom0
+	@$(MAKE) --no-print-directory -j2 all fetched
 	meson test -C $(BUILD) --print-errorlogs
 
 cases:

@@ -5,10 +5,12 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -35,6 +37,7 @@ struct arrival {
     int news; /* an eventfd: the thread has come to another stage */
 
     /* under the lock */
+    bool stop; /* the thread is to come to its end */
     enum stage stage;
     struct pv_error why;
 
@@ -80,24 +83,28 @@ static void forget_news(struct arrival *a)
 
 /* ---- the thread */
 
-static void unlock(void *lock)
+static bool is_stopped(struct arrival *a)
 {
-    pthread_mutex_unlock(lock);
+    pthread_mutex_lock(&a->lock);
+    const bool stop = a->stop;
+    pthread_mutex_unlock(&a->lock);
+    return stop;
 }
 
 static int begin(void *context, const struct pv_taken *t, struct pv_error *e)
 {
     struct arrival *a = context;
 
-    (void)e;
     a->head = t;
     enter(a, STAGE_WAITS);
     pthread_mutex_lock(&a->lock);
-    pthread_cleanup_push(unlock, &a->lock);
-    while (a->stage == STAGE_WAITS)
+    while (a->stage == STAGE_WAITS && !a->stop)
         pthread_cond_wait(&a->moved, &a->lock);
-    pthread_cleanup_pop(1);
-    return 0;
+    const bool stop = a->stop;
+    pthread_mutex_unlock(&a->lock);
+    if (stop)
+        snprintf(e->text, sizeof(e->text), "stopped");
+    return stop ? -1 : 0;
 }
 
 static int frame(void *context, void **at, mfn_t *m, struct pv_error *e)
@@ -115,7 +122,8 @@ static bool tell(void *context, const char *doing, uint64_t done, uint64_t total
     struct arrival *a = context;
 
     (void)doing;
-    pthread_testcancel();
+    if (is_stopped(a))
+        return false;
     if (!a->o.progress || clock_now() < a->next)
         return true;
     fprintf(stderr, "\rpvmm: restoring: %" PRIu64 " of up to %" PRIu64 " pages", done, total);
@@ -162,16 +170,40 @@ static int failed(const struct arrival *a, struct error *e)
     return error_set(e, EXIT_UNREADABLE, "%s: %s", a->o.path, a->why.text);
 }
 
-/* Until the head is there. A signal is left for who takes it. */
+static int timeout_ms(int64_t deadline)
+{
+    const int64_t left = deadline - clock_now();
+
+    if (left <= 0)
+        return 0;
+    return left > SECOND ? 1000 : (int)(left / 1000000) + 1;
+}
+
+/* Until there is something to read from `fd`; nobody else looks after signals and time yet. */
+static int await(int fd, const struct arrival_options *o, struct error *e)
+{
+    struct pollfd p[] = {{.fd = fd, .events = POLLIN}, {.fd = o->signals, .events = POLLIN}};
+    struct signalfd_siginfo info;
+    int rc;
+
+    do {
+        rc = poll(p, 2, timeout_ms(o->deadline));
+        if (rc < 0 && errno != EINTR)
+            return error_errno(e, EXIT_ENVIRONMENT, "cannot wait for %s", o->path);
+        if (rc > 0 && p[1].revents && read(o->signals, &info, sizeof(info)) == sizeof(info))
+            return error_set(e, info.ssi_signo == SIGINT ? EXIT_INTERRUPTED : EXIT_TERMINATED,
+                             "%s: interrupted before the guest was known", o->path);
+        if (rc == 0 && clock_now() >= o->deadline)
+            return error_set(e, EXIT_TIMEOUT, "%s: timeout: no guest has come yet", o->path);
+    } while (rc <= 0 || !p[0].revents);
+    return 0;
+}
+
 static int wait_for_head(struct arrival *a, struct error *e)
 {
-    struct pollfd p[] = {{.fd = a->news, .events = POLLIN}, {.fd = a->o.signals, .events = POLLIN}};
-
     while (stage_of(a) == STAGE_HEAD) {
-        if (poll(p, 2, -1) < 0 && errno != EINTR)
-            return error_errno(e, EXIT_ENVIRONMENT, "cannot wait for the stream");
-        if (p[1].revents)
-            return error_set(e, EXIT_INTERRUPTED, "%s: interrupted", a->o.path);
+        if (await(a->news, &a->o, e) != 0)
+            return -1;
         forget_news(a);
     }
     return stage_of(a) == STAGE_FAILED ? failed(a, e) : 0;
@@ -278,7 +310,10 @@ void arrival_close(struct arrival *a)
 {
     if (a == NULL)
         return;
-    pthread_cancel(a->thread); /* it may wait for a pipe that nobody writes to */
+    pthread_mutex_lock(&a->lock);
+    a->stop = true; /* pv_take() asks now and then, also where a pipe brings nothing */
+    pthread_cond_broadcast(&a->moved);
+    pthread_mutex_unlock(&a->lock);
     pthread_join(a->thread, NULL);
     pv_taken_free(a->taken);
     incoming_close(&a->in);

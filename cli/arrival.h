@@ -28,14 +28,16 @@ struct arrival_options {
     bool live;         /* of struct pv_take_options */
     bool paused;       /* it is not to run yet when it is there */
     bool progress;     /* tell on stderr how far it is */
-    int signals;       /* a signalfd: arrival_open() ends when something is to be read there */
+    int signals;       /* a signalfd: arrival_open() ends when a signal comes */
+    int64_t deadline;  /* likewise; NEVER */
 };
 
 struct arrival;
 
 /*
  * Starts reading, and waits until it is known how large the guest is. NULL, with the reason: the
- * stream is refused (EXIT_UNREADABLE), or a signal came (EXIT_INTERRUPTED; it is left to be read).
+ * stream is refused (EXIT_UNREADABLE), a signal came (EXIT_INTERRUPTED, EXIT_TERMINATED), or the
+ * deadline (EXIT_TIMEOUT).
  */
 struct arrival *arrival_open(const struct arrival_options *o, struct error *e);
 

@@ -39,7 +39,7 @@ static _Noreturn void await_start(pid_t child, int report)
     _exit(WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_ENVIRONMENT);
 }
 
-int detach_fork(struct detach *d, struct error *e)
+int detach_fork(struct detach *d, bool keep_stdin, struct error *e)
 {
     const pid_t parent = getpid();
     int pipe[2];
@@ -61,7 +61,8 @@ int detach_fork(struct detach *d, struct error *e)
     prctl(PR_SET_PDEATHSIG, SIGTERM); /* until the guest has started, both end together */
     if (getppid() != parent)
         _exit(EXIT_TERMINATED);
-    redirect(STDIN_FILENO, O_RDONLY);
+    if (!keep_stdin)
+        redirect(STDIN_FILENO, O_RDONLY);
     redirect(STDOUT_FILENO, O_WRONLY);
     d->report = pipe[1];
     return 0;

@@ -6,6 +6,8 @@
 #ifndef PVMM_CLI_DETACH_H
 #define PVMM_CLI_DETACH_H
 
+#include <stdbool.h>
+
 #include "error.h"
 
 struct detach {
@@ -14,8 +16,9 @@ struct detach {
 
 #define DETACH_NONE ((struct detach){-1})
 
-/* Returns in the background process only; the command itself waits in here, and exits. */
-int detach_fork(struct detach *d, struct error *e);
+/* Returns in the background process only; the command itself waits in here, and exits. Standard
+ * output is let go, and standard input unless something is still to be read from it. */
+int detach_fork(struct detach *d, bool keep_stdin, struct error *e);
 
 /* The guest has started: let the command end, and let go of its terminal. May be called again. */
 void detach_started(struct detach *d);

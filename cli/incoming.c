@@ -91,7 +91,8 @@ static int measure(struct incoming *in, const volatile struct pvmm_mailbox *box,
     in->file_bytes = (uint64_t)st.st_size;
     in->high_end = box->machine.high_end;
     if (in->high_end != 0 &&
-        (in->high_end <= HIGH_BASE || in->high_end - HIGH_BASE >= in->file_bytes))
+        (in->high_end <= HIGH_BASE || in->high_end - HIGH_BASE >= in->file_bytes ||
+         in->high_end % PAGE != 0))
         return error_set(e, EXIT_ENVIRONMENT, "its memory cannot end at 0x%" PRIx64, in->high_end);
     in->low_bytes = in->file_bytes - (in->high_end != 0 ? in->high_end - HIGH_BASE : 0);
     if (in->low_bytes > HIGH_BASE)

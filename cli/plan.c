@@ -98,16 +98,22 @@ static int take_stdin(struct error *e)
     return fd;
 }
 
-static int open_stream(const char *path, struct error *e)
+bool plan_wants_stdin(const struct plan *p)
 {
+    return p->o->restore && strcmp(p->o->kernel, "-") == 0;
+}
+
+static int open_stream(const struct plan *p, struct error *e)
+{
+    const char *path = p->o->kernel;
     struct stat st;
     int fd;
 
-    if (strcmp(path, "-") == 0)
+    if (plan_wants_stdin(p))
         return isatty(STDIN_FILENO)
                    ? error_set(e, EXIT_USAGE, "-: a stream does not come from a terminal")
                    : take_stdin(e);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO without a writer */
     if (fd < 0)
         return error_errno(e, EXIT_UNREADABLE, "%s", path);
     if (fstat(fd, &st) == 0 && !S_ISDIR(st.st_mode))
@@ -153,11 +159,12 @@ static int prepare_stream(struct plan *p, struct error *e)
                                 .max_pfns = most_pages(p->o),
                                 .live = p->o->live,
                                 .paused = p->o->paused,
-                                .progress = isatty(STDERR_FILENO)};
+                                .progress = isatty(STDERR_FILENO),
+                                .deadline = plan_deadline(p)};
 
     if (prepare_signals(p, e) != 0)
         return -1;
-    p->stream_fd = open_stream(p->o->kernel, e);
+    p->stream_fd = open_stream(p, e);
     if (p->stream_fd < 0)
         return -1;
     o.fd = p->stream_fd;

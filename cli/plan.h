@@ -51,6 +51,9 @@ struct plan {
 /* Nothing is open yet. */
 struct plan plan_new(const struct options *o);
 
+/* Does a stream come from standard input? */
+bool plan_wants_stdin(const struct plan *p);
+
 /* Opens, reads and checks what the options name. -1: *e says why; plan_close() is due all the same.
  */
 int plan_prepare(struct plan *p, struct error *e);

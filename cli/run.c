@@ -225,7 +225,7 @@ int run(const struct options *o)
                         .memory = o->memory,
                         .strict = o->strict,
                         .restored = o->restore};
-    if (o->detach && detach_fork(&p.detach, &e) != 0)
+    if (o->detach && detach_fork(&p.detach, plan_wants_stdin(&p), &e) != 0)
         report_error(&r, &e);
     else if (plan_prepare(&p, &e) != 0 || start(&p, &r, &e) != 0) {
         record_discard(&p.record);

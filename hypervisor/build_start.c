@@ -2,6 +2,7 @@
 /* What a new guest finds when it starts: start_info, its console's port, its first registers. */
 #include "builder.h"
 
+#include "context.h"
 #include "string.h"
 
 #define HYPERCALL_STUB_BYTES 32u

@@ -5,10 +5,10 @@
  */
 #include "builder.h"
 
+#include "incoming.h"
 #include "options.h"
 #include "request.h"
 #include "string.h"
-#include "transfer.h"
 
 _Static_assert(HYPERVISOR_VIRT_START == HV_SLOTS_START && HYPERVISOR_VIRT_END == HV_SLOTS_END,
                "the builder keeps guests out of the slots that are ours");

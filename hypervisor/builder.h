@@ -19,10 +19,6 @@
 mfn_t guest_mfn(uint64_t page);
 void *guest_page(uint64_t page);
 
-/* What the guest reads back of control registers at its start. */
-#define CR0_START 0x80050033u /* PG AM WP NE ET MP PE */
-#define CR4_START 0x620u      /* PAE OSFXSR OSXMMEXCPT */
-
 /* build_start.c: the event channels to the console, and to the store if there is one. */
 void host_ports_bind(struct domain *d, bool with_store);
 /* build_start.c: start_info, shared_info, hypercall page, first vCPU's registers. */

@@ -3,15 +3,14 @@
 #include "context.h"
 
 #include "asm.h"
-#include "builder.h"
 #include "debugreg.h"
+#include "machine.h"
 #include "string.h"
 
 #define RPL_GUEST 3u
 #define RFLAGS_KNOWN                                                                               \
     (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_TF | RFLAGS_DF |           \
      RFLAGS_OF | RFLAGS_NT | RFLAGS_RF | RFLAGS_AC | RFLAGS_ID)
-#define IOPL_SHIFT   12
 #define MXCSR_OFFSET 24u /* in FXSAVE's image */
 #define DEBUGREGS    8u
 

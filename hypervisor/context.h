@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* A vCPU that comes in from elsewhere, as XEN_DOMCTL_setvcpucontext takes it. */
+/* What a vCPU starts with; and one that comes in from elsewhere, as XEN_DOMCTL_setvcpucontext takes
+ * it. */
 #ifndef PVMM_HV_CONTEXT_H
 #define PVMM_HV_CONTEXT_H
 
 #include "vcpu.h"
+
+/* What a guest reads back of control registers at its start. */
+#define CR0_START 0x80050033u /* PG AM WP NE ET MP PE */
+#define CR4_START 0x620u      /* PAE OSFXSR OSXMMEXCPT */
 
 /* What guests may ask for by vm_assist. Direct table writes are served whether asked for or not,
  * and 64-bit guests have no 4 GiB segments: accepting is all that most types need. */

@@ -22,7 +22,7 @@ void domain_init(struct domain *d, uint64_t pages);
  */
 void *domain_page(const struct domain *d, mfn_t m);
 
-/* ---- events.c: two-level event channels */
+/* ---- events.c: event channels, of the two-level ABI until the guest asks for fifo.c's */
 
 /* A free port, now reserved; 0: none left. */
 unsigned event_port_take(struct domain *d);
@@ -32,6 +32,8 @@ bool event_port_pending(const struct domain *d, unsigned port);
 /* Makes a port pending and notifies its vCPU unless it is masked. */
 void event_raise(struct domain *d, unsigned port);
 void event_unmask(struct domain *d, unsigned port);
+/* Those that wait for this port to be pending. */
+void event_wake_pollers(struct domain *d, unsigned port);
 /* Raises what is bound to `virq` on v, if anything. */
 void event_virq(struct vcpu *v, unsigned virq);
 /* Marks an upcall as due on v and wakes it. */

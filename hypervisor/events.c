@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two-level event channels (<xen/event_channel.h>): a bit per port in shared_info says "pending",
- * another "masked"; a selector in each vcpu_info says which words are worth a look.
+ * Event channels, and their two-level ABI (<xen/event_channel.h>): a bit per port in shared_info
+ * says "pending", another "masked"; a selector in each vcpu_info says which words are worth a look.
  */
 #include "domain.h"
 
@@ -31,7 +31,9 @@ unsigned event_port_take(struct domain *d)
 {
     for (unsigned p = 1; p < EVTCHN_PORTS; p++)
         if (d->ports[p].state == PORT_FREE) {
-            d->ports[p] = (struct port){.state = PORT_RESERVED};
+            d->ports[p] = (struct port){.state = PORT_RESERVED,
+                                        .priority = EVTCHN_FIFO_PRIORITY_DEFAULT,
+                                        .queue = d->ports[p].queue}; /* it may still be linked */
             if (p >= d->ports_known)
                 d->ports_known = (p / KNOWN_STEP + 1) * KNOWN_STEP;
             return p;
@@ -43,7 +45,8 @@ void event_port_free(struct domain *d, unsigned port)
 {
     /* A stale pending bit would surprise the next user of the port. */
     clear_bit(d->shared->evtchn_pending, port);
-    d->ports[port] = (struct port){.state = PORT_FREE};
+    fifo_forget(d, port);
+    d->ports[port] = (struct port){.state = PORT_FREE, .queue = d->ports[port].queue};
 }
 
 bool event_port_known(const struct domain *d, uint32_t port)
@@ -66,7 +69,7 @@ static void select_and_notify(struct domain *d, unsigned port)
         event_notify(v);
 }
 
-static void wake_pollers(struct domain *d, unsigned port)
+void event_wake_pollers(struct domain *d, unsigned port)
 {
     for (unsigned i = 0; i < d->nr_vcpus; i++) {
         struct vcpu *v = &d->vcpu[i];
@@ -77,20 +80,28 @@ static void wake_pollers(struct domain *d, unsigned port)
 
 bool event_port_pending(const struct domain *d, unsigned port)
 {
-    return test_bit(d->shared->evtchn_pending, port);
+    return d->fifo.on ? fifo_pending(d, port) : test_bit(d->shared->evtchn_pending, port);
 }
 
 void event_raise(struct domain *d, unsigned port)
 {
+    if (d->fifo.on) {
+        fifo_raise(d, port);
+        return;
+    }
     if (set_bit(d->shared->evtchn_pending, port))
         return;
     if (!test_bit(d->shared->evtchn_mask, port))
         select_and_notify(d, port);
-    wake_pollers(d, port);
+    event_wake_pollers(d, port);
 }
 
 void event_unmask(struct domain *d, unsigned port)
 {
+    if (d->fifo.on) {
+        fifo_unmask(d, port);
+        return;
+    }
     if (clear_bit(d->shared->evtchn_mask, port) && event_port_pending(d, port))
         select_and_notify(d, port);
 }

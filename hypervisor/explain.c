@@ -159,7 +159,8 @@ static uint32_t frame_flags(mfn_t m)
     flags |= core_frame_shared(the_core(), m) ? PVMM_FRAME_SHARED : 0;
     flags |= mfn_eq(m, v->kernel_root) ? PVMM_FRAME_KERNEL_ROOT : 0;
     flags |= mfn_eq(m, v->user_root) ? PVMM_FRAME_USER_ROOT : 0;
-    flags |= m.n == mailbox.machine.initial_root ? PVMM_FRAME_BUILDERS : 0;
+    if (m.n == mailbox.machine.initial_root && mailbox.machine.virt_base != PVMM_NOT_BUILT)
+        flags |= PVMM_FRAME_BUILDERS;
     return flags;
 }
 

@@ -204,6 +204,7 @@ static int reset(const struct evtchn_reset *r)
     for (unsigned p = 1; p < EVTCHN_PORTS; p++)
         if (d->ports[p].state != PORT_FREE)
             close_port(d, p);
+    fifo_reset(d);
     return 0;
 }
 
@@ -225,6 +226,9 @@ static const struct {
     [EVTCHNOP_bind_vcpu] = {sizeof(struct evtchn_bind_vcpu), false},
     [EVTCHNOP_unmask] = {sizeof(struct evtchn_unmask), false},
     [EVTCHNOP_reset] = {sizeof(struct evtchn_reset), false},
+    [EVTCHNOP_init_control] = {sizeof(struct evtchn_init_control), true},
+    [EVTCHNOP_expand_array] = {sizeof(struct evtchn_expand_array), false},
+    [EVTCHNOP_set_priority] = {sizeof(struct evtchn_set_priority), false},
 };
 
 union argument {
@@ -239,6 +243,9 @@ union argument {
     struct evtchn_bind_vcpu bind_vcpu;
     struct evtchn_unmask unmask;
     struct evtchn_reset reset;
+    struct evtchn_init_control init_control;
+    struct evtchn_expand_array expand_array;
+    struct evtchn_set_priority set_priority;
 };
 
 static int perform(struct domain *d, uint32_t command, union argument *a)
@@ -264,12 +271,17 @@ static int perform(struct domain *d, uint32_t command, union argument *a)
         return bind_vcpu(d, &a->bind_vcpu);
     case EVTCHNOP_unmask:
         return unmask(d, a->unmask.port);
+    case EVTCHNOP_init_control:
+        return fifo_init_control(d, &a->init_control);
+    case EVTCHNOP_expand_array:
+        return fifo_expand_array(d, &a->expand_array);
+    case EVTCHNOP_set_priority:
+        return fifo_set_priority(d, &a->set_priority);
     default:
         return reset(&a->reset);
     }
 }
 
-/* What belongs to the other ABI, of queues, is not there: guests then use this one. */
 int64_t hc_event_channel_op(struct call *c)
 {
     uint32_t command = (uint32_t)c->arg[0];

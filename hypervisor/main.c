@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "cpu.h"
 #include "frames.h"
+#include "incoming.h"
 #include "interrupts.h"
 #include "log.h"
 #include "machine.h"
@@ -12,7 +13,6 @@
 #include "paging.h"
 #include "recorder.h"
 #include "serial.h"
-#include "transfer.h"
 #include "traps.h"
 
 _Noreturn void hv_main(uint32_t magic, uint32_t address);

@@ -97,6 +97,7 @@ static void fill_context(struct vcpu *v, const struct regs *r, vcpu_guest_contex
     fill_fpu(v, to);
     to->flags = flags_of(v);
     fill_registers(r, &to->user_regs);
+    to->user_regs.rflags |= (uint64_t)v->iopl << IOPL_SHIFT; /* the CPU's is 0 */
     fill_traps(v, to->trap_ctxt);
     fill_descriptors(v, to);
     fill_control(v, to);

@@ -18,6 +18,7 @@
 
 #include "core.h"
 #include "e820.h"
+#include "fifo.h"
 #include "grant.h"
 #include "regs.h"
 #include "store.h"
@@ -102,6 +103,7 @@ struct vcpu {
     struct progress multicall, batch; /* lists that paused */
     struct stand stand;
     uint16_t virq_port[24]; /* port bound to each VIRQ on this vCPU; 0: none */
+    struct fifo_queues queues;
 };
 
 enum port_state {
@@ -120,6 +122,8 @@ struct port {
     uint8_t host;           /* enum host_port: the other end is the hypervisor's own device */
     uint16_t remote_domain; /* PORT_UNBOUND: who may bind */
     uint16_t remote_port;
+    uint8_t priority, queue; /* of the FIFO ABI: for its next event; of its last */
+    bool pending;            /* by it, until there is a word that says so */
 };
 
 /* Ends of channels that the hypervisor itself serves. */
@@ -133,7 +137,8 @@ struct domain {
     shared_info_t *shared; /* hypervisor's mapping */
     mfn_t shared_mfn;
     struct port ports[EVTCHN_PORTS];
-    unsigned ports_known;              /* ports below this have been in use; grows in steps */
+    unsigned ports_known; /* ports below this have been in use; grows in steps */
+    struct fifo fifo;
     uint16_t console_port, store_port; /* 0: none, or the guest closed it */
     mfn_t console_mfn, xenstore_mfn;
     pfn_t start_info;

@@ -49,7 +49,7 @@ struct pv_taken_page {
 
 struct pv_taken {
     bool of_xl;
-    char name[64], uuid[40]; /* "": not told */
+    char name[80], uuid[40]; /* "": not told */
     uint64_t max_memory;     /* bytes, as the configuration has it; 0: not told */
     uint32_t xen_major, xen_minor;
     unsigned width;             /* 8 */

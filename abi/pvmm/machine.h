@@ -10,7 +10,8 @@
 #include <stdint.h>
 
 #define PVMM_MACHINE_VERSION 1u
-#define PVMM_CONTEXT_BYTES   5168u /* of a 64-bit vcpu_guest_context_t (<xen/arch-x86/xen.h>) */
+#define PVMM_NOT_BUILT       (~0ull) /* the guest came in (<pvmm/transfer.h>): all is its own */
+#define PVMM_CONTEXT_BYTES   5168u   /* of a 64-bit vcpu_guest_context_t (<xen/arch-x86/xen.h>) */
 
 /*
  * The file has all RAM below the PCI hole first, at its machine address, then, without a gap, the
@@ -26,8 +27,9 @@ struct pvmm_machine {
     uint64_t high_end;    /* end of the RAM from 4 GiB on; 0: there is none */
     uint64_t shared_mfn;  /* shared_info; owned by the guest, but no page of it */
     uint64_t start_info_pfn;
-    uint64_t initial_root; /* mfn of the L4 that the builder made */
-    uint64_t virt_base;    /* virtual address of pfn 0 in the builder's tables */
+    uint64_t
+        initial_root;   /* mfn of the L4 that the guest had when it started here: the builder's */
+    uint64_t virt_base; /* virtual address of pfn 0 in the builder's tables; PVMM_NOT_BUILT */
     uint64_t tsc_khz;
     uint64_t entry_tsc; /* TSC at the guest's first instruction */
     /* The vCPU as XEN_DOMCTL_getvcpucontext has it: ctrlreg[3] names the kernel root, [1] the user

@@ -418,6 +418,12 @@ static int take_snapshot(struct machine *mc, struct pv_error *e)
 
 /* ---- opening */
 
+/* A guest that came in has none. */
+static mfn_t builders_root(const struct pvmm_machine *m)
+{
+    return m->virt_base == PVMM_NOT_BUILT ? NO_MFN : mfn(m->initial_root);
+}
+
 static void describe(struct pv_view *v, const struct pvmm_machine *m)
 {
     const struct machine *mc = v->image;
@@ -427,8 +433,8 @@ static void describe(struct pv_view *v, const struct pvmm_machine *m)
     v->end_pfn = pv_frames_end_pfn(&mc->now.index, &m2p);
     v->shared_info = mfn(m->shared_mfn);
     v->start_info = machine_mfn_of(v, pfn(m->start_info_pfn));
-    v->initial_root = mfn(m->initial_root);
-    v->kernel_root = v->initial_root;
+    v->initial_root = builders_root(m);
+    v->kernel_root = mfn(m->initial_root);
     v->has_m2p = true;
     v->tsc_khz = m->tsc_khz;
     v->domain[0] = (struct pv_domain){
@@ -436,7 +442,7 @@ static void describe(struct pv_view *v, const struct pvmm_machine *m)
     if (m->context_valid)
         pv_vcpu_set(v, 0, m->context);
     if (mfn_eq(v->kernel_root, NO_MFN))
-        v->kernel_root = v->initial_root;
+        v->kernel_root = mfn(m->initial_root);
 }
 
 static int open_machine(struct machine *mc, const struct pvmm_machine *m, bool still,
@@ -496,7 +502,7 @@ static bool is_same_machine(const struct machine *mc, const struct pv_view *v,
 {
     return m->nr_frames == mc->nr_frames && m->frames_at == mc->frames_at &&
            m->m2p_at == mc->m2p_at && m->high_end == mc->high_end &&
-           m->shared_mfn == mc->shared_mfn && m->initial_root == v->initial_root.n &&
+           m->shared_mfn == mc->shared_mfn && mfn_eq(builders_root(m), v->initial_root) &&
            m->vcpus == v->nr_vcpus;
 }
 

@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <endian.h>
 #include <json-c/json.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,7 +77,7 @@ static void take_configuration(struct stream *s, const char *text)
 {
     struct stream_configuration c;
     stream_configuration_parse(&c, text);
-    memcpy(s->name, c.name, sizeof(s->name));
+    snprintf(s->name, sizeof(s->name), "%.63s", c.name);
     memcpy(s->uuid, c.uuid, sizeof(s->uuid));
 }
 

@@ -76,7 +76,7 @@ const char *stream_record_name(uint32_t type, bool of_libxc);
 /* ---- stream_headers.c */
 /* What xl's configuration tells. */
 struct stream_configuration {
-    char name[64], uuid[40]; /* "": not told, or it makes no sense */
+    char name[80], uuid[40]; /* "": not told, or it makes no sense */
     uint64_t max_memory;     /* bytes; 0: likewise */
 };
 #define CONFIGURATION_MAX (256u << 10)

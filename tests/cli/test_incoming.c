@@ -144,6 +144,8 @@ static void test_memory_is_checked(void **state)
     refused(h, FRAMES, "its memory cannot end at");
     h->box.machine.high_end = UINT64_MAX;
     refused(h, FRAMES, "its memory cannot end at");
+    h->box.machine.high_end = good + 8;
+    refused(h, FRAMES, "its memory cannot end at");
     h->box.machine.high_end = good;
     h->box.machine.shared_mfn = LOW_PAGES;
     refused(h, FRAMES, "shared_info cannot be frame 0x30");

@@ -63,16 +63,21 @@ for words in --help --version "run --help"; do
     grep -q pvmm "$dir/out" || flunk "$words: nothing on stdout"
     [ ! -s "$dir/err" ] || flunk "$words: something on stderr"
 done
-# Every option is in both.
+# Every option is in both; what restore has of run is explained there.
 root=$(dirname "$0")/../..
-"$PVMM" run --help > "$dir/out"
-sed -n '/ run_options\[\]/,/^};/s/^    {"\([a-z0-9-]*\)", [a-z]*_argument.*/\1/p' "$root/cli/options.c" > "$dir/options"
-[ "$(wc -l < "$dir/options")" -ge 30 ] || flunk "options.c: no list of options"
-while read -r option; do
-    [ "$option" = help ] || grep -qe "--$option\b" "$dir/out" || flunk "run --help: no --$option"
-    case $option in memory | vcpus | initrd | append | verbose | help) continue ;; esac
-    grep -q "^\.It Fl -$option\b" "$root/man/pvmm-run.1" || flunk "pvmm-run.1: no --$option"
-done < "$dir/options"
+documented() { # COMMAND MARK LEAST
+    "$PVMM" "$1" --help > "$dir/out"
+    sed -n '/ '"$1"'_options\[\]/,/^};/s/^    {"\([a-z0-9-]*\)", [a-z]*_argument.*/\1/p' "$root/cli/options.c" \
+        > "$dir/options"
+    [ "$(wc -l < "$dir/options")" -ge "$3" ] || flunk "options.c: no list of the options of $1"
+    while read -r option; do
+        [ "$option" = help ] || grep -qe "--$option\b" "$dir/out" || flunk "$1 --help: no --$option"
+        case $option in memory | vcpus | initrd | append | paused | verbose | help) continue ;; esac
+        grep -q "^\.$2 Fl -$option\b" "$root/man/pvmm-$1.1" || flunk "pvmm-$1.1: no --$option"
+    done < "$dir/options"
+}
+documented run It 30
+documented restore '\(Op\|Op .*|\)' 20
 "$PVMM" --help > /dev/full 2>/dev/null && flunk "--help to a full disk: no error"
 
 # Hypervisor images.

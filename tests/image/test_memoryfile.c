@@ -90,19 +90,57 @@ static void types_and_pins_are_told(void **state)
     made_free(m);
 }
 
-/* Version 4 ended where `received` begins. */
-static void the_version_before_is_read_too(void **state)
+/* Each ended where the next one has something new. */
+static void the_versions_before_are_read_too(void **state)
 {
     (void)state;
+    static const struct {
+        uint32_t version, size;
+    } was[] = {{4, offsetof(struct pvmm_mailbox, received)},
+               {5, offsetof(struct pvmm_mailbox, hold)},
+               {6, offsetof(struct pvmm_mailbox, hold)},
+               {7, sizeof(struct pvmm_mailbox)}};
     struct made *m = machine_new(8, 0);
     struct pv_view *v;
     struct pv_error e;
-    box_of(m)->version = 4;
-    box_of(m)->size = offsetof(struct pvmm_mailbox, received);
+    for (unsigned i = 0; i < sizeof(was) / sizeof(*was); i++) {
+        box_of(m)->version = was[i].version;
+        box_of(m)->size = was[i].size;
+        if (try(m, &v, &e))
+            fail_msg("version %u: %s", was[i].version, e.text);
+        assert_int_equal(v->kernel_root.n, m->root.n);
+        assert_int_equal(v->vcpu[0].extended.there, was[i].version >= 7);
+        pv_close(v);
+    }
+    made_free(m);
+}
+
+static void assert_context(struct made *m, bool there)
+{
+    struct pv_view *v;
+    struct pv_error e;
     if (try(m, &v, &e))
         fail_msg("%s", e.text);
-    assert_int_equal(v->kernel_root.n, m->root.n);
+    assert_int_equal(v->vcpu[0].valid, there);
+    assert_int_equal(v->vcpu[0].extended.there, there);
     pv_close(v);
+}
+
+/* A context that was published when the guest stood, and it runs again. */
+static void what_the_vcpu_had_before_is_left_out(void **state)
+{
+    (void)state;
+    struct made *m = machine_new(8, 0);
+    assert_context(m, true);
+    box_of(m)->state = PVMM_STATE_RUNNING;
+    assert_context(m, false);
+    box_of(m)->hold = PVMM_HOLD_PAUSED;
+    assert_context(m, true);
+    box_of(m)->hold = PVMM_HOLD_NONE;
+    box_of(m)->reports.waiting = PVMM_WAITING_READ;
+    assert_context(m, true);
+    box_of(m)->machine.context_valid = 0;
+    assert_context(m, false);
     made_free(m);
 }
 
@@ -140,6 +178,7 @@ static void what_does_not_fit_is_said(void **state)
         {offsetof(struct pvmm_mailbox, version), 3, "has version 3"},
         {offsetof(struct pvmm_mailbox, version), 8, "has version 8; known are 4 to 7"},
         {offsetof(struct pvmm_mailbox, size), 100, "has a size of 100"},
+        {offsetof(struct pvmm_mailbox, size), offsetof(struct pvmm_mailbox, hold), "has a size of"},
         {offsetof(struct pvmm_mailbox, state), PVMM_STATE_BOOTING, "as far as state 1"},
         {offsetof(struct pvmm_mailbox, machine.version), 9, "the description has version 9"},
         {offsetof(struct pvmm_mailbox, machine.nr_frames), ~0u, "does not lie in RAM"},
@@ -206,9 +245,13 @@ static void damage_is_borne(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(it_is_read_as_the_live_machine), cmocka_unit_test(types_and_pins_are_told),
-        cmocka_unit_test(the_version_before_is_read_too), cmocka_unit_test(holes_stay_holes),
-        cmocka_unit_test(what_does_not_fit_is_said),      cmocka_unit_test(damage_is_borne),
+        cmocka_unit_test(it_is_read_as_the_live_machine),
+        cmocka_unit_test(types_and_pins_are_told),
+        cmocka_unit_test(the_versions_before_are_read_too),
+        cmocka_unit_test(what_the_vcpu_had_before_is_left_out),
+        cmocka_unit_test(holes_stay_holes),
+        cmocka_unit_test(what_does_not_fit_is_said),
+        cmocka_unit_test(damage_is_borne),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,7 +15,7 @@ import termios
 import time
 
 from harness import (BUILD, CASE, DIR, GUEST, PATIENCE, PVMM, TMP, Guest, Reader, Terminal, ask,
-                     await_that, check, leave, listed, pvmm, raw, spawn, watch)
+                     await_that, check, leave, listed, pvmm, raw, run_case, spawn, watch)
 
 # --- cases
 
@@ -496,17 +496,4 @@ def xen():
     guest.end(133)
 
 
-def main():
-    try:
-        {"list": list_}.get(CASE, globals().get(CASE))()
-        code = 0
-    except SystemExit as e:
-        print(e.code, file=sys.stderr)
-        code = 1
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-        code = 1
-    leave(code)
-
-
-main()
+run_case(globals() | {"list": list_})

@@ -72,6 +72,8 @@ def pause_before_its_first_instruction():
         check("the code's first bytes", m.page(dom.mfn[d.CODE])[:64], GUEST[:64])
         at = LAYOUT.at["context.user_regs.rip"]
         check("rip", struct.unpack_from("<Q", m.bytes_of("machine.context"), at)[0], d.address(d.CODE))
+        at = LAYOUT.at["context.user_regs.rflags"]
+        check("rflags", struct.unpack_from("<Q", m.bytes_of("machine.context"), at)[0], 0x203203)
         at = LAYOUT.at["context.fpu_ctxt"]
         check("xmm3", struct.unpack_from("<Q", m.bytes_of("machine.context"), at + 208)[0], d.XMM)
         m.ring(b"u")

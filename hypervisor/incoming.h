@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A domain that the host puts together (<pvmm/transfer.h>). */
-#ifndef PVMM_HV_TRANSFER_H
-#define PVMM_HV_TRANSFER_H
+#ifndef PVMM_HV_INCOMING_H
+#define PVMM_HV_INCOMING_H
 
 #include "bootinfo.h"
 #include "domain.h"

@@ -4,7 +4,7 @@
  * as a whole, then taken. Of the pages nothing is taken on trust: they come in without a type, and
  * what they are to be the core makes of them, as of a guest's own.
  */
-#include "transfer.h"
+#include "incoming.h"
 
 #include "asm.h"
 #include "builder.h"
@@ -216,6 +216,7 @@ static void name_pages(struct domain *d, uint64_t pages)
 {
     frame_named(pages, told.start_info_pfn, "start_info");
     d->start_info = pfn(told.start_info_pfn);
+    d->virt_base = gva(PVMM_NOT_BUILT);
     d->console_mfn = frame_named(pages, told.console_pfn, "the console's ring");
     if (d->store_port || told.store_pfn != PVMM_NO_PFN)
         d->xenstore_mfn = frame_named(pages, told.store_pfn, "the store's ring");
