@@ -8,7 +8,7 @@ import re
 import sys
 
 CODE = ["explain.c", "explain_words.c", "explain_holders.c", "explain_publication.c", "explain_request.c",
-        "explain_json.c", "hints.c", "verdict_json.c", "control.c"]
+        "explain_json.c", "hints.c", "verdict_json.c", "control_out.c"]
 # Words of the JSON section that are text or shapes, not names of the tool's.
 ELSEWHERE = {"null", "--json FILE", "pvmm trace --json", "0x...", "EBUSY"}
 

@@ -78,6 +78,17 @@ documented() { # COMMAND MARK LEAST
 }
 documented run It 30
 documented restore '\(Op\|Op .*|\)' 20
+# Every command has a help text and a manual page.
+grep -o '{"[a-z0-9-]*", command_' "$root/cli/main.c" | sed 's/{"\(.*\)", .*/\1/' > "$dir/commands"
+[ "$(wc -l < "$dir/commands")" -ge 20 ] || flunk "main.c: no list of commands"
+while read -r command; do
+    "$PVMM" "$command" --help > "$dir/out" || flunk "$command --help: exit code $?"
+    grep -q "Usage: pvmm $command" "$dir/out" || flunk "$command --help: no usage"
+    grep -q "^pvmm-$command\b\|^\.Nm pvmm-$command$" "$root/man/pvmm-$command.1" || flunk "$command: no manual page"
+    grep -q "man/pvmm-$command\.1" "$root/meson.build" || flunk "pvmm-$command.1 is not installed"
+    grep -q "^\.Xr pvmm-$command 1" "$root/man/pvmm.1" || flunk "pvmm.1 does not name $command"
+done < "$dir/commands"
+"$PVMM" --help | awk 'length > 100 { bad = 1 } END { exit bad }' || flunk "--help: a line is too long"
 "$PVMM" --help > /dev/full 2>/dev/null && flunk "--help to a full disk: no error"
 
 # Hypervisor images.

@@ -24,7 +24,7 @@ def names():
     run = ["run", "--accel", "tcg", "--name"]
     for name in "", ".", "..", "-x", ".x", "a/b", "../x", "a b", "a\nb", "ä", "x" * 65:
         pvmm(*run, name, GUEST, code=129, says="--name: .*name")
-    for command in "list", "console", "dmesg", "trace", "destroy":
+    for command in "list", "console", "dmesg", "trace", "destroy", "pause", "unpause", "shutdown", "reboot":
         pvmm(command, "a/b", code=129, says="another")
         pvmm(command, "none", code=1, says=f"pvmm {command}: no guest named \"none\" is running")
         pvmm(command, "a", "b", code=129, says="follows it")
@@ -490,6 +490,9 @@ def xen():
     check("its state is not known", facts["state"] == "------" and facts["hypervisor"] == image)
     pvmm("dmesg", "x", code=128, says="a real Xen, which shows its log on the console")
     pvmm("trace", "x", code=128, says="a real Xen, which has no recorder")
+    for words in (("pause",), ("unpause",), ("shutdown",), ("reboot",), ("dump", f"{TMP}/file"), ("save", f"{TMP}/file")):
+        pvmm(words[0], "x", *words[1:], code=128, says="the initial domain of a real Xen, which nobody outside")
+    check("nothing was written", not os.path.exists(f"{TMP}/file"))
     s = ask("x", "console")
     check("its console is shown", b"(XEN)" in s.recv(4096))
     pvmm("destroy", "x")
