@@ -49,6 +49,11 @@ class Judges(unittest.TestCase):
                      SHELL + "[    1.0] BUG: unable to handle\n", SHELL + "PVMM-READY\n"):
             self.refused(self.debian.facts, text, True)
 
+    def test_a_watchdog_that_barks_is_minded_after_a_move_alone(self):
+        text = SHELL + "[   93.5] watchdog: BUG: soft lockup - CPU#0 stuck for 38s! [cp:125]\n"
+        self.refused(self.debian.facts, text, True)
+        self.debian.facts(text, False)
+
     def test_another_life(self):
         before = self.debian.facts(SHELL, False)
         moves.moved_well(before, self.debian.facts(SHELL.replace("ok 8", "ok 9"), True))
