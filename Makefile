@@ -26,7 +26,8 @@ KERNEL := $(BUILD)/kernel/vmlinuz
 INITRD := $(BUILD)/initramfs.cpio.gz
 
 .PHONY: all deps kernel kernel-cloud xen grub headers gnumach xen-syms dom0 fetched run test cases \
-        bench bench-micro bench-images bench-where mutate fuzz clean help
+        bench bench-micro bench-images bench-where mutate fuzz interop \
+        clean help
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -126,6 +127,15 @@ mutate: $(BUILD)/build.ninja
 	ninja -C $(BUILD) tests/image/mutate
 	$(BUILD)/tests/image/mutate --seed $(SEED) --cases $(MUTATIONS) $(IMAGES)
 
+# Guests that pvmm and real Xen hand to each other, eight ways; the suite interop, with its lines shown.
+interop:
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory kernel
+	@$(MAKE) --no-print-directory xen
+	@$(MAKE) --no-print-directory dom0
+	@python3 -B tests/interop/moves.py $(PVMM) $(BUILD) $(BUILD)/kernel/pvkernel $(BUILD)/tests/interop/banner
+
 # In a build of its own: libFuzzer is clang's.
 fuzz:
 	@tests/fuzz/run.sh $(BUILD)/fuzz $(FUZZ_SECONDS)
@@ -147,6 +157,7 @@ help:
 	@echo "              the part of it about large images alone: open, translate, check"
 	@echo "make bench-where ROW=NAME"
 	@echo "              where the instructions of a row of it go"
+	@echo "make interop  guests change between pvmm and real Xen: save, restore, dump (docs/compatibility.md)"
 	@echo "make mutate   damaged images: MUTATIONS of each, none may end, hang or grow (docs/reliability.md)"
 	@echo "make fuzz     libFuzzer on images, and on what is linted, FUZZ_SECONDS each"
 	@echo "make clean    remove $(BUILD)/"

@@ -21,9 +21,13 @@
 #define PIT_SPEAKER   0x02
 #define PIT_OUTPUT    0x20
 
-#define CALIBRATION_HZ    100u /* each try takes 10 ms */
-#define CALIBRATION_TRIES 5
-#define TIMER_TICKS_MAX   0x7fffffffu
+#define PIT_LATCH 0x80 /* channel 2 */
+#define PIT_FULL  0xffffu
+
+#define CALIBRATION_TICKS   (PIT_HZ / 70u) /* 14 ms; the count reaches 0 after 55 */
+#define CALIBRATION_TRIES   3
+#define CALIBRATION_SAMPLES 8
+#define TIMER_TICKS_MAX     0x7fffffffu
 
 __extension__ typedef unsigned __int128 wide;
 
@@ -65,42 +69,71 @@ uint64_t wallclock_seconds_at_boot(void)
 
 /* ---- calibration */
 
-/* Whatever delays a try only makes it longer: the shortest of several is the best. */
-static uint64_t measure_tsc(uint32_t *timer_ticks)
-{
-    unsigned count = PIT_HZ / CALIBRATION_HZ;
-    uint64_t start;
+/* The clocks at one moment, and how sure that is: the width is what passed while they were read. */
+struct moment {
+    uint64_t tsc, width;
+    uint32_t pit, timer; /* both count down */
+};
 
+static struct moment read_clocks(void)
+{
+    struct moment m = {.tsc = rdtsc()};
+
+    outb(PIT_COMMAND, PIT_LATCH);
+    m.timer = lapic_timer_left();
+    m.width = rdtsc() - m.tsc;
+    m.tsc += m.width / 2;
+    m.pit = inb(PIT_CHANNEL2);
+    m.pit |= (uint32_t)inb(PIT_CHANNEL2) << 8;
+    return m;
+}
+
+/* A machine that is itself interrupted, by others on its host, reads some of them too late. */
+static struct moment surest_moment(void)
+{
+    struct moment best = read_clocks();
+
+    for (unsigned i = 1; i < CALIBRATION_SAMPLES; i++) {
+        struct moment m = read_clocks();
+
+        if (m.width < best.width)
+            best = m;
+    }
+    return best;
+}
+
+/* From one moment to a later one; false: the count was over before that was read. */
+static bool try_calibration(struct moment *from, struct moment *to)
+{
     outb(PIT_GATE_PORT, (inb(PIT_GATE_PORT) & ~PIT_SPEAKER) | PIT_GATE);
     outb(PIT_COMMAND, PIT_ONE_SHOT);
-    outb(PIT_CHANNEL2, (uint8_t)count);
+    outb(PIT_CHANNEL2, PIT_FULL & 0xff);
     lapic_timer_start(TIMER_TICKS_MAX);
-    start = rdtsc();
-    outb(PIT_CHANNEL2, (uint8_t)(count >> 8));
-    while (!(inb(PIT_GATE_PORT) & PIT_OUTPUT))
-        ;
-    start = rdtsc() - start;
-    *timer_ticks = TIMER_TICKS_MAX - lapic_timer_left();
+    outb(PIT_CHANNEL2, PIT_FULL >> 8);
+    *from = surest_moment();
+    do
+        *to = surest_moment();
+    while (from->pit - to->pit < CALIBRATION_TICKS && !(inb(PIT_GATE_PORT) & PIT_OUTPUT));
     lapic_timer_start(0);
-    return start;
+    return !(inb(PIT_GATE_PORT) & PIT_OUTPUT);
 }
 
 static void calibrate(void)
 {
-    uint64_t best = ~0ull;
-    uint32_t timer_best = 0;
+    uint64_t width = ~0ull;
 
-    for (unsigned i = 0; i < CALIBRATION_TRIES; i++) {
-        uint32_t timer;
-        uint64_t ticks = measure_tsc(&timer);
+    for (unsigned done = 0; done < CALIBRATION_TRIES;) {
+        struct moment from, to;
 
-        if (ticks < best) {
-            best = ticks;
-            timer_best = timer;
-        }
+        if (!try_calibration(&from, &to))
+            continue;
+        done++;
+        if (from.width + to.width >= width)
+            continue;
+        width = from.width + to.width;
+        clock.hz = (to.tsc - from.tsc) * PIT_HZ / (from.pit - to.pit);
+        clock.timer_hz = (uint64_t)(from.timer - to.timer) * PIT_HZ / (from.pit - to.pit);
     }
-    clock.hz = best * PIT_HZ / (PIT_HZ / CALIBRATION_HZ);
-    clock.timer_hz = (uint64_t)timer_best * PIT_HZ / (PIT_HZ / CALIBRATION_HZ);
 }
 
 /* The largest multiplier that fits in 32 bits. */

@@ -306,12 +306,14 @@ static int64_t memory_map(struct call *c)
     return 0;
 }
 
+/* As Xen tells it: the place for the table of any machine, not how far this one's goes. A guest
+ * asks once, and keeps the answer on larger machines to which it moves. */
 static int64_t machphys_mapping(struct call *c)
 {
     struct xen_machphys_mapping mapping = {
         .v_start = M2P_GUEST_BASE,
-        .v_end = M2P_GUEST_BASE + machine_frames() * sizeof(uint64_t),
-        .max_mfn = machine_frames() - 1,
+        .v_end = MACH2PHYS_VIRT_END,
+        .max_mfn = (MACH2PHYS_VIRT_END - M2P_GUEST_BASE) / sizeof(uint64_t) - 1,
     };
     return copy_to_guest(gva(c->arg[1]), &mapping, sizeof(mapping)) ? 0 : -XEN_EFAULT;
 }

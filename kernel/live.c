@@ -11,11 +11,18 @@
 #define SPACE_PAGES 16u
 #define SPOILT      100u /* none of these */
 
+#define LINE_MOST 64u
+
+/* For whoever reads the memory from outside. */
+static const char banner[] = "pvkernel on libpvguest, for Xen's PV guests";
+
 struct life {
     struct pvguest *g;
-    uint64_t beats;
-    uint32_t ref; /* of a page that dom0 may map, over every suspend */
+    uint64_t beats, due; /* the next of them */
+    uint32_t ref;        /* of a page that dom0 may map, over every suspend */
     bool spoil;
+    char line[LINE_MOST]; /* typed so far */
+    size_t typed;
 };
 
 static _Noreturn void die(struct pvguest *g, const char *what)
@@ -115,6 +122,7 @@ static void suspend(struct life *l)
         say(l->g, "LIVE refused %d: %s\n", rc, pvg_reason(l->g));
         return;
     }
+    l->due = 0; /* by another machine's clock */
     if (l->spoil)
         spoil_page(l->g, held_page(SPOILT));
     say(l->g, "LIVE %s grant=%s", how == PVG_RESUMED ? "resumed" : "cancelled", grant_again(l));
@@ -125,6 +133,35 @@ static void beat(struct life *l)
 {
     say(l->g, "LIVE alive n=%lu", ++l->beats);
     look(l);
+}
+
+/* Seconds since 1970, by the hypervisor's clocks. */
+static uint64_t date(struct pvguest *g)
+{
+    const volatile shared_info_t *s = pvg_shared_info(g);
+    uint32_t version;
+    uint64_t at;
+    do {
+        version = s->wc_version & ~1u;
+        at = ((uint64_t)s->wc_sec_hi << 32 | s->wc_sec) * SECOND + s->wc_nsec;
+    } while (version != s->wc_version);
+    return (at + pvg_time(g)) / SECOND;
+}
+
+/* A line that was typed is said again; of one that is too long, its beginning. */
+static void hear(struct life *l)
+{
+    char c;
+    while (pvg_read(l->g, &c, 1)) {
+        if (c != '\n' && c != '\r') {
+            if (l->typed < LINE_MOST - 1)
+                l->line[l->typed++] = c;
+            continue;
+        }
+        l->line[l->typed] = 0;
+        l->typed = 0;
+        say(l->g, "LIVE heard %s date=%lu\n", l->line, date(l->g));
+    }
 }
 
 static void wait_a_second(struct pvguest *g)
@@ -169,13 +206,15 @@ void live(struct pvguest *g, bool spoil)
     must(g, "grants", pvg_grant_init(g, 1));
     must(g, "a grant", pvg_grant_access(g, 0, held_page(0), false, &l.ref));
     open_space(&l);
+    say(g, "LIVE banner %s\n", banner);
     say(g, "LIVE up pages=%lu\n", pages);
-    for (uint64_t due = 0;;) {
+    for (;;) {
         while (obey(&l))
             ;
-        if (pvg_time(g) >= due) {
+        hear(&l);
+        if (pvg_time(g) >= l.due) {
             beat(&l);
-            due = pvg_time(g) + SECOND;
+            l.due = pvg_time(g) + SECOND;
         }
         wait_a_second(g);
     }

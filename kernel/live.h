@@ -8,8 +8,8 @@
 /*
  * Fills half of the free memory with a pattern, and does what the toolstack says, looking at all of
  * it after each step, and running a program in user mode. Lines begin with LIVE; sum=, lists=,
- * grant= and spaces= are "ok", or tell. spoil: a word of a page is another one after a suspend, so
- * that sum= has something to find.
+ * grant= and spaces= are "ok", or tell. A line that is typed is said again, with the date. spoil: a
+ * word of a page is another one after a suspend, so that sum= has something to find.
  */
 _Noreturn void live(struct pvguest *g, bool spoil);
 

@@ -15,13 +15,14 @@ lock = threading.Lock()
 stopping = False
 
 
-def start(words):
-    """A child in a process group of its own, so that Ctrl-C is ours to pass on."""
+def start(words, **how):
+    """A child in a process group of its own, so that Ctrl-C is ours to pass on. how: Popen()'s, where it is not as
+    usual here."""
+    how = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | how
     with lock:
         if stopping:
             raise Stopped
-        p = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                             stderr=subprocess.PIPE, start_new_session=True)
+        p = subprocess.Popen(words, start_new_session=True, **how)
         running.append(p)
         return p
 

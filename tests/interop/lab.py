@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Real Xen, a Linux dom0 and xl, in QEMU: lab.py BUILD JOB OUT [FILE...].
+"""Real Xen, a Linux dom0 and xl, in QEMU: lab.py BUILD JOB OUT [--disk IMAGE]... [FILE...].
 
-Runs the shell script JOB in dom0, with FILEs beside it in /job; what it leaves in /job/out comes back in OUT,
-each domain's console in OUT/console, dom0's own in OUT/dom0-console.log. Exit code: the job's; 77: the lab has
-not been fetched (make dom0 xen), or there is no QEMU; 125: it did not come to an end; 130: it was stopped.
+Runs the shell script JOB in dom0, with FILEs beside it in /job, and IMAGEs, which may be large, as disks that it
+may read: /dev/vdb, /dev/vdc and so on. What it leaves in /job/out comes back in OUT, each domain's console in
+OUT/console, dom0's own in OUT/dom0-console.log. Exit code: the job's; 77: the lab has not been fetched (make dom0
+xen), or there is no QEMU; 125: it did not come to an end; 130: it was stopped.
 """
 import argparse
 import gzip
@@ -73,13 +74,19 @@ def unpack_file(path, to):
     return to
 
 
-def machine(xen, linux, initrd, disk, console, dom0_words=""):
+def drives(disk, images):
+    words = ["-drive", f"file={disk},if=virtio,format=raw,cache=unsafe"]
+    for image in images:
+        words += ["-drive", f"file={image},if=virtio,format=raw,readonly=on"]
+    return words
+
+
+def machine(xen, linux, initrd, disk, console, dom0_words="", images=()):
     xen_words = f"console=com1 com1=115200 conring_size=1M dom0_mem={DOM0}M,max:{DOM0}M loglvl=all guest_loglvl=all"
     return [QEMU, "-machine", "q35,accel=tcg", "-cpu", "qemu64", "-m", str(MACHINE),
             "-display", "none", "-monitor", "none", "-nodefaults", "-no-reboot", "-serial", f"file:{console}",
             "-kernel", xen, "-append", xen_words,
-            "-initrd", f"{linux} console=hvc0 quiet loglevel=4 {dom0_words},{initrd}",
-            "-drive", f"file={disk},if=virtio,format=raw,cache=unsafe"]
+            "-initrd", f"{linux} console=hvc0 quiet loglevel=4 {dom0_words},{initrd}"] + drives(disk, images)
 
 
 def wait_for(words, limit):
@@ -114,7 +121,7 @@ def forget(out):
         os.unlink(os.path.join(out, "rc"))
 
 
-def run(build, job, out, files=(), limit=LIMIT):
+def run(build, job, out, files=(), limit=LIMIT, images=()):
     """The job's exit code, or LOST."""
     xen, linux, root = fetched(build)
     forget(out)
@@ -124,7 +131,7 @@ def run(build, job, out, files=(), limit=LIMIT):
             f.truncate(DISK)
         initrd = make_initrd(root, work, job, files, limit)
         words = machine(unpack_file(xen, os.path.join(work, "xen")), linux, initrd, disk,
-                        os.path.join(out, "dom0-console.log"))
+                        os.path.join(out, "dom0-console.log"), images=images)
         wait_for(words, limit)
         return bring_back(disk, out)
 
@@ -147,6 +154,7 @@ def stop_by_signals():
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--limit", type=int, default=LIMIT, help="seconds")
+    parser.add_argument("--disk", action="append", default=[], help="to be read, by dom0")
     parser.add_argument("build")
     parser.add_argument("job")
     parser.add_argument("out")
@@ -154,7 +162,7 @@ def main():
     args = parser.parse_args()
     stop_by_signals()
     try:
-        return run(args.build, args.job, args.out, args.file, args.limit)
+        return run(args.build, args.job, args.out, args.file, args.limit, args.disk)
     except NoLab as e:
         print(e, file=sys.stderr)
         return MISSING

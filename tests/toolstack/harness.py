@@ -15,7 +15,8 @@ import termios
 import threading
 import time
 
-PVMM, BUILD, GUEST, CASE = sys.argv[1:5]
+PVMM, BUILD, GUEST = map(os.path.abspath, sys.argv[1:4])
+CASE = sys.argv[4]
 PATIENCE = 60
 TMP = tempfile.mkdtemp()
 DIR = f"{TMP}/guests"

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
-# For jobs: domains on the test kernel, and steps that are told on the console, one a line:
+# For jobs: domains on the test kernel or another, and steps that are told on the console, one a line:
 # "STEP NAME RC SECONDS".
 
-# config NAME MEMORY MAXMEM ON_REBOOT WORDS: MiB.
+# config NAME MEMORY MAXMEM ON_REBOOT WORDS [KERNEL RAMDISK]: MiB.
 config() {
     cat >"$1.cfg" <<END
 name = "$1"
 type = "pv"
-kernel = "/job/pvkernel"
+kernel = "/job/${6:-pvkernel}"
+ramdisk = "${7:+/job/$7}"
 memory = $2
 maxmem = $3
 extra = "$5"
@@ -20,7 +21,7 @@ END
 step() { # NAME COMMAND...
     label=$1 began=$(date +%s)
     shift
-    timeout 120 "$@"
+    timeout "${STEP_LIMIT:-120}" "$@"
     rc=$?
     echo "STEP $label $rc $(($(date +%s) - began))"
     return $rc
@@ -43,8 +44,15 @@ awaits() {
             echo "FAILED: $1 does not say $2"
             return 1
         fi
+        # A domain that is gone has said all there will be.
+        [ $((i % 50)) != 0 ] || xl domid "$1" >/dev/null 2>&1 || i=600
         sleep 0.2
     done
+}
+
+# A line that is typed at a domain's console.
+type_to() { # NAME TEXT
+    printf '%s\r' "$2" >"$(xenstore-read "/local/domain/$(xl domid "$1")/console/tty")"
 }
 
 # What the hypervisor counts, as its console says it: COUNT LABEL PAGES.
