@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Nobody listens yet: the edge of an interrupt that comes before the PIC is set up is lost, and with
- * it all that arrives after. */
+/* Nobody listens yet: the edge of an interrupt that comes before the PIC is set up is lost, and all
+ * that arrives after with it. */
 void serial_init(void);
 /* Off: what arrives stays in the UART, which holds its sender back. On: it is an edge. */
 void serial_listen(unsigned line, bool on);
