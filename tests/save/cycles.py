@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""cycles.py PVMM BUILD KERNEL RAMDISK COUNT: a guest that is saved and restored COUNT times in a row."""
+"""cycles.py PVMM BUILD debian|kernel COUNT: a guest that is saved and restored COUNT times in a row."""
 import os
 import random
 import subprocess
 import sys
 import time
 
-from guests import TMP, Guest, boot, main, median, moves_on, need, nothing_left, pvmm, same, spawn
+from guests import TMP, Debian, TestKernel, main, median, need, nothing_left, pvmm, spawn
 
-COUNT = int(sys.argv[5])
+KIND, COUNT = {"debian": Debian, "kernel": TestKernel}[sys.argv[3]], int(sys.argv[4])
 MACHINES = ([], ["--machine-memory", "640M"], ["--machine-memory", "1G"])
 dice = random.Random(20)
 
@@ -30,13 +30,14 @@ def through_a_file(g, i):
     pvmm("save", *how_to_save(i), g.name, path)
     saved = time.time() - start
     g.end()
-    return Guest("restore", f"life{i}", *how_to_restore(i), path), saved
+    return KIND("restore", f"life{i}", *how_to_restore(i), path), saved
 
 
 def through_a_pipe(g, i):
-    """From one to the other, with no file between them; the console is `pvmm console`'s, as stdin is taken."""
+    """Neither side can seek; the stream is kept in between, as the old life ends with its writing."""
     start = time.time()
-    save = spawn("save", *how_to_save(i), g.name, "-", stdout=subprocess.PIPE)
+    save = spawn("save", *how_to_save(i), g.name, "-", stdout=subprocess.PIPE,
+                 stderr=subprocess.DEVNULL)
     path = f"{TMP}/guest.save"
     with open(path, "wb") as f:
         while piece := save.stdout.read(1 << 20):
@@ -47,44 +48,39 @@ def through_a_pipe(g, i):
     read, write = os.pipe()
     cat = subprocess.Popen(["cat", path], stdout=write)
     os.close(write)
-    g = Guest("restore", f"life{i}", *how_to_restore(i), f"/proc/self/fd/{read}", keep=(read,))
+    g = KIND("restore", f"life{i}", *how_to_restore(i), f"/proc/self/fd/{read}", keep=(read,))
     os.close(read)
     need("all of the stream is read", cat.wait() == 0)
     return g, saved
 
 
 def cycle(g, before, i):
+    """(next life, its status, (seconds of the save, of the restore, of both, its clock's distance))"""
     start = time.time()
-    move = through_a_pipe if i % 10 == 7 else through_a_file
-    g, saved = move(g, i)
-    restored = start + saved
+    g, saved = (through_a_pipe if i % 10 == 7 else through_a_file)(g, i)
     off = g.clock_off()
-    restored = time.time() - restored
+    restored = time.time() - start - saved
     need(f"in life {i} the clock is {off:.1f} s off", off <= 2)
-    after = moves_on(g, before)
+    after = g.moves_on(before)
     return g, after, (saved, restored, time.time() - start, off)
 
 
 def cycles():
-    g = boot("life0")
+    g = KIND.boot("life0")
     before = g.status()
     figures = []
     for i in range(1, COUNT + 1):
         g, before, f = cycle(g, before, i)
         figures.append(f)
-        if i % 10 == 0 or i == COUNT:
-            print(f"{i} cycles: the last one took {f[2]:.2f} s; {before['passes']} passes over 64 MB", flush=True)
-    same(before, moves_on(g, before))
-    g.ask(b"echo still here", rb"still here")
-    g.p.stdin.write(b"off\n")
-    g.p.stdin.flush()
-    g.end()
+        if i % 10 == 0:
+            print(f"{i} cycles, the last one in {f[2]:.2f} s: {g.tells(before)}", flush=True)
+    g.leave()
     os.unlink(f"{TMP}/guest.save")
     nothing_left()
-    for name, column in (("save", 0), ("restore, until the shell answers", 1), ("cycle", 2)):
+    for name, column in (("save", 0), ("restore, until its console answers", 1), ("cycle", 2)):
         values = [f[column] for f in figures]
         print(f"{name}: median {median(values):.2f} s, most {max(values):.2f} s")
-    print(f"clock: at most {max(f[3] for f in figures):.1f} s off; latest timer {int(before['late_us']) / 1e6:.2f} s")
+    print(f"clock: at most {max(f[3] for f in figures):.1f} s off; in the end {g.tells(before)}")
 
 
 main(cycles)
