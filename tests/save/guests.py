@@ -8,13 +8,15 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 
 PVMM, BUILD = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 DEBIAN, RAMDISK = f"{BUILD}/kernel/vmlinuz", f"{BUILD}/tests/save/guest.cpio.gz"
 TEST_KERNEL = f"{BUILD}/kernel/pvkernel"
 PATIENCE = 120
 TMP = tempfile.mkdtemp(prefix="save.")
-os.environ.update(PVMM_RUNTIME_DIR=f"{TMP}/guests", PVMM_HYPERVISOR=f"{BUILD}/hypervisor/pvmm.elf32", TMPDIR=f"{TMP}/tmp")
+os.environ.update(PVMM_RUNTIME_DIR=f"{TMP}/guests", PVMM_HYPERVISOR=f"{BUILD}/hypervisor/pvmm.elf32",
+                  TMPDIR=f"{TMP}/tmp")
 os.mkdir(f"{TMP}/tmp")
 COUNTS = ("summer", "tree", "forker", "ping", "pong", "timers", "alarms")
 started = []
@@ -121,6 +123,9 @@ class Debian(Guest):
 
     @classmethod
     def boot(cls, name, memory="256M", mib=64):
+        if not os.path.exists(DEBIAN):
+            print(f"no {DEBIAN}: run make kernel")
+            leave(77)
         g = cls("run", name, "-m", memory, "-i", RAMDISK, "-a", f"console=hvc0 quiet loglevel=4 save.mib={mib}", DEBIAN)
         g.says(rb"SAVE-READY nonce=[0-9a-f]{16}")
         return g
@@ -228,14 +233,8 @@ def median(values):
     return values[len(values) // 2]
 
 
-def main(case):
-    """Runs it; whatever happens, nothing of ours stays behind."""
-    code = 0
-    try:
-        case()
-    except (Wrong, subprocess.TimeoutExpired) as e:
-        print(f"FAILED: {e}")
-        code = 1
+def leave(code):
+    """Whatever happened, nothing of ours stays behind."""
     for p in started:
         if p.poll() is None:
             p.kill()
@@ -243,3 +242,16 @@ def main(case):
     shutil.rmtree(TMP, ignore_errors=True)
     sys.stdout.flush()
     os._exit(code)
+
+
+def main(case):
+    """Runs it, and ends with the exit code that says how it went."""
+    code = 0
+    try:
+        case()
+    except Exception as e:
+        if not isinstance(e, Wrong):
+            traceback.print_exc()
+        print(f"FAILED: {e}")
+        code = 1
+    leave(code)
