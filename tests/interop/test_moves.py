@@ -80,7 +80,7 @@ class Judges(unittest.TestCase):
             self.assertEqual(s.judge(self.test_kernel, "arrived")["beat"], 12)
             for log in (JOB.replace("restore-test 0", "restore-test 1"), JOB.replace("DATE", "DAT"), "",
                         JOB.replace("MARK gone", "MAR gone"), JOB.replace("DATE", "FAILED: test says nothing\nDATE"),
-                        JOB.replace("DATE test 999 1000", "DATE test 1100 1101"),
+                        JOB.replace("DATE test 999 1000", f"DATE test {1001 + moves.LATE} 1100"),
                         JOB.replace("arrived test 1", "arrived test 0"),
                         JOB.replace("gone test 5", "gone test 4")):
                 s.log = log
