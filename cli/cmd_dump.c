@@ -2,6 +2,7 @@
 /* A running guest's memory as a file, in the format of "xl dump-core". */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "commands.h"
 #include "corefile.h"
@@ -35,8 +36,9 @@ static int parse(int argc, char **argv, const char **name, const char **path)
 
 static void tell(const struct held *h, const char *path, uint64_t pages, uint64_t bytes)
 {
-    printf("%s: %" PRIu64 " pages, %.1f MiB; the guest stood still for %.2f s\n", path, pages,
-           (double)bytes / (1 << 20), h->stood);
+    fprintf(strcmp(path, "-") == 0 ? stderr : stdout,
+            "%s: %" PRIu64 " pages, %.1f MiB; the guest stood still for %.2f s\n", path, pages,
+            (double)bytes / (1 << 20), h->stood);
 }
 
 static int dump(const char *name, struct outfile *f, int signals, struct error *e)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A running guest, suspended by its own hand, as a save stream. */
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -154,13 +155,26 @@ static void tell(const struct request *r, const struct held *h, const struct pv_
             (double)(clock_now() - r->begun) / (double)SECOND, h->stood);
 }
 
+/* A disk takes its time, and whoever gave up meanwhile wants his guest back. */
+static int sync_unless_interrupted(const struct request *r, const struct outfile *f,
+                                   struct error *e)
+{
+    struct pollfd news = {.fd = r->signals, .events = POLLIN};
+
+    if (outfile_sync(f, e) != 0)
+        return -1;
+    if (poll(&news, 1, 0) > 0)
+        return error_set(e, signals_code(r->signals), "interrupted");
+    return 0;
+}
+
 static int put_away(const struct request *r, struct held *h, struct outfile *f, struct error *e)
 {
     const bool goes_on = r->checkpoint || r->paused;
 
     if (goes_on && release(r, h, e) != 0)
         return -1;
-    if (outfile_finish(f, e) != 0)
+    if (sync_unless_interrupted(r, f, e) != 0 || outfile_finish(f, e) != 0)
         return -1;
     say(r, "the file is in its place");
     return goes_on ? 0 : end_guest(h, e);

@@ -16,7 +16,7 @@ const char help_restore[] =
     "The guest:\n"
     "      --name NAME        as of \"pvmm run\" (default: the name in an xl stream, if it has "
     "one)\n"
-    "  -p, --paused           it does not run before \"pvmm unpause\"\n"
+    "  -p, --paused           it does not run before \"pvmm unpause\", by its name\n"
     "      --live             pages may come again, and the last counts: the stream of a guest\n"
     "                         that ran while it was saved\n"
     "      --max-memory SIZE  refuse a larger guest (default: this host's memory)\n"

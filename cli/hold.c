@@ -188,6 +188,7 @@ int hold_ask(struct hold *h, struct hold_ticket *t, enum hold_wish wish, const c
              unsigned timeout, struct error *e)
 {
     const bool guests = wish == WISH_SHUTDOWN || wish == WISH_SUSPEND;
+    const bool was_paused = h->paused;
 
     if (check_life(h, e) != 0 || begin(h, wish, how, e) != 0)
         return -1;
@@ -195,6 +196,7 @@ int hold_ask(struct hold *h, struct hold_ticket *t, enum hold_wish wish, const c
         .hold = h,
         .wish = wish,
         .timeout = timeout,
+        .was_paused = was_paused,
         .deadline = clock_now() + (guests ? (int64_t)timeout * SECOND : HEED_PATIENCE),
     };
     return 0;
@@ -237,8 +239,6 @@ static int never_came(const struct hold_ticket *t, struct error *e)
 
 static enum hold_reply refused(struct hold_ticket *t)
 {
-    if (t->wish == WISH_PAUSE)
-        t->hold->paused = false;
     hold_leave(t);
     return HOLD_REFUSED;
 }
@@ -278,6 +278,8 @@ void hold_leave(struct hold_ticket *t)
     if (h == NULL)
         return;
     t->hold = NULL;
+    if ((t->wish == WISH_PAUSE || t->wish == WISH_UNPAUSE) && !t->granted)
+        h->paused = t->was_paused;
     if (t->wish == WISH_HOLD)
         h->holders--;
     if (t->wish == WISH_SHUTDOWN && !t->granted)

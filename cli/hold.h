@@ -77,6 +77,7 @@ struct hold_ticket {
     enum hold_wish wish;
     unsigned timeout; /* seconds */
     int64_t deadline; /* for its being granted */
+    bool was_paused;  /* by the user, when this was asked for */
     bool granted;
 };
 
@@ -92,7 +93,8 @@ int hold_ask(struct hold *h, struct hold_ticket *t, enum hold_wish wish, const c
 /* How it stands with it; HOLD_REFUSED, with the reason, when it will not come any more. */
 enum hold_reply hold_look(struct hold_ticket *t, struct error *e);
 
-/* The connection is gone, or wants nothing more: what it held goes on. */
+/* The connection is gone, or wants nothing more: what it held goes on, and a pause or its end that
+ * was not granted is taken back. */
 void hold_leave(struct hold_ticket *t);
 
 /* A line from a connection that holds the guest. false: it has no business to say that. */

@@ -201,6 +201,14 @@ static int sync_directory(const struct outfile *f, struct error *e)
                : error_errno(e, EXIT_ENVIRONMENT, "cannot write the directory to its disk");
 }
 
+int outfile_sync(const struct outfile *f, struct error *e)
+{
+    if (f->stdout_ || fsync(f->fd) == 0)
+        return 0;
+    error_errno(e, EXIT_ENVIRONMENT, "cannot write it to its disk");
+    return error_context(e, "%s", f->path);
+}
+
 static int put_in_place(struct outfile *f, struct error *e)
 {
     if (fsync(f->fd) != 0)

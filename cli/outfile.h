@@ -32,6 +32,10 @@ int outfile_begin(struct outfile *f, const char *path, struct error *e);
 /* What it takes on its disk; of a pipe 0. */
 uint64_t outfile_bytes(const struct outfile *f);
 
+/* What was written so far is on its disk; of a pipe nothing is done. Finishing does it, too, but
+ * who may still change his mind looks after his signals in between. */
+int outfile_sync(const struct outfile *f, struct error *e);
+
 /* Now it is there, and is still there after a power failure; a pipe's reader has its end. -1: what
  * was there before is. Either way it is closed. */
 int outfile_finish(struct outfile *f, struct error *e);

@@ -142,14 +142,14 @@ static void take_name(struct plan *p)
         p->name = told;
 }
 
-/* A guest that nobody could reach would be lost. */
+/* A guest that nobody could reach would be lost, or stand still for ever. */
 static int check_name(const struct plan *p, struct error *e)
 {
-    if (!p->o->detach || p->name != NULL)
+    if ((!p->o->detach && !p->o->paused) || p->name != NULL)
         return 0;
     return error_set(e, EXIT_USAGE,
-                     "--detach wants a --name, by which the guest can be reached: the stream "
-                     "tells none");
+                     "%s wants a --name, by which the guest can be reached: the stream tells none",
+                     p->o->detach ? "--detach" : "--paused");
 }
 
 /* The signals first: the stream may be a pipe that nothing comes out of. */
@@ -217,6 +217,14 @@ static char *absolute(const char *path)
     return whole;
 }
 
+/* What the core file is called after. */
+static const char *called(const struct plan *p)
+{
+    if (!plan_wants_stdin(p))
+        return p->o->kernel;
+    return p->name != NULL ? p->name : "guest";
+}
+
 static int prepare_explainer(struct plan *p, struct error *e)
 {
     p->explainer.kernel = p->o->kernel;
@@ -228,7 +236,7 @@ static int prepare_explainer(struct plan *p, struct error *e)
         return -1;
     if (p->o->no_core || p->real_xen)
         return 0;
-    p->core = p->o->core != NULL ? absolute(p->o->core) : corefile_default(p->o->kernel);
+    p->core = p->o->core != NULL ? absolute(p->o->core) : corefile_default(called(p));
     if (p->core == NULL)
         return error_errno(e, EXIT_ENVIRONMENT, "cannot name the core file");
     return p->o->core == NULL || outfile_check(p->core, e) == 0 ? 0 : error_context(e, "--core");

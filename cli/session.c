@@ -236,6 +236,12 @@ static int patience_ms(const struct session *s)
     return left > SECOND ? 1000 : (int)(left / 1000000 + 1);
 }
 
+/* What is typed before the hypervisor has set up its UART would be lost there. */
+static bool may_type(const struct session *s)
+{
+    return (s->real_xen || s->mailbox.box != NULL) && console_has_input(s->console);
+}
+
 static void fill(struct pollfd *p, int fd, bool in, bool out)
 {
     p->events = (short)((in ? POLLIN : 0) | (out ? POLLOUT : 0));
@@ -251,7 +257,7 @@ static void wait_for_news(struct session *s, struct pollfd *p)
     fill(&p[SIGNALS], s->signals, true, false);
     fill(&p[PROCESS], s->qemu.pidfd, true, false);
     fill(&p[COM1], s->qemu.com1, console_wants_output(c), false);
-    fill(&p[COM1_IN], s->qemu.com1_in, false, console_has_input(c));
+    fill(&p[COM1_IN], s->qemu.com1_in, false, may_type(s));
     fill(&p[COM2], s->qemu.com2, true, false);
     fill(&p[COM2_IN], s->qemu.com2_in, false, bell_waits(&s->bell));
     fill(&p[ERRORS], s->qemu.errors, true, false);

@@ -99,6 +99,8 @@ static inline void relax(void)
 #define CR4_PAE        (1ull << 5)
 #define CR4_OSFXSR     (1ull << 9)
 #define CR4_OSXMMEXCPT (1ull << 10)
+#define CR4_FSGSBASE   (1ull << 16)
+#define CR4_OSXSAVE    (1ull << 18)
 
 /* RFLAGS. */
 #define RFLAGS_CF   (1ull << 0)

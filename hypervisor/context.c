@@ -13,6 +13,8 @@
      RFLAGS_OF | RFLAGS_NT | RFLAGS_RF | RFLAGS_AC | RFLAGS_ID)
 #define MXCSR_OFFSET 24u /* in FXSAVE's image */
 #define DEBUGREGS    8u
+/* Off here (cpuid.c), and instructions of whoever had it, which fault now. */
+#define CR4_OFF (CR4_FSGSBASE | CR4_OSXSAVE)
 
 /* ---- checks */
 
@@ -102,6 +104,9 @@ static bool registers_ok(const vcpu_guest_context_t *c, uint32_t mxcsr_mask, cha
             return wrong(why, size, "a debug register", "holds what a guest may not set",
                          c->debugreg[n]);
     }
+    if (c->ctrlreg[4] & CR4_OFF)
+        return wrong(why, size, "cr4", "has FSGSBASE or OSXSAVE, which are off here",
+                     c->ctrlreg[4]);
     if (c->vm_assist & ~(uint64_t)VM_ASSISTS)
         return wrong(why, size, "vm_assist", "has types that are not known here", c->vm_assist);
     return true;

@@ -5,6 +5,7 @@
 #include "asm.h"
 #include "layout.h"
 #include "machine.h"
+#include "serial.h"
 
 #define PIC1_COMMAND 0x20
 #define PIC1_DATA    0x21
@@ -55,6 +56,8 @@ void interrupts_init(void)
     pic_init();
     *lapic(LAPIC_SPURIOUS) = LAPIC_ENABLED | VECTOR_SPURIOUS;
     *lapic(LAPIC_LVT_LINT0) = LAPIC_EXTINT;
+    for (unsigned i = 0; i < PVMM_LINES; i++)
+        serial_listen(i, true);
     *lapic(LAPIC_TIMER_DIVIDE) = LAPIC_DIVIDE_16;
     *lapic(LAPIC_LVT_TIMER) = VECTOR_TIMER;
 }

@@ -51,7 +51,6 @@ static void init_line(struct line *l)
     outb(l->port + UART_LCR, LCR_8N1);
     outb(l->port + UART_FCR, FCR_ENABLE);
     outb(l->port + UART_MCR, MCR_LINES);
-    outb(l->port + UART_IER, IER_RECEIVED);
 }
 
 void serial_init(void)

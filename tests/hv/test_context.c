@@ -128,6 +128,10 @@ static void test_registers(void **state)
     refuses(&c.debugreg[7], 0x20001, "a debug register holds"); /* a port */
     c.debugreg[4] = c.debugreg[5] = ~0ull;                      /* other names of 6 and 7 */
     assert_true(fits());
+    refuses(&c.ctrlreg[4], 1ull << 16, "cr4 has FSGSBASE or OSXSAVE");
+    refuses(&c.ctrlreg[4], 1ull << 18, "cr4 has FSGSBASE or OSXSAVE");
+    c.ctrlreg[4] = ~(1ull << 16 | 1ull << 18); /* of the rest a guest notices nothing */
+    assert_true(fits());
     refuses(&c.vm_assist, 1ull << 32, "vm_assist has types");
     refuses(&c.vm_assist, 1ull << 7, "vm_assist has types");
 }

@@ -21,7 +21,7 @@ beat ok 8
 """
 JOB = """MARK arrived test 1
 STEP restore-test 0 6
-DATE test 1000
+DATE test 999 1000
 MARK gone test 5
 STEP destroy-test 0 1
 """
@@ -55,17 +55,20 @@ class Judges(unittest.TestCase):
         self.debian.facts(text, False)
 
     def test_another_life(self):
-        before = self.debian.facts(SHELL, False)
-        moves.moved_well(before, self.debian.facts(SHELL.replace("ok 8", "ok 9"), True))
-        self.refused(moves.moved_well, before, before)
-        other = SHELL.replace("ok 8", "ok 9").replace("1234", "1235")
-        self.refused(moves.moved_well, before, self.debian.facts(other, True))
+        before = {"same": "1-70", "beat": 8, "late": (5, 6)}
+        moves.moved_well(before, before | {"beat": 9})
+        for change in ({"beat": 8}, {"same": "1-71"}, {"late": (6 + moves.SKEW + 1, 30)},
+                       {"late": (0, 5 - moves.SKEW - 1)}):
+            self.refused(moves.moved_well, before, before | {"beat": 9} | change)
 
     def test_a_clock(self):
-        for off in (-moves.SKEW, 0, moves.SKEW):
-            moves.its_time_is({"date": 1000}, 1000 + off)
-        for off in (-moves.SKEW - 1, moves.SKEW + 1):
-            self.refused(moves.its_time_is, {"date": 1000}, 1000 + off)
+        facts = {"date": 1010}
+        moves.its_time_is(facts, 1009, 1012)
+        self.assertEqual(facts["late"], (-1, 2))
+        for asked, answered in ((1010 + moves.LATE, 1100), (990, 1010 - moves.SKEW)):
+            moves.its_time_is(facts, asked, answered)
+        for asked, answered in ((1010 + moves.LATE + 1, 1100), (990, 1010 - moves.SKEW - 1)):
+            self.refused(moves.its_time_is, facts, asked, answered)
 
     def test_a_job(self):
         with tempfile.TemporaryDirectory() as work:
@@ -77,7 +80,7 @@ class Judges(unittest.TestCase):
             self.assertEqual(s.judge(self.test_kernel, "arrived")["beat"], 12)
             for log in (JOB.replace("restore-test 0", "restore-test 1"), JOB.replace("DATE", "DAT"), "",
                         JOB.replace("MARK gone", "MAR gone"), JOB.replace("DATE", "FAILED: test says nothing\nDATE"),
-                        JOB.replace("DATE test 1000", "DATE test 1010"),
+                        JOB.replace("DATE test 999 1000", f"DATE test {1001 + moves.LATE} 1100"),
                         JOB.replace("arrived test 1", "arrived test 0"),
                         JOB.replace("gone test 5", "gone test 4")):
                 s.log = log

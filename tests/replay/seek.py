@@ -22,6 +22,7 @@ TAIL = ["-m", "64M", "-a", "fault=high-tail-ro test=memory.*"]
 FINE = ["-m", "64M", "-a", "test=memory.*"]
 TRACE = re.compile(r"\s*\d+\s+([\d.]+)\s+entry\s+mfn (0x[0-9a-f]+)\[(\d+)\] (0x[0-9a-f]+) -> (0x[0-9a-f]+)  by (\S+)")
 EMULATED = re.compile(r"\s*\d+\s+[\d.]+\s+store\s+mfn (0x[0-9a-f]+)\[(\d+)\] (0x[0-9a-f]+) -> (0x[0-9a-f]+)  by (\S+)")
+HANGS = "QEMU's monitor does not answer"  # on a busy host QEMU 7.2 now and then hangs in "cont": docs/replay.md
 USER_AND_MARK = 0x10000000000064  # and ACCESSED, DIRTY: not the guest's stores alone
 
 
@@ -341,13 +342,25 @@ def xen(b):
     check("nobody stored it", answer["found"] and answer["store"]["by"] == "firmware", out)
 
 
-def main():
-    pvmm, build, case = sys.argv[1:]
+def attempt(pvmm, build, case):
     with tempfile.TemporaryDirectory(prefix="pvmm-seek-") as work:
         try:
             globals()[case](Bench(pvmm, build, work))
         except Flunk as e:
-            sys.exit(f"{case}: {e}")
+            return str(e)
+    return None
+
+
+def main():
+    pvmm, build, case = sys.argv[1:]
+    why = attempt(pvmm, build, case)
+    for _ in range(2):
+        if why is None or HANGS not in why:
+            break
+        print(f"{case}: once more, for {why}", flush=True)
+        why = attempt(pvmm, build, case)
+    if why is not None:
+        sys.exit(f"{case}: {why}")
     print(f"{case}: good")
 
 

@@ -3,13 +3,16 @@
 """Guests that are made to stand still, dumped and saved: holds.py PVMM BUILD GUEST CASE
 
 Each case has a directory of guests of its own, starts what it needs, and leaves nothing behind."""
+import fcntl
 import json
 import os
 import random
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import termios
 import time
 
 from harness import (BUILD, CASE, DIR, GUEST, PATIENCE, PVMM, TMP, Collector, Guest, ask, await_that, check, leave,
@@ -134,6 +137,10 @@ def dump():
     pvmm("dump", "g", f"{TMP}/x/", code=129, says="no file's name")
     pvmm("dump", "g", code=129, says="name and a file")
     pvmm("dump", "none", FILE, code=1, says="no guest named")
+    with open(FILE, "wb") as f:
+        p = subprocess.run([PVMM, "dump", "g", "-"], stdout=f, stderr=subprocess.PIPE, timeout=PATIENCE)
+    check("to standard output, told beside it", p.returncode == 0 and b"16384 pages" in p.stderr, p.stderr)
+    check("that is in order, too", "0 findings; 16384 frames" in pvmm("check", FILE))
     with open("/dev/full", "wb") as full:
         p = subprocess.run([PVMM, "dump", "g", "-"], stdout=full, stderr=subprocess.PIPE, timeout=PATIENCE)
         check("a full disk is noticed", p.returncode == 128, p.stderr)
@@ -279,6 +286,57 @@ def save():
         check("in JSON too", json.load(f)["outcome"] == "saved")
     check("the file is in order", "0 findings; 49152 frames" in pvmm("check", FILE))
     check("nothing is left behind", left_overs() == [])
+
+
+def in_pipe(fd):
+    return struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, b"\0" * 4))[0]
+
+
+def given_up_late():
+    """Ctrl-C when all is written and its disk is waited for: the guest goes on, and the old file stays."""
+    guest = Linux("l")
+    with open(FILE, "wb") as f:
+        f.write(OLD)
+    # What --verbose says stops in a pipe that is full, behind this line; the times have one digit and two.
+    lines = ["the guest is asked to suspend itself", "it has, and stands still", "all is written"]
+    length = sum(len(f"pvmm save: 0.00 s: {line}\n") for line in lines)
+    end, full = os.pipe()
+    fcntl.fcntl(full, fcntl.F_SETPIPE_SZ, 4096)
+    os.write(full, b"." * (4096 - 10 - length))
+    p = spawn("save", "--checkpoint", "--verbose", "l", FILE, stderr=full)
+    os.close(full)
+    await_that("all is said to be written", lambda: in_pipe(end) >= 4096 - 10)
+    await_that("the guest goes on", lambda: info("l")["state"] == "r-----")
+    p.send_signal(signal.SIGINT)
+    said = b""
+    while piece := os.read(end, 4096):
+        said += piece
+    check("it is interrupted", p.wait(PATIENCE) == 130 and b"interrupted" in said, said)
+    with open(FILE, "rb") as f:
+        check("the old file is there", f.read() == OLD)
+    guest.answers()
+    check("nothing is left behind", left_overs() == [])
+
+
+def piped():
+    """Out of one pvmm and into the next; what becomes of the guest there has its name."""
+    here = f"{TMP}/here"
+    os.mkdir(here)
+    guest = Linux("l")
+    p = subprocess.Popen(f"{PVMM} save l - | {PVMM} restore --name r --accel tcg --timeout 200 -", shell=True, cwd=here,
+                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    guest.end(0)
+    await_that("it is there", lambda: info("r")["state"] == "r-----")
+    s = ask("r", "console")
+    s.sendall(b"echo $((7000 + 77))\n")
+    said = b""
+    while b"\n7077" not in said and (piece := s.recv(4096)):
+        said += piece
+    check("it answers", b"\n7077" in said, said)
+    s.sendall(b"echo c > /proc/sysrq-trigger\n")
+    _, err = p.communicate(timeout=PATIENCE)
+    check("it crashed", p.returncode == 1 and "the guest crashed" in err, f"{p.returncode} {err}")
+    check("its core has its name", os.listdir(here) == ["r.core"], os.listdir(here))
 
 
 def mishaps():

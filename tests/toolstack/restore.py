@@ -71,6 +71,7 @@ def options():
             (["--timeout", "x", whole], "--timeout"),
             (["--json", "-", whole], "--json -"),
             (["--on-suspend", "sleep", whole], "--on-suspend"),
+            (["--paused", whole], "--paused wants a --name"),
             (["--detach", whole], "wants a --name, .*the stream tells none"),
             (["--detach", file("xl", of_xl("no name!", head() + pages(0, 4)))], "wants a --name")):
         pvmm("restore", *words, code=129, says=says)

@@ -175,6 +175,29 @@ static void who_leaves_before_it_stands_is_forgotten(void **state)
 
 /* --- suspends --- */
 
+/* Also where a bell is on its way already: the next one takes it back. */
+static void a_pause_that_is_given_up_is_taken_back(void **state)
+{
+    (void)state;
+    assert_int_equal(ask(WISH_PAUSE, &ticket), 0);
+    hold_leave(&ticket);
+    assert_string_equal(rung(), "");
+    assert_int_equal(ask(WISH_PAUSE, &ticket), 0);
+    assert_string_equal(rung(), "p");
+    hold_leave(&ticket);
+    box.hold = PVMM_HOLD_PAUSED;
+    assert_string_equal(rung(), "u");
+    box.hold = PVMM_HOLD_NONE;
+    assert_string_equal(rung(), "");
+    hold.paused = true;
+    assert_int_equal(ask(WISH_PAUSE, &ticket), 0);
+    hold_leave(&ticket);
+    assert_true(hold.paused); /* as it was before */
+    assert_int_equal(ask(WISH_UNPAUSE, &ticket), 0);
+    hold_leave(&ticket);
+    assert_true(hold.paused);
+}
+
 static void suspended(void)
 {
     assert_int_equal(ask(WISH_SUSPEND, &ticket), 0);
@@ -401,6 +424,7 @@ int main(void)
         TEST(what_stands_still_by_chance_is_not_granted),
         TEST(holds_are_counted_on_top_of_a_pause),
         TEST(who_leaves_before_it_stands_is_forgotten),
+        TEST(a_pause_that_is_given_up_is_taken_back),
         TEST(a_suspend_is_cancelled_when_its_connection_goes),
         TEST(a_suspend_ends_the_guest_when_told),
         TEST(told_to_pause_it_stands_afterwards),

@@ -233,6 +233,7 @@ HOSTILE = {
     "ldt-in-the-hypervisor": (all_of(put("ldt_ents", 1), put("ldt_base", 0xffff830000000000)), "the LDT's address",
                               None),
     "mxcsr": (lambda dom: dom.fpu(24, "<I", 0xffff0000), "MXCSR has bits", None),
+    "fsgsbase": (put("ctrlreg", 0x10660, 4), "cr4 has FSGSBASE or OSXSAVE", None),
     "vm-assist": (put("vm_assist", 1 << 40), "vm_assist has types", None),
     "breakpoint-on-the-hypervisor": (put("debugreg", 0xffff82d040200000, 1), "a debug register holds", None),
     "dr7-general-detect": (put("debugreg", 0x2400, 7), "a debug register holds", None),

@@ -14,11 +14,11 @@ mark() { # PHASE NAME
 
 says() { # NAME FILE
     while IFS= read -r ask <&3; do
-        before=$(lines_of "$1")
+        before=$(lines_of "$1") asked=$(date +%s)
         typed=${ask%%"$TAB"*}
         [ -z "$typed" ] || type_to "$1" "$typed"
         awaits "$1" "${ask#*"$TAB"}" "$before" || return
-        echo "DATE $1 $(date +%s)"
+        echo "DATE $1 $asked $(date +%s)"
     done 3<"$2"
 }
 

@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: MIT
+"""Guests of the suite `save`: started, saved, restored, and asked through their console whether they are the same."""
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+
+PVMM, BUILD = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
+DEBIAN, RAMDISK = f"{BUILD}/kernel/vmlinuz", f"{BUILD}/tests/save/guest.cpio.gz"
+TEST_KERNEL = f"{BUILD}/kernel/pvkernel"
+PATIENCE = 120
+TMP = tempfile.mkdtemp(prefix="save.")
+os.environ.update(PVMM_RUNTIME_DIR=f"{TMP}/guests", PVMM_HYPERVISOR=f"{BUILD}/hypervisor/pvmm.elf32",
+                  TMPDIR=f"{TMP}/tmp")
+os.mkdir(f"{TMP}/tmp")
+COUNTS = ("summer", "tree", "forker", "ping", "pong", "timers", "alarms")
+started = []
+
+
+class Wrong(Exception):
+    """What a test must not see."""
+
+
+def need(what, holds, more=""):
+    if not holds:
+        raise Wrong(f"{what}\n{more}")
+
+
+def spawn(*words, **how):
+    p = subprocess.Popen([PVMM, *words], **({"stdin": subprocess.DEVNULL} | how))
+    started.append(p)
+    return p
+
+
+def pvmm(*words, code=0, **how):
+    """Run a command to its end; (stdout, stderr)."""
+    p = subprocess.run([PVMM, *words], capture_output=True, timeout=PATIENCE, **({"stdin": subprocess.DEVNULL} | how))
+    err = p.stderr.decode(errors="replace")
+    need(f"pvmm {' '.join(words)} ends with {p.returncode}, not {code}", p.returncode == code, err)
+    return p.stdout, err
+
+
+class Guest:
+    """One life of a guest: a `pvmm run` or `pvmm restore` with its console; complaint: what it must never say."""
+
+    complaint = None
+
+    def __init__(self, verb, name, *words, keep=()):
+        self.name, self.text, self.at = name, b"", 0
+        self.fresh = threading.Condition()
+        self.err = tempfile.TemporaryFile()
+        self.p = spawn(verb, "--name", name, "--no-core", "--accel", "tcg", *words, stdin=subprocess.PIPE,
+                       stdout=subprocess.PIPE, stderr=self.err, pass_fds=keep)
+        self.thread = threading.Thread(target=self.collect, daemon=True)
+        self.thread.start()
+
+    def collect(self):
+        while data := os.read(self.p.stdout.fileno(), 65536):
+            with self.fresh:
+                self.text += data
+                self.fresh.notify_all()
+        with self.fresh:
+            self.at = -1
+            self.fresh.notify_all()
+
+    def is_content(self):
+        need(f"guest {self.name} complains", re.search(self.complaint, self.text) is None,
+             self.text[-3000:].decode(errors="replace"))
+
+    def says(self, pattern, start=0, patience=PATIENCE):
+        """Waits for a whole line; the match. A guest that complains or ends is wrong at once."""
+        end = time.time() + patience
+        pattern = re.compile(rb"^" + pattern + rb"\r?\n", re.M)
+        with self.fresh:
+            while True:
+                self.is_content()
+                if found := pattern.search(self.text, start):
+                    return found
+                need(f"guest {self.name} does not say {pattern.pattern}", self.at >= 0 and time.time() < end,
+                     self.text[-3000:].decode(errors="replace") + self.errors())
+                self.fresh.wait(0.5)
+
+    def ask(self, command, pattern):
+        start = len(self.text)
+        self.p.stdin.write(command + b"\n")
+        self.p.stdin.flush()
+        return self.says(pattern, start)
+
+    def clock_off(self):
+        """How far its clock is from the host's, in seconds, at least."""
+        before = time.time()
+        theirs = self.date()
+        return max(before - 1 - theirs, theirs - time.time(), 0)
+
+    def errors(self):
+        self.err.flush()
+        self.err.seek(0)
+        return self.err.read().decode(errors="replace")
+
+    def end(self, code=0):
+        """Waits for its end; what it said on stderr."""
+        self.p.wait(PATIENCE)
+        self.thread.join(PATIENCE)
+        self.p.stdout.close()
+        if self.p.stdin:
+            self.p.stdin.close()
+        err = self.errors()
+        need(f"guest {self.name} ends with {self.p.returncode}, not {code}", self.p.returncode == code, err)
+        self.is_content()
+        need(f"the audit of {self.name}", "breach" not in err and "audit          clean" in err, err)
+        return err
+
+
+class Debian(Guest):
+    """guest.c on Debian's kernel."""
+
+    complaint = rb"SAVE-ERROR|Oops|BUG:|WARNING:|Kernel panic"
+
+    @classmethod
+    def boot(cls, name, memory="256M", mib=64):
+        if not os.path.exists(DEBIAN):
+            print(f"no {DEBIAN}: run make kernel")
+            leave(77)
+        g = cls("run", name, "-m", memory, "-i", RAMDISK, "-a", f"console=hvc0 quiet loglevel=4 save.mib={mib}", DEBIAN)
+        g.says(rb"SAVE-READY nonce=[0-9a-f]{16}")
+        return g
+
+    def status(self):
+        line = self.ask(b"status", rb"STATUS .*").group().decode()
+        return dict(word.split("=", 1) for word in line.split()[1:])
+
+    def date(self):
+        return int(self.ask(b"date +%s", rb"(\d+)").group(1))
+
+    def moves_on(self, before):
+        """The status when everything in it has moved on since `before`, in this life or the one before; within 30 s."""
+        end = time.time() + 30
+        while True:
+            now = self.status()
+            if all(int(now[c]) > int(before[c]) for c in COUNTS) or time.time() > end:
+                same(before, now)
+                return now
+            time.sleep(0.02)
+
+    def leave(self):
+        self.p.stdin.write(b"off\n")
+        self.p.stdin.flush()
+        self.end()
+
+    @staticmethod
+    def tells(status):
+        return f"{status['passes']} passes over the memory, the latest timer {int(status['late_us']) / 1e6:.2f} s late"
+
+
+def same(before, after):
+    """Nothing of the guest is lost between two of its lines of status, and all of it goes on."""
+    for word in ("nonce", "shell", "pids", "of"):
+        need(f"{word} was {before[word]}, and is {after[word]}", before[word] == after[word])
+    for s in (before, after):
+        need("somebody is dead", s["alive"] == s["of"], str(s))
+        need("the guest has seen errors", s["errors"] == "0", str(s))
+    for word in ("uptime_ms", "passes"):
+        need(f"{word} went back", int(after[word]) >= int(before[word]), f"{before}\n{after}")
+    stuck = [c for c in COUNTS if int(after[c]) <= int(before[c])]
+    need(f"{stuck} stand still", not stuck, f"{before}\n{after}")
+
+
+class TestKernel(Guest):
+    """kernel/live.c: looks at its memory, tables, lists, grants and user mode at every beat."""
+
+    complaint = rb"BAD|LIVE (FATAL|refused|balloon|an unknown)|LIVE resumed (?!grant=ok sum=ok lists=ok spaces=ok).*\n"
+
+    @classmethod
+    def boot(cls, name):
+        g = cls("run", name, "-m", "16M", "-a", "live", TEST_KERNEL)
+        g.says(rb"LIVE up .*")
+        g.status()
+        return g
+
+    def status(self):
+        return int(self.says(rb"LIVE alive n=(\d+) sum=ok lists=ok spaces=ok", len(self.text)).group(1))
+
+    def date(self):
+        return int(self.ask(b"hello", rb"LIVE heard hello date=(\d+)").group(1))
+
+    def moves_on(self, before):
+        beat = int(self.says(rb"LIVE alive n=(\d+) sum=ok lists=ok spaces=ok").group(1))
+        need(f"beat {before} is followed by {beat}", before < beat <= before + 5)
+        need("it began again", b"LIVE up" not in self.text)
+        return beat
+
+    def leave(self):
+        pvmm("shutdown", self.name)
+        self.end()
+
+    @staticmethod
+    def tells(status):
+        return f"{status} beats"
+
+
+def nothing_left(allowed=()):
+    """No guest, no file of ours but those allowed, no process of ours."""
+    names = sorted(set(os.listdir(f"{TMP}/guests")) - {".lock"})
+    need(f"left in the runtime directory: {names}", not names)
+    files = sorted(os.listdir(f"{TMP}/tmp"))
+    need(f"left in TMPDIR: {files}", not files)
+    files = sorted(set(os.listdir(TMP)) - {"guests", "tmp", *allowed})
+    need(f"left beside: {files}", not files)
+    need("a process is left", not machines())
+
+
+def machines():
+    """Processes of ours that live: those with our runtime directory in their environment."""
+    mark = f"PVMM_RUNTIME_DIR={TMP}/guests".encode()
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as f:
+                if int(pid) != os.getpid() and mark in f.read().split(b"\0"):
+                    found.append(int(pid))
+        except OSError:
+            pass
+    return found
+
+
+def median(values):
+    values = sorted(values)
+    return values[len(values) // 2]
+
+
+def leave(code):
+    """Whatever happened, nothing of ours stays behind."""
+    for p in started:
+        if p.poll() is None:
+            p.kill()
+            p.wait()
+    shutil.rmtree(TMP, ignore_errors=True)
+    sys.stdout.flush()
+    os._exit(code)
+
+
+def main(case):
+    """Runs it, and ends with the exit code that says how it went."""
+    code = 0
+    try:
+        case()
+    except Exception as e:
+        if not isinstance(e, Wrong):
+            traceback.print_exc()
+        print(f"FAILED: {e}")
+        code = 1
+    leave(code)
