@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A file that is there whole or not at all: written without a name, or as ".NAME.XXXXXX" where the
- * file system knows no files without one, beside the place where it is to be; synced; and renamed,
- * so that what was there before stays until then. "-" is standard output, of which nothing is
- * promised.
+ * A file that is there whole or not at all: written without a name, or as ".NAME.pvmm-XXXXXX"
+ * where the file system knows no files without one, beside the place where it is to be; synced; and
+ * renamed, so that what was there before stays until then. What a writer left there who was killed,
+ * the next one of the same file removes. "-" is standard output, of which nothing is promised.
  */
 #ifndef PVMM_CLI_OUTFILE_H
 #define PVMM_CLI_OUTFILE_H

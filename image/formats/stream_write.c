@@ -74,7 +74,7 @@ static int put_list(struct save *s, struct pv_error *e)
 static int put_libxc(struct save *s, struct pv_error *e)
 {
     return put_headers(s, e) || put_static(s, e) || put_list(s, e) ||
-                   save_pages(&s->list, &s->sink, &s->o->progress, &s->count, e) ||
+                   save_pages(&s->list, &s->sink, e) ||
                    save_state_put(&s->state, s->v, &s->sink, e) ||
                    save_record(&s->sink, LIBXC_END, NULL, 0, e)
                ? -1
@@ -119,10 +119,11 @@ static int prepare(struct save *s, struct pv_error *e)
 int pv_stream_write(const struct pv_view *v, int fd, const struct pv_save_options *o,
                     struct pv_saved *saved, struct pv_error *e)
 {
-    struct save s = {.v = v, .o = o};
+    struct save s = {.v = v, .o = o, .sink.own = -1};
     int rc = prepare(&s, e);
     if (rc == 0)
-        rc = sink_open(&s.sink, fd, o->zstd, e);
+        rc = sink_open(&s.sink, fd, o, e);
+    s.sink.total = s.count.pages;
     if (rc == 0)
         rc = put_all(&s, e);
     if (rc == 0)

@@ -13,13 +13,18 @@
 /* ---- stream_write_sink.c: where the bytes go */
 struct sink {
     int fd;
+    int own;        /* the same pipe, opened anew so as not to wait in it; -1: none */
     uint64_t bytes; /* that went into it */
     void *zstd;     /* NULL: as they are */
     void *packed;   /* of zstd's: room for what comes out */
     size_t packed_room;
+    const struct pv_progress *progress;
+    uint64_t done, total; /* pages */
 };
 
-int sink_open(struct sink *k, int fd, int zstd, struct pv_error *e);
+int sink_open(struct sink *k, int fd, const struct pv_save_options *o, struct pv_error *e);
+/* -1: it is to stop here. Whatever waits asks it now and then. */
+int sink_tell(const struct sink *k, struct pv_error *e);
 int sink_put(struct sink *k, const void *from, size_t n, struct pv_error *e);
 /* What the pieces say afterwards is not defined. */
 int sink_put_pieces(struct sink *k, struct iovec *piece, size_t n, struct pv_error *e);
@@ -58,8 +63,7 @@ struct save_count {
 bool save_type(const struct pv_view *v, mfn_t m, unsigned *type);
 /* Is every page where m2p has it, and known for what it is? */
 int save_look_over(const struct save_list *l, struct save_count *c, struct pv_error *e);
-int save_pages(const struct save_list *l, struct sink *k, const struct pv_progress *progress,
-               const struct save_count *all, struct pv_error *e);
+int save_pages(const struct save_list *l, struct sink *k, struct pv_error *e);
 
 /* ---- stream_write_state.c */
 struct save_state {

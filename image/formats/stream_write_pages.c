@@ -169,10 +169,8 @@ static int put(struct batch *b, struct sink *k, struct pv_error *e)
     return sink_put_pieces(k, b->piece, b->pieces, e);
 }
 
-static int put_all(struct batch *b, struct sink *k, const struct pv_progress *progress,
-                   const struct save_count *all, struct pv_error *e)
+static int put_all(struct batch *b, struct sink *k, struct pv_error *e)
 {
-    uint64_t done = 0;
     mfn_t m;
     pfn_t p = pfn(0);
     for (bool more = save_next(b->list, &p, &m); more;) {
@@ -182,21 +180,20 @@ static int put_all(struct batch *b, struct sink *k, const struct pv_progress *pr
                 return -1;
         if (put(b, k, e))
             return -1;
-        done += b->head.data.count;
-        if (pv_tell(progress, "writing pages", done, all->pages, e))
+        k->done += b->head.data.count;
+        if (sink_tell(k, e))
             return -1;
     }
     return 0;
 }
 
-int save_pages(const struct save_list *l, struct sink *k, const struct pv_progress *progress,
-               const struct save_count *all, struct pv_error *e)
+int save_pages(const struct save_list *l, struct sink *k, struct pv_error *e)
 {
     struct batch *b = malloc(sizeof(*b));
     if (!b)
         return pv_no_memory(e);
     b->list = l;
-    int rc = put_all(b, k, progress, all, e);
+    int rc = put_all(b, k, e);
     free(b);
     return rc;
 }

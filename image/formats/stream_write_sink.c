@@ -3,15 +3,26 @@
 #include "stream_write.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <zstd.h>
 
 #define WORKERS_MOST 8
+#define JOB_BYTES    (4 << 20) /* of a worker at a time: nothing is told until one is done */
+#define JOB_OVERLAP  6         /* an eighth of the window, so that a job may be so small */
+#define ASK_AGAIN    100       /* ms */
+
+int sink_tell(const struct sink *k, struct pv_error *e)
+{
+    return pv_tell(k->progress, "writing pages", k->done, k->total, e);
+}
 
 /* ---- writing */
 
@@ -54,13 +65,23 @@ static void advance(struct iovec **piece, size_t *n, size_t put)
     }
 }
 
+/* Who reads may take his time, but who saves may have enough of it. */
+static int wait_for_room(const struct sink *k, int fd, struct pv_error *e)
+{
+    if (poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, ASK_AGAIN) > 0)
+        return 0;
+    return sink_tell(k, e);
+}
+
 static int write_pieces(struct sink *k, struct iovec *piece, size_t n, struct pv_error *e)
 {
+    const int fd = k->own >= 0 ? k->own : k->fd;
     for (advance(&piece, &n, 0); n;) {
-        const ssize_t put = write_quietly(k->fd, piece, n < IOV_MAX ? (int)n : IOV_MAX);
-        if (put < 0 && errno == EAGAIN)
-            poll(&(struct pollfd){.fd = k->fd, .events = POLLOUT}, 1, -1);
-        else if (put < 0 && errno != EINTR)
+        const ssize_t put = write_quietly(fd, piece, n < IOV_MAX ? (int)n : IOV_MAX);
+        if (put < 0 && errno == EAGAIN) {
+            if (wait_for_room(k, fd, e))
+                return -1;
+        } else if (put < 0 && errno != EINTR)
             return pv_fail_errno(e, "cannot write behind %llu bytes", (unsigned long long)k->bytes);
         else if (put == 0)
             return pv_fail(e, "cannot write behind %llu bytes: nothing more goes into it",
@@ -86,7 +107,7 @@ static int pack(struct sink *k, const void *from, size_t n, ZSTD_EndDirective ho
         if (ZSTD_isError(left))
             return pv_fail(e, "cannot compress: %s", ZSTD_getErrorName(left));
         struct iovec piece = {k->packed, out.pos};
-        if (write_pieces(k, &piece, 1, e))
+        if (write_pieces(k, &piece, 1, e) || sink_tell(k, e))
             return -1;
     } while (how == ZSTD_e_end ? left != 0 : in.pos < in.size);
     return 0;
@@ -112,17 +133,33 @@ static int start_zstd(struct sink *k, int level, struct pv_error *e)
     if (ZSTD_isError(rc))
         return pv_fail(e, "cannot compress: %s", ZSTD_getErrorName(rc));
     ZSTD_CCtx_setParameter(k->zstd, ZSTD_c_nbWorkers, workers());
+    ZSTD_CCtx_setParameter(k->zstd, ZSTD_c_jobSize, JOB_BYTES);
+    ZSTD_CCtx_setParameter(k->zstd, ZSTD_c_overlapLog, JOB_OVERLAP);
     return 0;
 }
 
 /* ---- */
 
-int sink_open(struct sink *k, int fd, int zstd, struct pv_error *e)
+/* Of a pipe's other users nobody is to be surprised, so it is not the descriptor that is given. */
+static int open_anew(int fd)
 {
-    *k = (struct sink){.fd = fd};
-    if (zstd < 0 || zstd > 19)
-        return pv_fail(e, "zstd has no level %d here: 1 to 19", zstd);
-    return zstd ? start_zstd(k, zstd, e) : 0;
+    char path[32];
+    struct stat st;
+    if (fstat(fd, &st) || !S_ISFIFO(st.st_mode))
+        return -1;
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    return open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+}
+
+int sink_open(struct sink *k, int fd, const struct pv_save_options *o, struct pv_error *e)
+{
+    *k = (struct sink){.fd = fd, .own = -1, .progress = &o->progress};
+    if (o->zstd < 0 || o->zstd > 19)
+        return pv_fail(e, "zstd has no level %d here: 1 to 19", o->zstd);
+    if (o->zstd && start_zstd(k, o->zstd, e))
+        return -1;
+    k->own = open_anew(fd);
+    return 0;
 }
 
 int sink_put_pieces(struct sink *k, struct iovec *piece, size_t n, struct pv_error *e)
@@ -150,5 +187,8 @@ void sink_close(struct sink *k)
 {
     ZSTD_freeCCtx(k->zstd);
     free(k->packed);
+    if (k->own >= 0)
+        close(k->own);
+    k->own = -1;
     k->zstd = k->packed = NULL;
 }

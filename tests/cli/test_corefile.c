@@ -3,9 +3,11 @@
 #include "made_up.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -92,6 +94,49 @@ static void cores_replace_files_only(void **state)
     assert_int_equal(outfile_check("/proc/self/exe", &e), 0);
 }
 
+static void make(const char *name)
+{
+    const int fd = open(name, O_CREAT | O_EXCL | O_WRONLY, 0600);
+
+    assert_true(fd >= 0);
+    close(fd);
+}
+
+/* Who is killed leaves a file that nobody has locked; one that is locked is being written. */
+static void what_the_killed_left_is_removed(void **state)
+{
+    const char *const kept[] = {".core.backup", ".core.pvmm-1234567", ".kore.pvmm-123456",
+                                "core.pvmm-123456"};
+    struct outfile f = OUTFILE_NONE, g = OUTFILE_NONE;
+    struct error e;
+    int locked;
+
+    (void)state;
+    for (unsigned i = 0; i < 4; i++)
+        make(kept[i]);
+    make(".core.pvmm-123456");
+    make(".core.pvmm-abcdef");
+    assert_int_equal(symlink("core.pvmm-123456", ".core.pvmm-linked"), 0);
+    assert_int_equal(mkdir(".core.pvmm-folder", 0700), 0);
+    locked = open(".core.pvmm-abcdef", O_RDONLY);
+    assert_int_equal(flock(locked, LOCK_EX | LOCK_NB), 0);
+    assert_int_equal(outfile_begin(&f, "core", &e), 0);
+    assert_int_equal(access(".core.pvmm-123456", F_OK), -1);
+    assert_int_equal(outfile_begin(&g, "core", &e), 0); /* two at a time */
+    assert_int_equal(outfile_finish(&f, &e), 0);
+    assert_int_equal(outfile_finish(&g, &e), 0);
+    assert_int_equal(unlink(".core.pvmm-linked"), 0);
+    assert_int_equal(rmdir(".core.pvmm-folder"), 0);
+    assert_int_equal(access(".core.pvmm-abcdef", F_OK), 0);
+    close(locked);
+    assert_int_equal(outfile_begin(&f, "core", &e), 0);
+    assert_int_equal(access(".core.pvmm-abcdef", F_OK), -1);
+    outfile_abandon(&f);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(unlink(kept[i]), 0);
+    assert_int_equal(unlink("core"), 0);
+}
+
 static void cores_are_named_after_the_kernel(void **state)
 {
     char *here = getcwd(NULL, 0), *name = corefile_default("/boot/vmlinuz-6.1");
@@ -148,6 +193,7 @@ int main(void)
         cmocka_unit_test(what_is_no_file_is_not_replaced),
         cmocka_unit_test(core_files_are_whole_or_not_there),
         cmocka_unit_test(cores_replace_files_only),
+        cmocka_unit_test(what_the_killed_left_is_removed),
         cmocka_unit_test(cores_are_named_after_the_kernel),
     };
 
