@@ -26,7 +26,7 @@ KERNEL := $(BUILD)/kernel/vmlinuz
 INITRD := $(BUILD)/initramfs.cpio.gz
 
 .PHONY: all deps kernel kernel-cloud xen grub headers gnumach xen-syms dom0 fetched run test cases \
-        bench bench-micro bench-images bench-where mutate fuzz interop \
+        bench bench-micro bench-save bench-images bench-where mutate fuzz interop \
         clean help
 
 all: $(BUILD)/build.ninja
@@ -103,7 +103,14 @@ bench:
 	@$(MAKE) --no-print-directory kernel
 	@$(MAKE) --no-print-directory xen
 	@python3 -B bench/bench.py --build $(BUILD) --timeout $(BENCH_TIMEOUT)
+	@$(MAKE) --no-print-directory bench-save
 	@$(MAKE) --no-print-directory bench-images
+
+bench-save:
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory kernel
+	@python3 -B bench/save.py --build $(BUILD)
 
 bench-micro:
 	@$(MAKE) --no-print-directory deps
@@ -151,6 +158,7 @@ help:
 	@echo "make dom0     fetch a Linux dom0 with xl, and: kernel, kernel-cloud, xen, grub, headers, gnumach, xen-syms"
 	@echo "make cases    kernels that break the memory contract: who names the cause? (cases/README.md)"
 	@echo "make bench    measure memory work: bare, on real Xen, under pvmm (docs/performance.md)"
+	@echo "make bench-save  save and restore of a guest of 1 GiB beside cat of its memory (part of make bench)"
 	@echo "make bench-micro"
 	@echo "              the part of it about single acts alone, Xen beside pvmm: hypercall, update, fault, pin"
 	@echo "make bench-images"
