@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 
-PVMM, BUILD, KERNEL = sys.argv[1:4]
+PVMM, BUILD, KERNEL = map(os.path.abspath, sys.argv[1:4])
 PATIENCE = 120
 TMP = tempfile.mkdtemp(prefix="save.")
 DIR, SCRATCH = f"{TMP}/guests", f"{TMP}/tmp"
