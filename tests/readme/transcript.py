@@ -36,7 +36,7 @@ class Terminal:
 
     def __init__(self):
         self.everyone.append(self)
-        self.text, self.process, self.fd = "", 0, -1
+        self.text, self.tail, self.process, self.fd = "", "", 0, -1
 
     def start(self, command, folder):
         self.text += f"$ {command}\n"
@@ -58,7 +58,10 @@ class Terminal:
         except OSError:
             data = b""
         if data:
-            self.text += CONTROL.sub("", data.decode(errors="replace"))
+            self.tail += data.decode(errors="replace")  # of a control sequence only the beginning may be there
+            cut = max(self.tail.rfind("\x1b"), 0) if re.search(r"\x1b(\[[0-9;?]*)?$", self.tail) else len(self.tail)
+            self.text += CONTROL.sub("", self.tail[:cut])
+            self.tail = self.tail[cut:]
             return True
         os.close(self.fd)
         self.fd = -1
@@ -153,27 +156,6 @@ def matches(shown, said):
     return None if rest is None else [said[0]] + rest
 
 
-def shown_again(lines, build):
-    """By terminal: the lines as they are now."""
-    Terminal.everyone = []
-    terminals = {1: Terminal(), 2: Terminal()}
-    now = {}
-    try:
-        with tempfile.TemporaryDirectory(prefix="pvmm-readme-") as folder:
-            os.symlink(build, f"{folder}/build")
-            os.environ["PVMM_RUNTIME_DIR"] = f"{folder}/guests"
-            play(lines, folder, terminals)
-        for number, t in terminals.items():
-            said = [line.rstrip() for line in t.text.splitlines()]
-            now[number] = matches([line for n, line in lines if n == number], said)
-            if now[number] is None:
-                raise Wrong(f"terminal {number} says:\n{t.text}")
-    finally:
-        for t in terminals.values():
-            t.leave()
-    return now
-
-
 def main():
     write = sys.argv[1] == "--write"
     source, build = map(os.path.abspath, sys.argv[2 if write else 1:])
@@ -187,15 +169,23 @@ def main():
         print(f"no {build}/kernel/vmlinuz: run make kernel")
         sys.exit(77)
     lines = parse(block.group(0))
-    now = None
-    for attempt in ("once more", ""):  # a word of the kernel's, which comes when it comes, may be between
-        try:
-            now = shown_again(lines, build)
-            break
-        except Wrong as e:
-            if not attempt:
-                sys.exit(f"{path}: {e}")
-            print(f"{attempt}, for {e}", flush=True)
+    terminals = {1: Terminal(), 2: Terminal()}
+    now = {}
+    try:
+        with tempfile.TemporaryDirectory(prefix="pvmm-readme-") as folder:
+            os.symlink(build, f"{folder}/build")
+            os.environ["PVMM_RUNTIME_DIR"] = f"{folder}/guests"
+            play(lines, folder, terminals)
+        for number, t in terminals.items():
+            said = [line.rstrip() for line in t.text.splitlines()]
+            now[number] = matches([line for n, line in lines if n == number], said)
+            if now[number] is None:
+                raise Wrong(f"terminal {number} says:\n{t.text}")
+    except Wrong as e:
+        sys.exit(f"{path}: {e}")
+    finally:
+        for t in terminals.values():
+            t.leave()
     if write:
         new = "".join(f"{line[0]} | {now[int(line[0])].pop(0)}".rstrip() + "\n" if line[0] != " " else line + "\n"
                       for line in block.group(0).splitlines())
