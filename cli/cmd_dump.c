@@ -17,18 +17,11 @@
 /* -1: go on; otherwise the exit code. */
 static int parse(int argc, char **argv, const char **name, const char **path)
 {
-    static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    const int code = command_no_options(argc, argv, help_dump);
     struct error e;
-    int opt;
 
-    optind = 1;
-    opterr = 0;
-    while ((opt = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-        if (opt == 'h')
-            return command_help(help_dump);
-        command_bad_option(opt, argv, &e);
-        return command_failed(argv[0], &e);
-    }
+    if (code >= 0)
+        return code;
     if (command_name_and_file(argc, argv, name, path, &e) != 0)
         return command_failed(argv[0], &e);
     return -1;

@@ -87,7 +87,7 @@ int command_seconds(const char *text, unsigned *seconds, struct error *e)
     return 0;
 }
 
-int command_only_name(int argc, char **argv, const char *help, const char **name)
+int command_no_options(int argc, char **argv, const char *help)
 {
     static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
     struct error e;
@@ -101,6 +101,16 @@ int command_only_name(int argc, char **argv, const char *help, const char **name
         command_bad_option(opt, argv, &e);
         return command_failed(argv[0], &e);
     }
+    return -1;
+}
+
+int command_only_name(int argc, char **argv, const char *help, const char **name)
+{
+    const int code = command_no_options(argc, argv, help);
+    struct error e;
+
+    if (code >= 0)
+        return code;
     if (command_one_word(argc, argv, "a guest's name", name, &e) != 0)
         return command_failed(argv[0], &e);
     return -1;

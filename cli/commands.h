@@ -45,6 +45,9 @@ int command_seconds(const char *text, unsigned *seconds, struct error *e);
  * reader may be a terminal: what cannot be printed is shown as '?'. `what` is for the error. */
 int command_copy(int fd, const char *what, struct error *e);
 
+/* The options of a command that has none but --help. Returns -1 to go on, or the exit code. */
+int command_no_options(int argc, char **argv, const char *help);
+
 /*
  * A command line of nothing but --help and one guest's name. Returns -1 to go on with *name, or the
  * exit code.

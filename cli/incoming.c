@@ -12,24 +12,11 @@
 #include <pvmm/transfer.h>
 
 #define PAGE      UINT64_C(4096)
-#define HIGH_BASE (UINT64_C(1) << 32) /* where RAM goes on above the PCI hole */
 #define MFN_LIMIT (UINT64_C(1) << 32) /* as struct pv_taken_page has it */
 
 _Static_assert(PV_CONTEXT_BYTES == PVMM_CONTEXT_BYTES, "one context");
 
-/* ---- the file */
-
-/* Where a machine address lies in it (abi/pvmm/machine.h); false: it is no RAM. */
-static bool place(const struct incoming *in, uint64_t address, uint64_t *at)
-{
-    *at = address;
-    if (address < in->low_bytes)
-        return true;
-    if (address < HIGH_BASE || address >= in->high_end)
-        return false;
-    *at = in->low_bytes + (address - HIGH_BASE);
-    return true;
-}
+/* ---- pages of the file */
 
 static bool bit(const uint64_t *bits, uint64_t i)
 {
@@ -57,7 +44,7 @@ bool incoming_is_there(const struct mailbox *m)
 /* A range below 4 GiB that is RAM; without wrapping. */
 static bool is_low(const struct incoming *in, uint64_t at, uint64_t bytes, unsigned align)
 {
-    return at % align == 0 && at < in->low_bytes && bytes <= in->low_bytes - at;
+    return at % align == 0 && at < in->ram.low_bytes && bytes <= in->ram.low_bytes - at;
 }
 
 static int check_place(struct incoming *in, const struct pvmm_transfer_place *p, uint64_t end_pfn,
@@ -67,11 +54,11 @@ static int check_place(struct incoming *in, const struct pvmm_transfer_place *p,
         return error_set(e, EXIT_ENVIRONMENT,
                          "it is version %u of the transfer, with elements of %u bytes", p->version,
                          p->page_bytes);
-    if (p->pages < end_pfn || p->pages > in->file_bytes / PAGE)
+    if (p->pages < end_pfn || p->pages > in->ram.file_bytes / PAGE)
         return error_set(e, EXIT_ENVIRONMENT,
                          "it has %" PRIu64 " frames for %" PRIu64
                          " pages, of a machine of %" PRIu64,
-                         p->pages, end_pfn, in->file_bytes / PAGE);
+                         p->pages, end_pfn, in->ram.file_bytes / PAGE);
     const uint64_t list = p->pages * sizeof(struct pvmm_transfer_page);
     if (!is_low(in, p->list_at, list, 8) || !is_low(in, p->at, sizeof(struct pvmm_transfer), 16) ||
         overlap(p->list_at, list, p->at, sizeof(struct pvmm_transfer)))
@@ -88,23 +75,25 @@ static int measure(struct incoming *in, const volatile struct pvmm_mailbox *box,
 
     if (fstat(ram_fd, &st) != 0)
         return error_errno(e, EXIT_ENVIRONMENT, "cannot stat the machine's memory");
-    in->file_bytes = (uint64_t)st.st_size;
-    in->high_end = box->machine.high_end;
-    if (in->high_end != 0 &&
-        (in->high_end <= HIGH_BASE || in->high_end - HIGH_BASE >= in->file_bytes ||
-         in->high_end % PAGE != 0))
-        return error_set(e, EXIT_ENVIRONMENT, "its memory cannot end at 0x%" PRIx64, in->high_end);
-    in->low_bytes = in->file_bytes - (in->high_end != 0 ? in->high_end - HIGH_BASE : 0);
-    if (in->low_bytes > HIGH_BASE)
+    in->ram.file_bytes = (uint64_t)st.st_size;
+    in->ram.high_end = box->machine.high_end;
+    if (in->ram.high_end != 0 &&
+        (in->ram.high_end <= PV_RAM_HIGH || in->ram.high_end - PV_RAM_HIGH >= in->ram.file_bytes ||
+         in->ram.high_end % PAGE != 0))
+        return error_set(e, EXIT_ENVIRONMENT, "its memory cannot end at 0x%" PRIx64,
+                         in->ram.high_end);
+    in->ram.low_bytes =
+        in->ram.file_bytes - (in->ram.high_end != 0 ? in->ram.high_end - PV_RAM_HIGH : 0);
+    if (in->ram.low_bytes > PV_RAM_HIGH)
         return error_set(e, EXIT_ENVIRONMENT, "it has %" PRIu64 " bytes of memory below 4 GiB",
-                         in->low_bytes);
+                         in->ram.low_bytes);
     return 0;
 }
 
 static int map_all(struct incoming *in, int ram_fd, struct error *e)
 {
-    const uint64_t words = in->file_bytes / PAGE / 64 + 1;
-    void *map = mmap(NULL, in->file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, ram_fd, 0);
+    const uint64_t words = in->ram.file_bytes / PAGE / 64 + 1;
+    void *map = mmap(NULL, in->ram.file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, ram_fd, 0);
 
     if (map == MAP_FAILED)
         return error_errno(e, EXIT_ENVIRONMENT, "cannot map the machine's memory");
@@ -127,7 +116,7 @@ static int check_ports(const struct incoming *in, struct error *e)
 {
     uint64_t at;
 
-    if (in->shared_mfn >= MFN_LIMIT || !place(in, in->shared_mfn * PAGE, &at))
+    if (in->shared_mfn >= MFN_LIMIT || !pv_ram_place(&in->ram, in->shared_mfn * PAGE, &at))
         return error_set(e, EXIT_ENVIRONMENT, "its shared_info cannot be frame 0x%" PRIx64,
                          in->shared_mfn);
     return 0;
@@ -173,7 +162,7 @@ int incoming_frame(struct incoming *in, void **at, mfn_t *m, struct pv_error *e)
     if (in->given >= in->pages)
         return pv_refuse(e, "it has no more frames", in->given, 0);
     m->n = in->list[in->given].mfn;
-    if (m->n >= MFN_LIMIT || !place(in, m->n * PAGE, &offset))
+    if (m->n >= MFN_LIMIT || !pv_ram_place(&in->ram, m->n * PAGE, &offset))
         return pv_refuse(e, "no RAM is there", in->given, m->n);
     if (bit(in->taken, offset / PAGE))
         return pv_refuse(e, "a frame that is not its to give", in->given, m->n);
@@ -187,7 +176,8 @@ void *incoming_at(const struct incoming *in, mfn_t m)
 {
     uint64_t offset;
 
-    if (m.n >= MFN_LIMIT || !place(in, m.n * PAGE, &offset) || !bit(in->taken, offset / PAGE))
+    if (m.n >= MFN_LIMIT || !pv_ram_place(&in->ram, m.n * PAGE, &offset) ||
+        !bit(in->taken, offset / PAGE))
         return NULL;
     return in->map + offset;
 }
@@ -197,7 +187,7 @@ void *incoming_at(const struct incoming *in, mfn_t m)
 /* By page of the file, for the list has the hypervisor's order. */
 static int sort_pfns(struct incoming *in, const struct pv_taken *t, struct pv_error *e)
 {
-    const uint64_t pages = in->file_bytes / PAGE;
+    const uint64_t pages = in->ram.file_bytes / PAGE;
     uint64_t offset;
 
     in->pfn = malloc(pages * sizeof(*in->pfn));
@@ -207,7 +197,7 @@ static int sort_pfns(struct incoming *in, const struct pv_taken *t, struct pv_er
     }
     memset(in->pfn, 0xff, pages * sizeof(*in->pfn)); /* PVMM_NO_PFN */
     for (uint64_t p = 0; p < t->end_pfn; p++)
-        if (t->page[p].mfn != ~0u && place(in, t->page[p].mfn * PAGE, &offset))
+        if (t->page[p].mfn != ~0u && pv_ram_place(&in->ram, t->page[p].mfn * PAGE, &offset))
             in->pfn[offset / PAGE] = (uint32_t)p;
     return 0;
 }
@@ -219,7 +209,7 @@ static uint64_t fill_list(struct incoming *in, const struct pv_taken *t)
     for (uint64_t i = 0; i < in->given; i++) {
         uint32_t p = PVMM_NO_PFN;
 
-        if (place(in, in->list[i].mfn * PAGE, &offset))
+        if (pv_ram_place(&in->ram, in->list[i].mfn * PAGE, &offset))
             p = in->pfn[offset / PAGE];
         in->list[i].pfn = p;
         in->list[i].pin = p != PVMM_NO_PFN && t->page[p].pinned ? t->page[p].level : 0;
@@ -270,7 +260,7 @@ int incoming_finish(struct incoming *in, const struct pv_taken *t,
 void incoming_close(struct incoming *in)
 {
     if (in->map != NULL)
-        munmap(in->map, in->file_bytes);
+        munmap(in->map, in->ram.file_bytes);
     free(in->taken);
     free(in->pfn);
     *in = (struct incoming){.map = NULL};

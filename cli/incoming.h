@@ -12,11 +12,12 @@
 
 #include "error.h"
 #include "mailbox.h"
+#include "pvmachine.h"
 #include "transfer.h"
 
 struct incoming {
     uint8_t *map; /* the whole file, to be written; NULL: not there */
-    uint64_t file_bytes, low_bytes, high_end;
+    struct pv_ram ram;
 
     volatile struct pvmm_transfer_page *list;
     volatile struct pvmm_transfer *to;

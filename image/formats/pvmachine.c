@@ -21,7 +21,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define HIGH_BASE (1ull << 32) /* where RAM goes on above the PCI hole */
 #define MFN_LIMIT (1ull << 40) /* machine addresses have 52 bits (AMD64 APM vol. 2, 5.3) */
 
 /* What changes while the machine runs. */
@@ -35,7 +34,7 @@ struct snapshot {
 
 struct machine {
     int fd;
-    uint64_t file_bytes, low_bytes, high_end;
+    struct pv_ram ram;
     uint64_t nr_frames, frames_at, m2p_at, shared_mfn;
     uint64_t *map; /* the whole file, read-only; NULL: it cannot be mapped */
     bool still;    /* it does not run: the tables are not copied */
@@ -46,20 +45,20 @@ struct machine {
 
 /* ---- places in the file */
 
-/* Where a frame lies in the file; false: it is no RAM. */
+bool pv_ram_place(const struct pv_ram *r, uint64_t address, uint64_t *at)
+{
+    *at = address;
+    if (address < r->low_bytes)
+        return true;
+    if (address < PV_RAM_HIGH || address >= r->high_end)
+        return false;
+    *at = r->low_bytes + (address - PV_RAM_HIGH);
+    return true;
+}
+
 static bool place(const struct machine *mc, mfn_t m, uint64_t *at)
 {
-    if (m.n >= mc->nr_frames)
-        return false;
-    uint64_t a = m.n << PAGE_SHIFT_4K;
-    if (a < mc->low_bytes) {
-        *at = a;
-        return true;
-    }
-    if (a < HIGH_BASE || a >= mc->high_end)
-        return false;
-    *at = mc->low_bytes + (a - HIGH_BASE);
-    return true;
+    return m.n < mc->nr_frames && pv_ram_place(&mc->ram, m.n << PAGE_SHIFT_4K, at);
 }
 
 static bool is_ram(const struct machine *mc, mfn_t m)
@@ -154,7 +153,7 @@ static const struct pv_holes *holes_of(const struct machine *of)
 {
     struct machine *mc = (struct machine *)(uintptr_t)of; /* what is in it does not change */
     struct pv_holes *known = atomic_load(&mc->now.holes);
-    struct pv_holes *found = known ? NULL : pv_holes_find(mc->fd, mc->file_bytes);
+    struct pv_holes *found = known ? NULL : pv_holes_find(mc->fd, mc->ram.file_bytes);
     if (known || !found || atomic_compare_exchange_strong(&mc->now.holes, &known, found))
         return known ? known : found;
     free(found);
@@ -213,7 +212,7 @@ static void machine_free(struct machine *mc)
 {
     snapshot_free(mc, &mc->now);
     if (mc->map)
-        munmap(mc->map, mc->file_bytes);
+        munmap(mc->map, mc->ram.file_bytes);
     close(mc->fd);
     free(mc);
 }
@@ -271,23 +270,24 @@ static int check_file(struct machine *mc, const struct pvmm_machine *m, struct p
     if (bytes == 0 || bytes % PAGE_BYTES)
         return pv_fail(e, "the memory's file has %llu bytes: no number of frames",
                        (unsigned long long)bytes);
-    if (m->high_end && (m->high_end < HIGH_BASE || m->high_end % PAGE_BYTES))
+    if (m->high_end && (m->high_end < PV_RAM_HIGH || m->high_end % PAGE_BYTES))
         return pv_fail(e, "RAM ends at %llx: neither above 4 GiB nor 0",
                        (unsigned long long)m->high_end);
-    uint64_t high = m->high_end ? m->high_end - HIGH_BASE : 0;
-    if (high > bytes || bytes - high > HIGH_BASE)
+    uint64_t high = m->high_end ? m->high_end - PV_RAM_HIGH : 0;
+    if (high > bytes || bytes - high > PV_RAM_HIGH)
         return pv_fail(e, "the memory's file has %llu bytes, of which %llu lie from 4 GiB on",
                        (unsigned long long)bytes, (unsigned long long)high);
-    mc->file_bytes = bytes;
-    mc->low_bytes = bytes - high;
-    mc->high_end = m->high_end;
+    mc->ram.file_bytes = bytes;
+    mc->ram.low_bytes = bytes - high;
+    mc->ram.high_end = m->high_end;
     return 0;
 }
 
 static int check_table(const struct machine *mc, const char *what, uint64_t at, size_t element,
                        struct pv_error *e)
 {
-    if (at % element || at > mc->low_bytes || mc->nr_frames > (mc->low_bytes - at) / element)
+    if (at % element || at > mc->ram.low_bytes ||
+        mc->nr_frames > (mc->ram.low_bytes - at) / element)
         return pv_fail(e, "%s at %llx, of %llu elements, does not lie in RAM below 4 GiB", what,
                        (unsigned long long)at, (unsigned long long)mc->nr_frames);
     return 0;
@@ -338,14 +338,13 @@ static void use_snapshot(struct machine *mc, const struct snapshot *s)
 static void forget(const struct machine *mc, uint64_t n)
 {
     if (mc->still && n % FORGET_EVERY == 0)
-        madvise(mc->map, mc->file_bytes, MADV_DONTNEED);
+        madvise(mc->map, mc->ram.file_bytes, MADV_DONTNEED);
 }
 
 /* m2p is the guest's to write (R7): any number can stand in it. */
 static int invert_m2p(struct machine *mc, struct snapshot *s, struct pv_error *e)
 {
-    const struct machine seen = {.low_bytes = mc->low_bytes,
-                                 .high_end = mc->high_end,
+    const struct machine seen = {.ram = mc->ram,
                                  .nr_frames = mc->nr_frames,
                                  .core = {.frames = s->frames, .nr_frames = mc->nr_frames},
                                  .now = {.domid = s->domid}};
@@ -450,7 +449,7 @@ static int open_machine(struct machine *mc, const struct pvmm_machine *m, bool s
 {
     if (check_version(m, e) || check_file(mc, m, e) || check_tables(mc, m, e))
         return -1;
-    void *map = mmap(NULL, mc->file_bytes, PROT_READ, MAP_SHARED, mc->fd, 0);
+    void *map = mmap(NULL, mc->ram.file_bytes, PROT_READ, MAP_SHARED, mc->fd, 0);
     mc->map = map != MAP_FAILED ? map : NULL;
     mc->still = still && mc->map;
     return take_snapshot(mc, e);
@@ -501,7 +500,7 @@ static bool is_same_machine(const struct machine *mc, const struct pv_view *v,
                             const struct pvmm_machine *m)
 {
     return m->nr_frames == mc->nr_frames && m->frames_at == mc->frames_at &&
-           m->m2p_at == mc->m2p_at && m->high_end == mc->high_end &&
+           m->m2p_at == mc->m2p_at && m->high_end == mc->ram.high_end &&
            m->shared_mfn == mc->shared_mfn && mfn_eq(builders_root(m), v->initial_root) &&
            m->vcpus == v->nr_vcpus;
 }

@@ -8,6 +8,15 @@
 
 struct core;
 
+/* How a machine's memory file is divided (abi/pvmm/machine.h): RAM below the PCI hole, and behind
+ * it that from 4 GiB on. */
+#define PV_RAM_HIGH (1ull << 32)
+struct pv_ram {
+    uint64_t file_bytes, low_bytes, high_end; /* high_end 0: all is low */
+};
+/* Where a machine address lies in it; false: it is no RAM. */
+bool pv_ram_place(const struct pv_ram *r, uint64_t address, uint64_t *at);
+
 /*
  * The memory of a machine that runs pvmm: the file behind QEMU's memory, and the mailbox's
  * description of it (checked here). It may be running: what is read then may be torn. `ram_fd` is

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What docs/specs/libxc-migration-stream and libxl-migration-stream call their records. */
+/* What docs/specs/libxc-migration-stream and libxl-migration-stream call their records, and what
+ * one of them says. */
 #include "stream_parts.h"
 
 static const char *const libxl_names[LIBXL_RECORDS] = {
@@ -40,4 +41,17 @@ const char *stream_record_name(uint32_t type, bool of_libxc)
     if (of_libxc)
         return type < LIBXC_RECORDS ? libxc_names[type] : "unknown";
     return type < LIBXL_RECORDS ? libxl_names[type] : "unknown";
+}
+
+struct pv_extended stream_extended(const struct extended_context *c)
+{
+    return (struct pv_extended){
+        .there = true,
+        .syscall32_eip = c->syscall32_eip,
+        .sysenter_eip = c->sysenter_eip,
+        .syscall32_cs = c->syscall32_cs,
+        .sysenter_cs = c->sysenter_cs,
+        .syscall32_disables_events = c->syscall32_disables_events != 0,
+        .sysenter_disables_events = c->sysenter_disables_events != 0,
+    };
 }

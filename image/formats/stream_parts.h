@@ -72,6 +72,8 @@ void stream_lose(struct stream *s, const char *fmt, ...) __attribute__((format(p
 
 /* ---- stream_names.c: what the formats' texts call a record; "unknown", "an optional one". */
 const char *stream_record_name(uint32_t type, bool of_libxc);
+/* What a vCPU's record of callbacks says, in the view's terms. */
+struct pv_extended stream_extended(const struct extended_context *c);
 
 /* ---- stream_headers.c */
 /* What xl's configuration tells. */

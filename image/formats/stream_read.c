@@ -225,15 +225,7 @@ static int read_extended(const struct stream *s, struct pv_view *v, struct pv_er
             break;
         if (pv_file_read(s->file, at->value, &c, sizeof(c), "a vCPU's callbacks", e))
             return -1;
-        v->vcpu[at->key].extended = (struct pv_extended){
-            .there = true,
-            .syscall32_eip = c.syscall32_eip,
-            .sysenter_eip = c.sysenter_eip,
-            .syscall32_cs = c.syscall32_cs,
-            .sysenter_cs = c.sysenter_cs,
-            .syscall32_disables_events = c.syscall32_disables_events != 0,
-            .sysenter_disables_events = c.sysenter_disables_events != 0,
-        };
+        v->vcpu[at->key].extended = stream_extended(&c);
     }
     return 0;
 }

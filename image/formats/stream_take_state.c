@@ -180,15 +180,7 @@ int take_vcpu_extended(struct taking *c, struct pv_error *e)
     if (x.vcpu != number_of(c, v) || x.bytes < sizeof(x) || x.bytes > n)
         return take_refuse(c, e, "it says to be of vCPU %u with %u bytes; it is of %u with %zu",
                            x.vcpu, x.bytes, number_of(c, v), n);
-    v->extended = (struct pv_extended){
-        .there = true,
-        .syscall32_eip = x.syscall32_eip,
-        .sysenter_eip = x.sysenter_eip,
-        .syscall32_cs = x.syscall32_cs,
-        .sysenter_cs = x.sysenter_cs,
-        .syscall32_disables_events = x.syscall32_disables_events != 0,
-        .sysenter_disables_events = x.sysenter_disables_events != 0,
-    };
+    v->extended = stream_extended(&x);
     return 0;
 }
 
