@@ -7,7 +7,8 @@ import mmap
 import os
 import time
 
-from guests import STEP, TMP, Debian, Wrong, main, median, need, nothing_left, pvmm, same, strays
+from guests import STEP, Debian, median, nothing_left, same, strays
+from setting import TMP, Wrong, main, need, pvmm
 
 CHECKPOINTS = 5
 

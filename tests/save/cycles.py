@@ -7,7 +7,8 @@ import subprocess
 import sys
 import time
 
-from guests import TMP, Debian, TestKernel, main, median, need, nothing_left, pvmm, spawn, strays
+from guests import Debian, TestKernel, median, nothing_left, strays
+from setting import TMP, main, need, pvmm, spawn
 
 KIND, COUNT = {"debian": Debian, "kernel": TestKernel}[sys.argv[3]], int(sys.argv[4])
 MACHINES = ([], ["--machine-memory", "640M"], ["--machine-memory", "1G"])

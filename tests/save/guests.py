@@ -2,48 +2,17 @@
 """Guests of the suite `save`: started, saved, restored, and asked through their console whether they are the same."""
 import os
 import re
-import shutil
 import subprocess
-import sys
 import tempfile
 import threading
 import time
-import traceback
 
-PVMM, BUILD = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
+from setting import BUILD, PATIENCE, TMP, leave, need, no_trace, pvmm, spawn
+
 DEBIAN, RAMDISK = f"{BUILD}/kernel/vmlinuz", f"{BUILD}/tests/save/guest.cpio.gz"
 TEST_KERNEL = f"{BUILD}/kernel/pvkernel"
-PATIENCE = 120
-TMP = tempfile.mkdtemp(prefix="save.")
-os.environ.update(PVMM_RUNTIME_DIR=f"{TMP}/guests", PVMM_HYPERVISOR=f"{BUILD}/hypervisor/pvmm.elf32",
-                  TMPDIR=f"{TMP}/tmp")
-os.mkdir(f"{TMP}/tmp")
 COUNTS = ("summer", "tree", "forker", "ping", "pong", "timers", "alarms")
 STEP = 0x632be59bd9b4e019  # between the words of a page that guest.c sums
-started = []
-
-
-class Wrong(Exception):
-    """What a test must not see."""
-
-
-def need(what, holds, more=""):
-    if not holds:
-        raise Wrong(f"{what}\n{more}")
-
-
-def spawn(*words, **how):
-    p = subprocess.Popen([PVMM, *words], **({"stdin": subprocess.DEVNULL} | how))
-    started.append(p)
-    return p
-
-
-def pvmm(*words, code=0, **how):
-    """Run a command to its end; (stdout, stderr)."""
-    p = subprocess.run([PVMM, *words], capture_output=True, timeout=PATIENCE, **({"stdin": subprocess.DEVNULL} | how))
-    err = p.stderr.decode(errors="replace")
-    need(f"pvmm {' '.join(words)} ends with {p.returncode}, not {code}", p.returncode == code, err)
-    return p.stdout, err
 
 
 class Guest:
@@ -205,28 +174,10 @@ class TestKernel(Guest):
 
 
 def nothing_left(allowed=()):
-    """No guest, no file of ours but those allowed, no process of ours."""
-    names = sorted(set(os.listdir(f"{TMP}/guests")) - {".lock"})
-    need(f"left in the runtime directory: {names}", not names)
-    files = sorted(os.listdir(f"{TMP}/tmp"))
-    need(f"left in TMPDIR: {files}", not files)
+    """No guest, no process, and no file of ours but those allowed."""
+    no_trace("in the end")
     files = sorted(set(os.listdir(TMP)) - {"guests", "tmp", *allowed})
     need(f"left beside: {files}", not files)
-    need("a process is left", not machines())
-
-
-def machines():
-    """Processes of ours that live: those with our runtime directory in their environment."""
-    mark = f"PVMM_RUNTIME_DIR={TMP}/guests".encode()
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/environ", "rb") as f:
-                if int(pid) != os.getpid() and mark in f.read().split(b"\0"):
-                    found.append(int(pid))
-        except OSError:
-            pass
-    return found
 
 
 def strays(clock, first=(0, 0)):
@@ -238,27 +189,3 @@ def strays(clock, first=(0, 0)):
 def median(values):
     values = sorted(values)
     return values[len(values) // 2]
-
-
-def leave(code):
-    """Whatever happened, nothing of ours stays behind."""
-    for p in started:
-        if p.poll() is None:
-            p.kill()
-            p.wait()
-    shutil.rmtree(TMP, ignore_errors=True)
-    sys.stdout.flush()
-    os._exit(code)
-
-
-def main(case):
-    """Runs it, and ends with the exit code that says how it went."""
-    code = 0
-    try:
-        case()
-    except Exception as e:
-        if not isinstance(e, Wrong):
-            traceback.print_exc()
-        print(f"FAILED: {e}")
-        code = 1
-    leave(code)

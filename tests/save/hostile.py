@@ -15,8 +15,8 @@ import sys
 import threading
 import time
 
-import lives
-from lives import PVMM, TMP, boot, main, need, pvmm
+from lives import boot
+from setting import DIR, PVMM, TMP, main, need, no_trace, pvmm
 from streams import (CONTEXT, CR3, END, EVENT_EIP, GDT_ENTRIES, GDT_FRAMES, HEADERS, NAMES, OPTIONAL, P2M_FRAMES, PAGE,
                      PAGE_DATA, PINNED, PV_INFO, RDX, SHARED_INFO, STATIC_DATA_END, TSC_INFO, VCPU_BASIC,
                      VCPU_EXTENDED, Record, Stream, page_data)
@@ -34,33 +34,17 @@ class Place:
     """Directories of one restore's own, so that what it leaves is seen to be its."""
 
     def __init__(self):
-        self.at = f"{lives.DIR}.{next(numbers)}"
+        self.at = f"{DIR}.{next(numbers)}"
         os.makedirs(f"{self.at}/tmp")
         self.env = os.environ | {"PVMM_RUNTIME_DIR": f"{self.at}/run", "TMPDIR": f"{self.at}/tmp"}
-        self.mark = f"PVMM_RUNTIME_DIR={self.at}/run\0".encode()
 
     def file(self, data):
         with open(f"{self.at}/stream", "wb") as f:
             f.write(data)
         return f.name
 
-    def alive(self):
-        found = []
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                with open(f"/proc/{pid}/environ", "rb") as f:
-                    if self.mark in f.read():
-                        found.append(pid)
-            except OSError:
-                pass
-        return found
-
     def leave(self, what):
-        lives.until(f"{what}: its processes are gone", lambda: not self.alive(), 20, lambda: str(self.alive()))
-        run = f"{self.at}/run"
-        names = set(os.listdir(run)) - {".lock"} if os.path.isdir(run) else set()
-        need(f"{what}: names are left: {names}", not names)
-        need(f"{what}: files are left: {os.listdir(f'{self.at}/tmp')}", not os.listdir(f"{self.at}/tmp"))
+        no_trace(what, f"{self.at}/run", f"{self.at}/tmp")
         beside = set(os.listdir(self.at)) - {"tmp", "run", "stream"}
         need(f"{what}: files are left: {beside}", not beside)
         if os.path.exists(f"{self.at}/stream"):
@@ -545,7 +529,7 @@ def hostile():
     endless(good)
     stalled(good)
     mutants(good)
-    lives.nothing_left()
+    no_trace("in the end")
 
 
 main(hostile)

@@ -11,7 +11,8 @@ import subprocess
 import sys
 import time
 
-from lives import TMP, Life, boot, main, need, nothing_left, processes, pvmm, spawn, until
+from lives import Life, boot
+from setting import TMP, main, need, no_trace, processes, pvmm, spawn, until
 from streams import Broken, complete
 
 COUNT = int(sys.argv[4])
@@ -215,7 +216,7 @@ def kill():
     g.ends_well(0)
     image()
     need("something is left", left() == 0)
-    nothing_left()
+    no_trace("in the end")
 
 
 main(kill)

@@ -3,69 +3,15 @@
 each step whether its pages, lists and spaces are what they were. The script's arguments: PVMM BUILD KERNEL."""
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 import threading
-import time
 
-PVMM, BUILD, KERNEL = map(os.path.abspath, sys.argv[1:4])
-PATIENCE = 120
-TMP = tempfile.mkdtemp(prefix="save.")
-DIR, SCRATCH = f"{TMP}/guests", f"{TMP}/tmp"
-os.environ.update(PVMM_RUNTIME_DIR=DIR, PVMM_HYPERVISOR=f"{BUILD}/hypervisor/pvmm.elf32", TMPDIR=SCRATCH)
-os.mkdir(SCRATCH)
-MARK = f"PVMM_RUNTIME_DIR={DIR}".encode()
+from setting import PATIENCE, TMP, need, spawn, until
+
+KERNEL = os.path.abspath(sys.argv[3])
 WELL = re.compile(rb"LIVE (alive|resumed|cancelled)\b.* sum=ok lists=ok spaces=ok$")
-started = []
-
-
-class Wrong(Exception):
-    """What a test must not see."""
-
-
-def need(what, holds, more=""):
-    if not holds:
-        raise Wrong(f"{what}\n{more}")
-
-
-def until(what, holds, patience=PATIENCE, more=lambda: ""):
-    end = time.time() + patience
-    while not holds():
-        need(f"in {patience} s: {what}", time.time() < end, more())
-        time.sleep(0.01)
-
-
-def spawn(*words, **how):
-    p = subprocess.Popen([PVMM, *words], **({"stdin": subprocess.DEVNULL} | how))
-    started.append(p)
-    return p
-
-
-def pvmm(*words, code=0, says="", **how):
-    """Run a command to its end; its stdout. Its exit code, and what it says on stderr, are as given."""
-    p = subprocess.run([PVMM, *words], capture_output=True, timeout=PATIENCE, stdin=subprocess.DEVNULL, **how)
-    err = p.stderr.decode(errors="replace")
-    need(f"pvmm {' '.join(words)} ends with {p.returncode}, not {code}", p.returncode == code, err)
-    need(f"pvmm {' '.join(words)} does not say {says}", re.search(says, err), err)
-    return p.stdout
-
-
-def processes():
-    """Those with our runtime directory, or what stands for it, in their environment; by pid, whose they are."""
-    found = {}
-    for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
-        try:
-            with open(f"/proc/{pid}/environ", "rb") as f:
-                ours = pid != os.getpid() and any(v.startswith(MARK) for v in f.read().split(b"\0"))
-            with open(f"/proc/{pid}/stat", "rb") as f:
-                state, parent = f.read().rsplit(b")", 1)[1].split()[:2]
-        except OSError:
-            continue
-        if ours and state != b"Z":
-            found[pid] = int(parent)
-    return found
 
 
 class Life:
@@ -133,31 +79,3 @@ def boot(name, memory):
     g = Life("run", name, "-m", memory, "-a", "live", KERNEL)
     g.says(rb"LIVE alive")
     return g
-
-
-def nothing_left(patience=20):
-    """No process of ours, no guest's name, no file in TMPDIR."""
-    until("all processes are gone", lambda: not processes(), patience, lambda: str(processes()))
-    names = set(os.listdir(DIR)) - {".lock"} if os.path.isdir(DIR) else set()
-    need(f"names are left: {names}", not names)
-    need(f"files are left: {os.listdir(SCRATCH)}", not os.listdir(SCRATCH))
-
-
-def main(case):
-    """Runs it; whatever happens, nothing of ours stays."""
-    code = 0
-    try:
-        case()
-    except (Wrong, subprocess.TimeoutExpired) as e:
-        print(f"FAILED: {e}")
-        code = 1
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-        code = 1
-    for p in started:
-        if p.poll() is None:
-            p.kill()
-            p.wait()
-    shutil.rmtree(TMP, ignore_errors=True)
-    sys.stdout.flush()
-    os._exit(code)

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Save streams, taken apart and put together again (docs/specs/libxc-migration-stream, libxl-migration-stream of Xen).
 
-Stream(bytes) reads strictly: what is not complete, or of another order than pvmm writes it, is a Broken."""
+Stream(bytes) reads strictly: what is not complete, or of another order than pvmm writes it, is a Broken. At the end
+are streams made by hand, as far as a test wants them."""
+import json
 import struct
 
 SAVE_MAGIC = b"Xen saved domain, xl format\n \0 \r"
@@ -14,6 +16,7 @@ NAMES = {END: "END", PAGE_DATA: "PAGE_DATA", PV_INFO: "X86_PV_INFO", P2M_FRAMES:
          TSC_INFO: "X86_TSC_INFO", STATIC_DATA_END: "STATIC_DATA_END"}
 HEADERS = 40  # bytes of libxc's two
 PAGE = 4096
+LISTED = 512  # pfns in a page of the p2m list
 PINNED = 8
 NO_CONTENT = (13, 14, 15)  # types of pfns that come without
 PFN = (1 << 52) - 1
@@ -171,3 +174,51 @@ def complete(data):
     pages, end = s.pages(), s.end_pfn()
     require(f"{len(pages)} pages of {end} pfns", 0 < len(pages) <= end and max(pages) < end)
     return s
+
+
+def stored_pages(data):
+    """Record, pfn, type and offset of the content of each page that has one."""
+    for number, r in enumerate(Stream(data).records):
+        if r.kind != PAGE_DATA:
+            continue
+        at = r.at + 16 + 8 * len(r.words())
+        for w in r.words():
+            if w >> 60 not in NO_CONTENT:
+                yield number, w & PFN, w >> 60, at
+                at += PAGE
+
+
+# ---- by hand
+
+
+def record(kind, body=b""):
+    return Record(kind, body).bytes()
+
+
+def headers(kind=1, version=3):
+    return (struct.pack(">Q4sIHHI", 2 ** 64 - 1, b"XENF", version, 0, 0, 0)
+            + struct.pack("<IHHII", kind, 12, 0, 4, 17))
+
+
+def p2m_frames(end_pfn):
+    return record(P2M_FRAMES, struct.pack("<II", 0, end_pfn - 1)
+                  + b"".join(struct.pack("<Q", i) for i in range((end_pfn + LISTED - 1) // LISTED)))
+
+
+def head(end_pfn=4096, width=8):
+    """All that stands before the first page."""
+    return (headers() + record(PV_INFO, struct.pack("<BB6x", width, 4 if width == 8 else 3))
+            + record(STATIC_DATA_END) + p2m_frames(end_pfn))
+
+
+def pages(first, count):
+    """A record of them, of zeroes."""
+    return page_data([(first + i, 0, bytes(PAGE)) for i in range(count)]).bytes()
+
+
+def of_xl(name, stream):
+    """The same, as xl wraps it: with the guest's name."""
+    told = json.dumps({"c_info": {"name": name}, "b_info": {"max_memkb": 16384}}).encode() + b"\0"
+    told = struct.pack("<I", len(told)) + told
+    return (SAVE_MAGIC + struct.pack("<IIII", 0x01020304, 3, 0, len(told)) + told
+            + struct.pack(">8sII", b"LibxlFmt", 2, 0) + record(LIBXL_CONTEXT) + stream)

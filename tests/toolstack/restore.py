@@ -11,12 +11,15 @@ import re
 import signal
 import struct
 import subprocess
+import sys
 import time
 
 from harness import (BUILD, DIR, GUEST, PATIENCE, TMP, Collector, Guest, await_that, check, listed, pvmm, run_case,
                      spawn, started)
-from streams import (END, P2M_FRAMES, PAGE_DATA, PV_INFO, STATIC_DATA_END, head, headers, of_xl, p2m_frames, pages,
-                     record, stored_pages)
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../save"))
+from streams import (  # noqa: E402
+    END, P2M_FRAMES, PAGE_DATA, PV_INFO, STATIC_DATA_END, head, headers, of_xl, p2m_frames, pages, record, stored_pages)
 
 HERE = f"{TMP}/here"
 KERNEL = f"{BUILD}/kernel/pvkernel"
