@@ -38,13 +38,16 @@ def come_back(i, before, clock):
 
 
 def spoil(path):
-    """One bit of one of the pages that are summed (guest.c, page_start())."""
+    """One bit of every hundredth page that looks summed (guest.c, page_start()): some of them are pages that a process
+    has given back, which nobody looks at any more."""
+    found = 0
     with open(path, "r+b") as f, mmap.mmap(f.fileno(), 0) as m, memoryview(m)[:len(m) & ~7] as b, b.cast("Q") as words:
-        for at in range(256, len(words) - 1024, 256):
+        for at in range(256, len(words) - 1024, 512):
             if all((words[at + i + 1] - words[at + i]) % 2**64 == STEP for i in range(8)):
-                words[at + 4] ^= 1
-                return
-    raise Wrong(f"no page of the sums is in {path}")
+                found += 1
+                if found % 100 == 1:
+                    words[at + 4] ^= 1
+    need(f"{found} pages of the sums are in {path}", found > 10000)
 
 
 def spoilt_is_seen(path):
