@@ -35,7 +35,7 @@ const char help_main[] =
     "\n"
     "Options:\n"
     "  --help        this text; \"pvmm COMMAND --help\" tells more\n"
-    "  --version     name and version\n"
+    "  --version     version and build ids, of this program and of the hypervisor that it boots\n"
     "\n"
     "Examples:\n"
     "  pvmm run vmlinuz\n"

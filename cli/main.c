@@ -7,6 +7,7 @@
 #include "commands.h"
 #include "exitcodes.h"
 #include "help.h"
+#include "version.h"
 
 /* Descriptors 0-2 must be taken, or a memory file could become the guest's console. */
 static void guard_descriptors(void)
@@ -45,7 +46,7 @@ int main(int argc, char **argv)
         strcmp(argv[1], "help") == 0)
         return command_help(help_main);
     if (strcmp(argv[1], "--version") == 0)
-        return command_help("pvmm " PVMM_VERSION "\n");
+        return command_help(version_text());
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
         if (strcmp(argv[1], commands[i].name) == 0)
             return commands[i].run(argc - 1, argv + 1);
