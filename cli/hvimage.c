@@ -88,6 +88,18 @@ int hv_image_load(const char *name, bool *real_xen, struct error *e)
     return fd;
 }
 
+int hv_image_own(char *path, size_t size, struct error *e)
+{
+    int fd;
+
+    if (own_path(path, size, e) != 0)
+        return -1;
+    fd = load(path, e);
+    if (fd < 0)
+        error_context(e, "%s", path);
+    return fd;
+}
+
 static bool same_content(int a, int b)
 {
     struct error unused;

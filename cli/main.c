@@ -7,6 +7,7 @@
 #include "commands.h"
 #include "exitcodes.h"
 #include "help.h"
+#include "version.h"
 
 /* Descriptors 0-2 must be taken, or a memory file could become the guest's console. */
 static void guard_descriptors(void)
@@ -20,6 +21,14 @@ static int usage(const char *what, const char *text)
 {
     fprintf(stderr, "pvmm: %s%s (try \"pvmm --help\")\n", what, text);
     return EXIT_USAGE;
+}
+
+/* What completes a command line reads this. */
+static int list_commands(const struct command *commands, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        printf("%s\n", commands[i].name);
+    return fflush(stdout) != 0 ? EXIT_ENVIRONMENT : EXIT_CLEAN;
 }
 
 int main(int argc, char **argv)
@@ -37,6 +46,7 @@ int main(int argc, char **argv)
         {"reboot", command_reboot},   {"dump", command_dump},
         {"save", command_save},       {"diff", command_diff},
     };
+    const size_t count = sizeof(commands) / sizeof(commands[0]);
 
     guard_descriptors();
     if (argc < 2)
@@ -45,8 +55,10 @@ int main(int argc, char **argv)
         strcmp(argv[1], "help") == 0)
         return command_help(help_main);
     if (strcmp(argv[1], "--version") == 0)
-        return command_help("pvmm " PVMM_VERSION "\n");
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+        return command_help(version_text());
+    if (strcmp(argv[1], "--commands") == 0)
+        return list_commands(commands, count);
+    for (size_t i = 0; i < count; i++)
         if (strcmp(argv[1], commands[i].name) == 0)
             return commands[i].run(argc - 1, argv + 1);
     return usage("unknown command ", argv[1]);

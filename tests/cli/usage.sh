@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # The command line itself, and an environment that does not hold: exit codes of 128 and above, which
-# stop a bisection instead of blaming a commit. usage.sh PVMM MKELF
+# stop a bisection instead of blaming a commit. usage.sh PVMM MKELF HYPERVISOR
 set -u
-PVMM=$1 MKELF=$2
+PVMM=$1 MKELF=$2 IMAGE=$(realpath "$3")
 # shellcheck source=tests/cli/lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -63,6 +63,21 @@ for words in --help --version "run --help"; do
     grep -q pvmm "$dir/out" || flunk "$words: nothing on stdout"
     [ ! -s "$dir/err" ] || flunk "$words: something on stderr"
 done
+# Both build ids are the files' own.
+build_id() {
+    readelf -n "$1" | sed -n 's/^ *Build ID: //p'
+}
+own=$(build_id "$PVMM") booted=$(build_id "$IMAGE")
+[ ${#own} -eq 40 ] && [ ${#booted} -eq 40 ] || flunk "no build ids of SHA-1: $own and $booted"
+says_version() { # HYPERVISOR "LINE"
+    PVMM_HYPERVISOR=$1 "$PVMM" --version > "$dir/out" || flunk "--version with $1: exit code $?"
+    { [ "$(sed -n 1p "$dir/out")" = "$(sed -n 1p "$dir/out" | cut -d' ' -f1,2) (build id $own)" ] &&
+        [ "$(sed 1d "$dir/out")" = "$2" ]; } || flunk "--version with $1: $(cat "$dir/out")"
+}
+says_version "$IMAGE" "hypervisor $IMAGE (build id $booted)"
+says_version "$dir/hypervisor" "hypervisor $dir/hypervisor (build id none)"
+says_version "$dir/none" "hypervisor none: $dir/none: cannot open it: No such file or directory"
+says_version "$0" "hypervisor none: $0: neither a bzImage nor an ELF file, compressed or not, is in it"
 # Every option is in both; what restore has of run is explained there.
 root=$(dirname "$0")/../..
 documented() { # COMMAND MARK LEAST
