@@ -37,6 +37,7 @@ const char help_main[] =
     "Options:\n"
     "  --help        this text; \"pvmm COMMAND --help\" tells more\n"
     "  --version     version and build ids, of this program and of the hypervisor that it boots\n"
+    "  --commands    the names of all commands\n"
     "\n"
     "Examples:\n"
     "  pvmm run vmlinuz\n"
