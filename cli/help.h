@@ -24,7 +24,9 @@ extern const char help_read[];
 extern const char help_find_maps[];
 extern const char help_inspect[];
 extern const char help_p2m[];
-extern const char help_check[], help_diff[];
+extern const char help_check[];
+extern const char help_report[];
+extern const char help_diff[];
 extern const char help_lint[];
 
 #endif

@@ -49,6 +49,9 @@ struct pv_check {
     uint64_t of_code[PV_CODES];        /* likewise, in the order of pv_codes */
     struct pv_finding *finding;
     size_t kept;
+    mfn_t
+        *root; /* L4s that were looked into though no vCPU has loaded them, by frame: pinned, or */
+    size_t roots; /* found by what they hold */
 };
 
 struct pv_check_options {
