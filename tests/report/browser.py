@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The report's page in headless Chromium: makes the pages, asks pvmm what must be found in the one of an image, and
-has
-browser.mjs look. Usage: browser.py PVMM MKDUMP BUILD-DIR CASE|small (all
-but large). Exit code 77: what is needed is not to be had."""
+has browser.mjs look. Usage: browser.py PVMM MKDUMP BUILD-DIR CASE, or "small": all cases but "large". Exit code 77:
+what is needed is not to be had."""
 
 import json
 import os
