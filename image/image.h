@@ -93,8 +93,9 @@ struct pv_backend {
     /* Is it known to be zeroes, without a look? Its words should be left alone then: a hole of a
      * file in memory is filled by being touched. */
     bool (*blank)(const struct pv_view *v, mfn_t m);
-    /* The open file in which its bytes lie as they are, and where; -1: there is none. */
-    int (*lies)(const struct pv_view *v, mfn_t m, uint64_t *at);
+    /* The open file in which bytes of frames lie as they are, -1: there is none; and where those of
+     * each of n frames do, ~0: nowhere. */
+    int (*lies)(const struct pv_view *v, const mfn_t *m, size_t n, uint64_t *at);
     /* Where in the file; false: nowhere. */
     bool (*place)(const struct pv_view *v, mfn_t m, struct pv_place *out);
     /* Types and pins that the image carries; false: of this frame it tells nothing. */

@@ -63,9 +63,12 @@ static uint64_t *stream_words(const struct pv_view *v, mfn_t m)
                                    : NULL;
 }
 
-static int stream_lies(const struct pv_view *v, mfn_t m, uint64_t *at)
+static int stream_lies(const struct pv_view *v, const mfn_t *m, size_t n, uint64_t *at)
 {
-    return find_content(v, m, at) ? stream_of(v)->file->fd : -1;
+    for (size_t i = 0; i < n; i++)
+        if (!find_content(v, m[i], &at[i]))
+            at[i] = NO_MFN.n;
+    return stream_of(v)->file->fd;
 }
 
 static bool stream_place(const struct pv_view *v, mfn_t m, struct pv_place *out)
