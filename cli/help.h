@@ -26,5 +26,6 @@ extern const char help_inspect[];
 extern const char help_p2m[];
 extern const char help_check[];
 extern const char help_lint[];
+extern const char help_convert[]; /* help_convert.c */
 
 #endif

@@ -36,7 +36,7 @@ int main(int argc, char **argv)
         {"restore", command_restore}, {"pause", command_pause},
         {"unpause", command_unpause}, {"shutdown", command_shutdown},
         {"reboot", command_reboot},   {"dump", command_dump},
-        {"save", command_save},
+        {"save", command_save},       {"convert", command_convert},
     };
 
     guard_descriptors();
