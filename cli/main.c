@@ -23,6 +23,14 @@ static int usage(const char *what, const char *text)
     return EXIT_USAGE;
 }
 
+/* What completes a command line reads this. */
+static int list_commands(const struct command *commands, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        printf("%s\n", commands[i].name);
+    return fflush(stdout) != 0 ? EXIT_ENVIRONMENT : EXIT_CLEAN;
+}
+
 int main(int argc, char **argv)
 {
     static const struct command commands[] = {
@@ -36,8 +44,10 @@ int main(int argc, char **argv)
         {"restore", command_restore}, {"pause", command_pause},
         {"unpause", command_unpause}, {"shutdown", command_shutdown},
         {"reboot", command_reboot},   {"dump", command_dump},
-        {"save", command_save},       {"convert", command_convert},
+        {"save", command_save},       {"diff", command_diff},
+        {"report", command_report},   {"convert", command_convert},
     };
+    const size_t count = sizeof(commands) / sizeof(commands[0]);
 
     guard_descriptors();
     if (argc < 2)
@@ -47,7 +57,9 @@ int main(int argc, char **argv)
         return command_help(help_main);
     if (strcmp(argv[1], "--version") == 0)
         return command_help(version_text());
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+    if (strcmp(argv[1], "--commands") == 0)
+        return list_commands(commands, count);
+    for (size_t i = 0; i < count; i++)
         if (strcmp(argv[1], commands[i].name) == 0)
             return commands[i].run(argc - 1, argv + 1);
     return usage("unknown command ", argv[1]);
