@@ -104,6 +104,9 @@ struct pv_backend {
      * arrays by frame stay as large as the guest. ~0, NO_MFN: none. */
     uint64_t (*index_of)(const struct pv_view *v, mfn_t m);
     mfn_t (*frame_at)(const struct pv_view *v, uint64_t index);
+    /* Of a portable view: pv_stream_p2m_frames() of formats/stream.h. */
+    bool (*p2m_frames)(const struct pv_view *v, uint64_t *start, uint64_t *end,
+                       const uint64_t **pfn, size_t *n);
     void (*close)(struct pv_view *v);
 };
 

@@ -146,6 +146,7 @@ struct pv_format {
 };
 extern const struct pv_format pv_format_dumpcore;  /* formats/dumpcore_read.c */
 extern const struct pv_format pv_format_stream;    /* formats/stream_read.c */
+extern const struct pv_format pv_format_elfcore;   /* formats/elfcore_read.c */
 extern const struct pv_format pv_format_vmcore;    /* formats/vmcore.c */
 extern const struct pv_format pv_format_pvmachine; /* formats/pvmemory.c */
 extern const struct pv_format pv_format_xenmemory; /* formats/rawmemory.c */

@@ -135,6 +135,19 @@ static mfn_t stream_next_pinned_root(const struct pv_view *v, mfn_t from)
     return NO_MFN;
 }
 
+static bool stream_p2m_frames(const struct pv_view *v, uint64_t *start, uint64_t *end,
+                              const uint64_t **pfn, size_t *n)
+{
+    const struct stream *s = stream_of(v);
+    if (!s->has_p2m)
+        return false;
+    *start = s->p2m.start;
+    *end = s->p2m.end;
+    *pfn = s->p2m_pfn;
+    *n = s->p2m_frames;
+    return true;
+}
+
 static void stream_free(struct stream *s)
 {
     pv_file_close(s->file);
@@ -165,6 +178,7 @@ static const struct pv_backend stream_backend = {
     .told = stream_told,
     .index_of = stream_index_of,
     .frame_at = stream_frame_at,
+    .p2m_frames = stream_p2m_frames,
     .close = stream_close,
 };
 
@@ -320,12 +334,5 @@ const struct pv_format pv_format_stream = {
 bool pv_stream_p2m_frames(const struct pv_view *v, uint64_t *start, uint64_t *end,
                           const uint64_t **pfn, size_t *n)
 {
-    if (v->backend != &stream_backend || !stream_of(v)->has_p2m)
-        return false;
-    const struct stream *s = stream_of(v);
-    *start = s->p2m.start;
-    *end = s->p2m.end;
-    *pfn = s->p2m_pfn;
-    *n = s->p2m_frames;
-    return true;
+    return v->backend->p2m_frames && v->backend->p2m_frames(v, start, end, pfn, n);
 }
