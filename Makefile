@@ -124,7 +124,7 @@ bench-micro:
 
 # Takes 5 GB of disk in $(BUILD)/bench, the first time.
 bench-images: $(BUILD)/build.ninja
-	ninja -C $(BUILD) bench/makeimage bench/imagebench
+	ninja -C $(BUILD) pvmm bench/makeimage bench/imagebench
 	@python3 -B bench/images.py --build $(BUILD)
 
 bench-where:
