@@ -148,6 +148,11 @@ int image_end_code(void)
     return progress.signal == SIGTERM ? EXIT_TERMINATED : EXIT_UNREADABLE;
 }
 
+int image_write_code(void)
+{
+    return progress.signal != 0 ? image_end_code() : EXIT_ENVIRONMENT;
+}
+
 static void take_guest_symbols(struct image *i)
 {
     struct pv_error why;

@@ -59,6 +59,8 @@ void image_close(struct image *i);
 struct pv_progress image_progress(void);
 /* The code of an error after it: a signal's, or EXIT_UNREADABLE. */
 int image_end_code(void);
+/* The same of what writes: else EXIT_ENVIRONMENT. */
+int image_write_code(void);
 /* Wipes it away, before output. */
 void image_progress_end(void);
 /* The exit code of what fails meanwhile: that of the signal that ended it, or EXIT_UNREADABLE. */

@@ -49,10 +49,16 @@ struct pv_check {
     uint64_t of_code[PV_CODES];        /* likewise, in the order of pv_codes */
     struct pv_finding *finding;
     size_t kept;
+    mfn_t
+        *root; /* L4s that were looked into though no vCPU has loaded them, by frame: pinned, or */
+    size_t roots; /* found by what they hold */
 };
 
 struct pv_check_options {
     size_t keep; /* findings of one code; 0: 16 */
+    /* Filled in if not NULL: for each of the view's frames, by its number (v->nr_pages of them),
+     * the level at which it is in use as a table; 0: not, or not known (then all are 0). */
+    uint8_t *levels;
     struct pv_progress progress;
 };
 

@@ -72,6 +72,11 @@ bool pv_p2m_publishes(const struct pv_p2m *p, enum pv_p2m_kind *k);
 /* start_info as it was found on the way (startinfo.h); NULL: none, and *why says why. */
 struct pv_start_info;
 const struct pv_start_info *pv_p2m_start_info(const struct pv_p2m *p, const char **why);
+/* Where the kernel's map of all memory begins: pfn p is at base + p * 4096. false: none is known.
+ */
+bool pv_p2m_map_of_all(const struct pv_p2m *p, gva_t *base);
+/* Where the guest's linear list lies: from *va on, as seen from *root. false: there is none. */
+bool pv_p2m_linear_at(const struct pv_p2m *p, mfn_t *root, gva_t *va);
 /* Every pfn that any source knows is below. */
 pfn_t pv_p2m_end(const struct pv_p2m *p);
 

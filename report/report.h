@@ -18,7 +18,7 @@
 struct report_act {
     uint64_t time; /* ns since the first one */
     uint64_t rip;
-    maddr_t at;    /* of the entry, or of the frame */
+    maddr_t at; /* of the entry, or of the frame */
     uint64_t old, now;
     unsigned act; /* enum pvmm_act */
 };
@@ -42,9 +42,9 @@ struct report_subject {
 };
 
 enum report_detail {
-    REPORT_AUTO,    /* entries, up to REPORT_MAX_ENTRIES of them, else tables */
-    REPORT_ALL,     /* every entry of every table */
-    REPORT_TABLES,  /* entries of L2 and above; of L1s the counts alone */
+    REPORT_AUTO,   /* entries, up to REPORT_MAX_ENTRIES of them, else tables */
+    REPORT_ALL,    /* every entry of every table */
+    REPORT_TABLES, /* entries of L2 and above; of L1s the counts alone */
 };
 #define REPORT_MAX_ENTRIES (48u << 20) /* of REPORT_AUTO */
 
@@ -57,6 +57,10 @@ struct report_options {
 /* A whole page to `fd`, which may be a pipe; not synced. */
 int report_page(const struct report_subject *s, int fd, const struct report_options *o,
                 struct pv_error *e);
+
+/* The page of a guest that is followed (docs/report-format.md, "Live"): it has no data yet; of `s`
+ * the view is not looked at. Malloc'd. */
+int report_live_page(const struct report_subject *s, char **text, size_t *size, struct pv_error *e);
 
 /* The data alone, as one JSON object (docs/report-format.md, "Live"). Malloc'd. */
 int report_data(const struct report_subject *s, const struct report_options *o, char **text,

@@ -17,6 +17,31 @@ static int check_memory(struct run *r)
     return r->v->backend->index_of && r->v->backend->frame_at ? check_counted(r) : 0;
 }
 
+static mfn_t view_frame(const struct run *r, uint64_t i)
+{
+    return r->counted ? check_real(r, mfn(i)) : mfn(i);
+}
+
+/* L4s in use that are pinned: in a frame table that was made up, found ones too. */
+static int tell_roots(struct run *r)
+{
+    struct pv_check *out = r->out;
+    size_t room = 0;
+    for (uint64_t i = 0; r->count && i < r->core.nr_frames; i++) {
+        if (r->count[i].walked != TYPE_L4 || !core_frame_pinned(&r->core, mfn(i)))
+            continue;
+        if (out->roots == room) {
+            room = room ? 2 * room : 64;
+            mfn_t *grown = reallocarray(out->root, room, sizeof(*grown));
+            if (!grown)
+                return pv_no_memory(r->e);
+            out->root = grown;
+        }
+        out->root[out->roots++] = view_frame(r, i);
+    }
+    return 0;
+}
+
 static void end(struct run *r)
 {
     check_drop_copies(r);
@@ -39,7 +64,7 @@ int pv_check(const struct pv_view *v, const struct pv_p2m *p, const struct pv_ch
     if (rc == 0) {
         check_find_places(&r);
         check_answer(&r);
-        rc = check_may_go_on(&r);
+        rc = check_may_go_on(&r) || tell_roots(&r) ? -1 : 0;
     }
     end(&r);
     if (rc) {
@@ -52,5 +77,6 @@ int pv_check(const struct pv_view *v, const struct pv_p2m *p, const struct pv_ch
 void pv_check_free(struct pv_check *c)
 {
     free(c->finding);
+    free(c->root);
     *c = (struct pv_check){0};
 }

@@ -173,8 +173,11 @@ static void compare_told(struct run *r, mfn_t m)
 static void note_types(struct run *r)
 {
     for (uint64_t i = 0; i < r->core.nr_frames; i++)
-        if (r->count[i].walked)
+        if (r->count[i].walked) {
             set_use(r, mfn(i), r->count[i].walked, core_frame_pinned(&r->core, mfn(i)));
+            if (r->options->levels)
+                r->options->levels[i] = r->count[i].walked;
+        }
 }
 
 /* Once more, with the roots that the first time made known. */

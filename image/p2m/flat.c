@@ -42,6 +42,14 @@ void p2m_find_linear(struct pv_p2m *p)
             v->portable ? "pfn" : "mfn", (unsigned long long)root.n);
 }
 
+bool pv_p2m_linear_at(const struct pv_p2m *p, mfn_t *root, gva_t *va)
+{
+    const struct p2m_list *l = &p->list[PV_P2M_LINEAR];
+    *root = l->root;
+    *va = gva(l->va);
+    return p->source[PV_P2M_LINEAR].there;
+}
+
 void p2m_find_stream(struct pv_p2m *p)
 {
     struct p2m_list *l = &p->list[PV_P2M_STREAM];

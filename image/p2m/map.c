@@ -232,3 +232,9 @@ void p2m_find_map(struct pv_p2m *p)
             n ? "no map of all memory is found in the page tables"
               : "no root of page tables is known");
 }
+
+bool pv_p2m_map_of_all(const struct pv_p2m *p, gva_t *base)
+{
+    *base = gva(p->map.base);
+    return p->source[KIND].there;
+}

@@ -12,10 +12,10 @@ allowed() { # folder name -> 0 if DEPENDS lists it
 }
 
 resolve() { # folder header -> folder that holds it, empty if none of ours
-    for dir in "$1" "$1/glue" core builder hypervisor hypervisor/glue store image image/glue image/symbols image/formats image/p2m image/check lint cli guest guest/port kernel tests/guest; do
+    for dir in "$1" "$1/glue" core builder hypervisor hypervisor/glue store image image/glue image/symbols image/formats image/p2m image/check image/diff lint report cli guest guest/port kernel tests/guest; do
         [ -e "$dir/$2" ] || continue
         case $dir in
-        */glue | */port | */symbols | */formats | */p2m | */check) echo "${dir%/*}" ;; # a part of the folder above
+        */glue | */port | */symbols | */formats | */p2m | */check | */diff) echo "${dir%/*}" ;; # a part of the folder above
         *) echo "$dir" ;;
         esac
         return
@@ -54,15 +54,15 @@ check_angled() { # folder file header
     guest:stdint.h | guest:stddef.h | guest:stdbool.h | guest:stdarg.h) return ;;
     kernel:stdint.h | kernel:stddef.h | kernel:stdbool.h | kernel:stdarg.h) return ;;
     store:xen/io/xs_wire.h | store:errno.h | store:std*.h | store:string.h) return ;;
-    image:xen/* | lint:xen/*) allowed "$1" xen && return ;;
+    image:xen/* | lint:xen/* | report:xen/*) allowed "$1" xen && return ;;
     image:pvguest/* | lint:pvguest/*) ;;
-    image:* | lint:* | cli:* | bench:*) return ;;
+    image:* | lint:* | report:* | cli:* | bench:*) return ;;
     esac
     echo "$2: includes <$3>, which $1/DEPENDS does not allow"
     bad=1
 }
 
-for folder in abi core builder hypervisor store image lint cli bench include guest kernel tests/guest; do
+for folder in abi core builder hypervisor store image lint report cli bench include guest kernel tests/guest; do
     [ -e "$folder/DEPENDS" ] || { echo "$folder/DEPENDS is missing"; bad=1; continue; }
     for file in $(find "$folder" -name '*.[chS]' | sort); do
         for header in $(sed -n 's/^ *# *include *"\([^"]*\)".*/\1/p' "$file"); do

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Fields of JSON objects. A value of NULL is null. */
-#ifndef PVMM_CLI_JSONPUT_H
-#define PVMM_CLI_JSONPUT_H
+#ifndef PVMM_IMAGE_JSONPUT_H
+#define PVMM_IMAGE_JSONPUT_H
 
 #include <inttypes.h>
 #include <stdbool.h>
