@@ -34,7 +34,8 @@ clean() {
         wait "$child" 2>/dev/null
     fi
     # What it started is being ended, and may still make files.
-    until rm -rf --one-file-system "$work" 2>/dev/null; do
+    for _ in $(seq 100); do
+        rm -rf --one-file-system "$work" 2>/dev/null && break
         sleep 0.2
     done
 }
