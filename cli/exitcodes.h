@@ -9,6 +9,7 @@ enum exit_code {
     EXIT_NO_GUEST = 1,      /* of the other commands: no guest of that name is running */
     EXIT_FINDINGS = 1,      /* of `pvmm check` and `pvmm lint`: findings; of those that look
                                something up in an image: what was asked for is not there */
+    EXIT_DIFFERENT = 1,     /* of `pvmm diff` */
     EXIT_UNREADABLE = 2,    /* of the commands on files: the file cannot be read */
     EXIT_TIMEOUT = 124,     /* --timeout ran out */
     EXIT_UNTESTABLE = 125,  /* this kernel or initrd cannot be tested */

@@ -25,6 +25,7 @@ const char help_main[] =
     "\n"
     "  inspect FILE         what an image of a guest's memory is, and what is in it\n"
     "  check FILE           the memory contract, checked in an image\n"
+    "  diff A B             two images of one guest: at which pages they differ, and in what\n"
     "  report FILE -o PAGE  one HTML page that shows it: memory, tables, lists, findings\n"
     "  p2m FILE PFN         which frame a page has, by every list that says so\n"
     "  walk FILE VA         the way of a virtual address through the page tables\n"
@@ -426,6 +427,31 @@ const char help_check[] =
     "    0  nothing is broken\n"
     "    1  findings\n"
     "    2  no rule can be decided of what is there, or\n" IMAGE_CODES;
+
+const char help_diff[] =
+    "Usage: pvmm diff [OPTION]... A B\n"
+    "\n"
+    "Compares two images of one guest, of two times or of two kinds, page by page (by pfn): other\n"
+    "contents, another type (a page table of another level or of none, or pinned in one alone),\n"
+    "another machine frame (p2m), or in one of them only. Page tables are compared as what they\n"
+    "mean: their entries name frames by pfn, and the hypervisor's slots do not count. One of the\n"
+    "two may be \"-\", standard input. docs/diff.md has the fields of the JSON.\n"
+    "\n"
+    "Options:\n"
+    "  -n, --number N      show so many ranges of pages (40)\n"
+    "  -a, --all           show all of them\n"
+    "      --bytes         of each page that has other contents: how many bytes, the first of "
+    "them\n"
+    "      --entries       of each table: every entry that differs, its frames named by "
+    "pfn\n" IMAGE_OPTIONS "\n"
+    "Exit codes, as diff's:\n"
+    "    0  they are the same\n"
+    "    1  they differ\n"
+    "    2  an image cannot be read\n"
+    "  128  the environment: no memory, and the like\n"
+    "  129  the command line is wrong\n"
+    "  130  interrupted by SIGINT\n"
+    "  143  ended by SIGTERM\n";
 
 const char help_lint[] =
     "Usage: pvmm lint [OPTION]... FILE...\n"

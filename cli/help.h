@@ -26,6 +26,7 @@ extern const char help_inspect[];
 extern const char help_p2m[];
 extern const char help_check[];
 extern const char help_report[];
+extern const char help_diff[];
 extern const char help_lint[];
 
 #endif

@@ -44,7 +44,8 @@ int main(int argc, char **argv)
         {"restore", command_restore}, {"pause", command_pause},
         {"unpause", command_unpause}, {"shutdown", command_shutdown},
         {"reboot", command_reboot},   {"dump", command_dump},
-        {"save", command_save},       {"report", command_report},
+        {"save", command_save},       {"diff", command_diff},
+        {"report", command_report},
     };
     const size_t count = sizeof(commands) / sizeof(commands[0]);
 

@@ -56,8 +56,8 @@ struct pv_check {
 
 struct pv_check_options {
     size_t keep; /* findings of one code; 0: 16 */
-    /* Filled in if not NULL: for each of the view's frames, by its number (v->nr_pages of them), the
-     * level at which it is in use as a table; 0: not, or not known (then all are 0). */
+    /* Filled in if not NULL: for each of the view's frames, by its number (v->nr_pages of them),
+     * the level at which it is in use as a table; 0: not, or not known (then all are 0). */
     uint8_t *levels;
     struct pv_progress progress;
 };

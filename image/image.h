@@ -93,6 +93,8 @@ struct pv_backend {
     /* Is it known to be zeroes, without a look? Its words should be left alone then: a hole of a
      * file in memory is filled by being touched. */
     bool (*blank)(const struct pv_view *v, mfn_t m);
+    /* The open file in which its bytes lie as they are, and where; -1: there is none. */
+    int (*lies)(const struct pv_view *v, mfn_t m, uint64_t *at);
     /* Where in the file; false: nowhere. */
     bool (*place)(const struct pv_view *v, mfn_t m, struct pv_place *out);
     /* Types and pins that the image carries; false: of this frame it tells nothing. */

@@ -88,6 +88,11 @@ static uint64_t *dump_words(const struct pv_view *v, mfn_t m)
     return find_frame(v, m, &at) ? (uint64_t *)pv_file_map(dump_of(v)->file, at, PAGE_BYTES) : NULL;
 }
 
+static int dump_lies(const struct pv_view *v, mfn_t m, uint64_t *at)
+{
+    return find_frame(v, m, at) ? dump_of(v)->file->fd : -1;
+}
+
 static bool dump_place(const struct pv_view *v, mfn_t m, struct pv_place *out)
 {
     if (!find_frame(v, m, &out->offset))
@@ -177,6 +182,7 @@ static const struct pv_backend dump_backend = {
     .next_pfn = dump_next_pfn,
     .words = dump_words,
     .blank = dump_blank,
+    .lies = dump_lies,
     .place = dump_place,
     .index_of = dump_index_of,
     .frame_at = dump_frame_at,

@@ -167,6 +167,11 @@ static bool machine_blank(const struct pv_view *v, mfn_t m)
     return h && place(machine_of(v), m, &at) && pv_holes_at(h, at);
 }
 
+static int machine_lies(const struct pv_view *v, mfn_t m, uint64_t *at)
+{
+    return place(machine_of(v), m, at) ? machine_of(v)->fd : -1;
+}
+
 static bool machine_place(const struct pv_view *v, mfn_t m, struct pv_place *out)
 {
     if (!place(machine_of(v), m, &out->offset))
@@ -232,6 +237,7 @@ static const struct pv_backend machine_backend = {
     .next_pfn = machine_next_pfn,
     .words = machine_words,
     .blank = machine_blank,
+    .lies = machine_lies,
     .place = machine_place,
     .told = machine_told,
     .index_of = machine_index_of,

@@ -63,6 +63,11 @@ static uint64_t *stream_words(const struct pv_view *v, mfn_t m)
                                    : NULL;
 }
 
+static int stream_lies(const struct pv_view *v, mfn_t m, uint64_t *at)
+{
+    return find_content(v, m, at) ? stream_of(v)->file->fd : -1;
+}
+
 static bool stream_place(const struct pv_view *v, mfn_t m, struct pv_place *out)
 {
     uint64_t number, page;
@@ -152,6 +157,7 @@ static const struct pv_backend stream_backend = {
     .next_owned = stream_next_owned,
     .next_pfn = stream_next_pfn,
     .words = stream_words,
+    .lies = stream_lies,
     .place = stream_place,
     .told = stream_told,
     .index_of = stream_index_of,

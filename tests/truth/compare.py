@@ -401,6 +401,20 @@ def same_state(save, core):
             counts["different"] += 1
     save.report.same("pages", counts, {name: expected[name] for name in counts})
     save.report.same("pages of the core alone", len(set(theirs) - set(ours)), expected["pages_only_in_core"])
+    for one, other in ((save, core), (core, save)):
+        diff_says(one, other, expected)
+
+
+def diff_says(one, other, expected):
+    """The same of `pvmm diff`."""
+    code, said = one.ask("diff", other.path)
+    if not said:
+        return
+    said = said["summary"]
+    counts = {"same": said["same"] - said["same_translated"], "same_after_mfn_to_pfn": said["same_translated"],
+              "different": said["contents"]}
+    one.report.same(f"diff {one.file} {other.file}", counts, {name: expected[name] for name in counts})
+    one.report.same("diff's exit code", code, 1 if expected["different"] or expected["pages_only_in_core"] else 0)
 
 
 def translated(page, kind, pfn_of):
