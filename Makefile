@@ -19,14 +19,14 @@ PACKAGES := qemu-system-x86 meson ninja-build gcc libc6-dev clang libclang-rt-14
             python3 libxen-dev libcmocka-dev libelf-dev liblzma-dev zlib1g-dev libzstd-dev \
             liblz4-dev libbz2-dev libjson-c-dev busybox-static cpio gzip bzip2 lz4 zstd xz-utils \
             binutils gcovr gcc-12 make grub-common grub-pc-bin xorriso mtools libzydis-dev libbpf-dev \
-            libkdumpfile-dev libmicrohttpd-dev git
+            libkdumpfile-dev libmicrohttpd-dev git chromium nodejs
 
 PVMM   := $(BUILD)/pvmm
 KERNEL := $(BUILD)/kernel/vmlinuz
 INITRD := $(BUILD)/initramfs.cpio.gz
 
-.PHONY: all deps kernel kernel-cloud xen grub headers gnumach xen-syms dom0 fetched run test cases \
-        bench bench-micro bench-save bench-images bench-where mutate fuzz interop \
+.PHONY: all deps kernel kernel-cloud xen grub headers gnumach xen-syms dom0 playwright fetched run test cases \
+        bench bench-micro bench-save bench-images bench-where mutate fuzz interop screenshots \
         clean help
 
 all: $(BUILD)/build.ninja
@@ -64,6 +64,9 @@ xen-syms:
 dom0:
 	@scripts/fetch-dom0.sh $(BUILD)/dom0
 
+playwright:
+	@scripts/fetch-playwright.sh $(BUILD)/playwright
+
 fetched:
 	@$(MAKE) --no-print-directory headers
 	@$(MAKE) --no-print-directory kernel-cloud
@@ -72,6 +75,7 @@ fetched:
 	@$(MAKE) --no-print-directory gnumach
 	@$(MAKE) --no-print-directory xen-syms
 	@$(MAKE) --no-print-directory dom0
+	-@$(MAKE) --no-print-directory playwright
 
 # Each step needs the one before, so these are lists, not prerequisites that -j may reorder.
 run:
@@ -120,7 +124,7 @@ bench-micro:
 
 # Takes 5 GB of disk in $(BUILD)/bench, the first time.
 bench-images: $(BUILD)/build.ninja
-	ninja -C $(BUILD) bench/makeimage bench/imagebench
+	ninja -C $(BUILD) pvmm bench/makeimage bench/imagebench
 	@python3 -B bench/images.py --build $(BUILD)
 
 bench-where:
@@ -143,6 +147,14 @@ interop:
 	@$(MAKE) --no-print-directory dom0
 	@python3 -B tests/interop/moves.py $(PVMM) $(BUILD) $(BUILD)/kernel/pvkernel $(BUILD)/tests/interop/banner
 
+# The pictures of reports in docs/: of guests that are started for it, and of a case (cases/).
+screenshots:
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory kernel
+	@$(MAKE) --no-print-directory playwright
+	@python3 -B tests/report/screenshots.py --build $(BUILD) docs
+
 # In a build of its own: libFuzzer is clang's.
 fuzz:
 	@tests/fuzz/run.sh $(BUILD)/fuzz $(FUZZ_SECONDS)
@@ -155,7 +167,7 @@ help:
 	@echo "make deps     install the Debian packages that are missing"
 	@echo "make run      boot Debian's kernel with a memory workload, and print the verdict"
 	@echo "make test     run every test"
-	@echo "make dom0     fetch a Linux dom0 with xl, and: kernel, kernel-cloud, xen, grub, headers, gnumach, xen-syms"
+	@echo "make dom0     fetch a Linux dom0 with xl, and: kernel, kernel-cloud, xen, grub, headers, gnumach, xen-syms, playwright"
 	@echo "make cases    kernels that break the memory contract: who names the cause? (cases/README.md)"
 	@echo "make bench    measure memory work: bare, on real Xen, under pvmm (docs/performance.md)"
 	@echo "make bench-save  save and restore of a guest of 1 GiB beside cat of its memory (part of make bench)"
@@ -168,6 +180,8 @@ help:
 	@echo "make interop  guests change between pvmm and real Xen: save, restore, dump (docs/compatibility.md)"
 	@echo "make mutate   damaged images: MUTATIONS of each, none may end, hang or grow (docs/reliability.md)"
 	@echo "make fuzz     libFuzzer on images, and on what is linted, FUZZ_SECONDS each"
+	@echo "make screenshots"
+	@echo "              the pictures of reports in docs/, drawn again (docs/report.md)"
 	@echo "make clean    remove $(BUILD)/"
 	@echo
 	@echo "Variables: BUILD=DIR, CC=gcc|clang (of a new BUILD), MEMORY=SIZE, TIMEOUT=SECONDS"

@@ -4,7 +4,8 @@
  * its tables read-only; a list of its frames, mapped and published; processes that share the
  * kernel's half and map pages of their own. The frames are scattered. The pages are noise (so that
  * the file has all its bytes on the disk) or, with --sparse, holes.
- * Usage: makeimage [--sparse] FILE GIB
+ * With --in-order the frames are neighbours as the pfns are.
+ * Usage: makeimage [--sparse] [--in-order] FILE GIB
  */
 #include <fcntl.h>
 #include <stdbool.h>
@@ -42,7 +43,7 @@ struct guest {
 };
 
 /* The number of pages is a power of two: an odd factor makes an order of them all. */
-static const uint64_t factor = 0x9e3779b1, inverse = 0xe8b2f51; /* modulo 2^32 */
+static uint64_t factor = 0x9e3779b1, inverse = 0xe8b2f51; /* modulo 2^32; 1: in order */
 
 static uint64_t frame_of(const struct guest *g, uint64_t p)
 {
@@ -180,15 +181,25 @@ static int write_guest(struct guest *g, const char *path, struct pv_error *e)
     return rc;
 }
 
+static bool take_option(int *argc, char ***argv, const char *name)
+{
+    if (*argc < 2 || strcmp((*argv)[1], name))
+        return false;
+    --*argc;
+    ++*argv;
+    return true;
+}
+
 int main(int argc, char **argv)
 {
-    struct guest g = {.sparse = argc > 1 && strcmp(argv[1], "--sparse") == 0};
+    struct guest g = {.sparse = take_option(&argc, &argv, "--sparse")};
     struct pv_error e;
     char *end = NULL;
-    argv += g.sparse;
-    uint64_t gib = argc == 3 + g.sparse ? strtoull(argv[2], &end, 10) : 0;
+    if (take_option(&argc, &argv, "--in-order"))
+        factor = inverse = 1;
+    uint64_t gib = argc == 3 ? strtoull(argv[2], &end, 10) : 0;
     if (gib == 0 || *end || (gib & (gib - 1)) || gib > 1024) {
-        fprintf(stderr, "usage: makeimage [--sparse] FILE GIB (a power of two)\n");
+        fprintf(stderr, "usage: makeimage [--sparse] [--in-order] FILE GIB (a power of two)\n");
         return 2;
     }
     g.pages = gib << 18;

@@ -14,7 +14,7 @@
 #include "readout.h"
 
 #define TEXT_LIMIT  (64u << 10) /* of a text whose length is not given */
-#define BLOCK       (1u << 20)  /* of raw output */
+#define BLOCK       (1u << 20)  /* of output */
 #define HEX_PER_ROW 16u
 
 enum form { FORM_HEX, FORM_RAW, FORM_STRING };
@@ -39,7 +39,9 @@ struct reading {
     struct stretch s;
     uint64_t got, missing, pieces;
     struct gap gap; /* not told yet; bytes == 0: none */
-    bool ended;     /* a text, by its NUL */
+    uint64_t pages; /* to be read at once */
+    struct pv_progress progress;
+    bool ended; /* a text, by its NUL */
     uint8_t row[HEX_PER_ROW];
     uint64_t row_at;
     unsigned row_bytes;
@@ -311,17 +313,51 @@ static void put_piece(struct reading *r, const struct piece *p)
     r->got += p->bytes;
 }
 
+/* ---- many pages at once, as they are */
+
+#define PAGES_FIRST 16u
+#define PAGES_MOST  (1u << 18)
+
+static bool put_raw(void *context, const void *data, uint64_t bytes)
+{
+    struct reading *r = context;
+
+    tell_gap(r);
+    fwrite(data, 1, bytes, stdout);
+    r->got += bytes;
+    return !ferror(stdout) && r->progress.tell(r->progress.context, "reading", r->got, r->s.bytes);
+}
+
+/* Whole pages that are there, from `done` on; 0: what follows is to be read piece by piece. Where
+ * much is missing, little is tried. */
+static uint64_t put_pages(struct reading *r, uint64_t done)
+{
+    const uint64_t left = (r->s.bytes - done) / PAGE_BYTES;
+
+    if (r->wanted->form != FORM_RAW || (r->s.start + done) % PAGE_BYTES != 0 || left == 0)
+        return 0;
+    const uint64_t pages = left < r->pages ? left : r->pages;
+    const uint64_t there = stretch_pages(&r->s, done, pages, put_raw, r);
+
+    r->pages = there < pages ? PAGES_FIRST : 2 * pages < PAGES_MOST ? 2 * pages : PAGES_MOST;
+    return there * PAGE_BYTES;
+}
+
 /* A text ends where something of it is not there. */
 static int read_all(struct reading *r, struct error *e)
 {
-    const struct pv_progress progress = image_progress();
     const bool is_text = r->wanted->form == FORM_STRING;
     struct piece p;
 
+    r->progress = image_progress();
+    r->pages = PAGES_FIRST;
     for (uint64_t done = 0; done < r->s.bytes && !r->ended && !ferror(stdout); done += p.bytes) {
-        if (!progress.tell(progress.context, "reading", done, r->s.bytes))
+        if (!r->progress.tell(r->progress.context, "reading", done, r->s.bytes))
             return error_set(e, image_end_code(), "stopped after %" PRIu64 " of %" PRIu64 " bytes",
                              done, r->s.bytes);
+        p.bytes = put_pages(r, done);
+        if (p.bytes != 0)
+            continue;
         stretch_piece(&r->s, done, &p);
         if (p.there)
             put_piece(r, &p);
@@ -376,7 +412,8 @@ static int read_it(struct wanted *w, const struct image *i, struct error *e)
         return error_set(e, EXIT_USAGE,
                          "%" PRIu64 " bytes from %" PRIx64 ": beyond the last address", r.s.bytes,
                          r.s.start);
-    setvbuf(stdout, block, _IOFBF, sizeof(block));
+    /* Raw output comes in large pieces: these need no copy. */
+    setvbuf(stdout, block, w->form == FORM_RAW ? _IONBF : _IOFBF, sizeof(block));
     if (w->o.image.json)
         begin_json(&r, &root);
     int rc = read_all(&r, e);

@@ -19,7 +19,7 @@ command_fn command_run, command_list, command_console, command_dmesg, command_tr
     command_destroy, command_inspect, command_check, command_p2m, command_walk, command_read,
     command_find_maps, command_replay, command_lint, command_restore, command_pause,
     command_unpause, command_shutdown, command_reboot, command_dump, command_save, command_diff,
-    command_report;
+    command_report, command_convert;
 
 /* Print a help text, or an error behind the command's name. Return the exit code. */
 int command_help(const char *text);

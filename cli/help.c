@@ -26,6 +26,7 @@ const char help_main[] =
     "  inspect FILE         what an image of a guest's memory is, and what is in it\n"
     "  check FILE           the memory contract, checked in an image\n"
     "  diff A B             two images of one guest: at which pages they differ, and in what\n"
+    "  convert FILE OUT     an image as one of another kind; for gdb, drgn and crash\n"
     "  report FILE -o PAGE  one HTML page that shows it: memory, tables, lists, findings\n"
     "  p2m FILE PFN         which frame a page has, by every list that says so\n"
     "  walk FILE VA         the way of a virtual address through the page tables\n"

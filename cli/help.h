@@ -28,5 +28,6 @@ extern const char help_check[];
 extern const char help_report[];
 extern const char help_diff[];
 extern const char help_lint[];
+extern const char help_convert[]; /* help_convert.c */
 
 #endif

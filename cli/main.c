@@ -45,7 +45,7 @@ int main(int argc, char **argv)
         {"unpause", command_unpause}, {"shutdown", command_shutdown},
         {"reboot", command_reboot},   {"dump", command_dump},
         {"save", command_save},       {"diff", command_diff},
-        {"report", command_report},
+        {"report", command_report},   {"convert", command_convert},
     };
     const size_t count = sizeof(commands) / sizeof(commands[0]);
 

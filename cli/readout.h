@@ -26,4 +26,11 @@ struct piece {
 /* The piece that begins `done` bytes into the stretch. */
 void stretch_piece(const struct stretch *s, uint64_t done, struct piece *p);
 
+/* Takes what follows what it has; any thread calls it, one after the other. false: enough. */
+typedef bool stretch_put(void *context, const void *data, uint64_t bytes);
+/* Whole pages from there on, as many in a row as are there, up to `pages`: read on all cores at
+ * once. Returns how many were put. */
+uint64_t stretch_pages(const struct stretch *s, uint64_t done, uint64_t pages, stretch_put *put,
+                       void *context);
+
 #endif

@@ -165,6 +165,26 @@ uint64_t pv_frames_mfn(const struct pv_frames *f, mfn_t m)
     return place < f->n && mfn_at(f, place) == m.n ? f->by_mfn[place] : NOTHING;
 }
 
+static bool is_below_end(const struct pv_frames *f, mfn_t m)
+{
+    return f->n && m.n <= mfn_at(f, f->n - 1);
+}
+
+void pv_frames_mfn_each(const struct pv_frames *f, const mfn_t *m, size_t n, uint64_t *index)
+{
+    for (size_t i = 0; i < n; i++)
+        if (is_below_end(f, m[i]))
+            __builtin_prefetch(&f->hint[m[i].n >> f->shift]);
+    for (size_t i = 0; i < n; i++)
+        if (is_below_end(f, m[i]))
+            __builtin_prefetch(&f->by_mfn[f->hint[m[i].n >> f->shift]]);
+    for (size_t i = 0; i < n; i++)
+        if (is_below_end(f, m[i]) && f->hint[m[i].n >> f->shift] < f->n)
+            __builtin_prefetch(&f->mfn[f->by_mfn[f->hint[m[i].n >> f->shift]]]);
+    for (size_t i = 0; i < n; i++)
+        index[i] = pv_frames_mfn(f, m[i]);
+}
+
 mfn_t pv_frames_next_mfn(const struct pv_frames *f, mfn_t from)
 {
     size_t place = place_from(f, from.n);

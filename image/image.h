@@ -93,8 +93,9 @@ struct pv_backend {
     /* Is it known to be zeroes, without a look? Its words should be left alone then: a hole of a
      * file in memory is filled by being touched. */
     bool (*blank)(const struct pv_view *v, mfn_t m);
-    /* The open file in which its bytes lie as they are, and where; -1: there is none. */
-    int (*lies)(const struct pv_view *v, mfn_t m, uint64_t *at);
+    /* The open file in which bytes of frames lie as they are, -1: there is none; and where those of
+     * each of n frames do, ~0: nowhere. */
+    int (*lies)(const struct pv_view *v, const mfn_t *m, size_t n, uint64_t *at);
     /* Where in the file; false: nowhere. */
     bool (*place)(const struct pv_view *v, mfn_t m, struct pv_place *out);
     /* Types and pins that the image carries; false: of this frame it tells nothing. */
@@ -103,6 +104,9 @@ struct pv_backend {
      * arrays by frame stay as large as the guest. ~0, NO_MFN: none. */
     uint64_t (*index_of)(const struct pv_view *v, mfn_t m);
     mfn_t (*frame_at)(const struct pv_view *v, uint64_t index);
+    /* Of a portable view: pv_stream_p2m_frames() of formats/stream.h. */
+    bool (*p2m_frames)(const struct pv_view *v, uint64_t *start, uint64_t *end,
+                       const uint64_t **pfn, size_t *n);
     void (*close)(struct pv_view *v);
 };
 

@@ -86,6 +86,8 @@ bool pv_frames_order(struct pv_frames *f, uint32_t **from);
 bool pv_frames_sort(struct pv_frames *f);
 /* An index, or ~0: the frame's (of several pfns the lowest), the pfn's, the first at or above. */
 uint64_t pv_frames_mfn(const struct pv_frames *f, mfn_t m);
+/* The same of many: they are looked up side by side, and memory is not waited for each by each. */
+void pv_frames_mfn_each(const struct pv_frames *f, const mfn_t *m, size_t n, uint64_t *index);
 uint64_t pv_frames_pfn(const struct pv_frames *f, pfn_t p);
 uint64_t pv_frames_pfn_from(const struct pv_frames *f, pfn_t p);
 /* The frame at or above; NO_MFN: none. */
@@ -144,6 +146,7 @@ struct pv_format {
 };
 extern const struct pv_format pv_format_dumpcore;  /* formats/dumpcore_read.c */
 extern const struct pv_format pv_format_stream;    /* formats/stream_read.c */
+extern const struct pv_format pv_format_elfcore;   /* formats/elfcore_read.c */
 extern const struct pv_format pv_format_vmcore;    /* formats/vmcore.c */
 extern const struct pv_format pv_format_pvmachine; /* formats/pvmemory.c */
 extern const struct pv_format pv_format_xenmemory; /* formats/rawmemory.c */

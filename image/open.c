@@ -9,11 +9,8 @@
 
 /* Any file of whole pages can be the memory of a machine: these are last. */
 static const struct pv_format *const formats[] = {
-    &pv_format_dumpcore,
-    &pv_format_stream,
-    &pv_format_vmcore,
-    &pv_format_pvmachine,
-    &pv_format_xenmemory,
+    &pv_format_dumpcore, &pv_format_stream,    &pv_format_elfcore,
+    &pv_format_vmcore,   &pv_format_pvmachine, &pv_format_xenmemory,
 };
 #define FORMATS (sizeof(formats) / sizeof(*formats))
 

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "startinfo.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <xen/xen.h>
 #include <xen/foreign/x86_32.h>
 
+#include "bulk.h"
 #include "internal.h"
+#include "parallel.h"
 
 #define MAGIC      "xen-3.0-x86"
 #define LOOK_UNTIL (1u << 18) /* pages that are looked at for one that begins so: 1 GiB */
@@ -67,18 +71,71 @@ static mfn_t by_symbol(const struct pv_view *v, const struct pv_symbols *s)
     return maddr_frame(w.to);
 }
 
+/* ---- looking at page after page, on all cores */
+
+#define BATCH 16384u /* pages, in the order of their pfns */
+#define PART  256u
+
+struct search {
+    const struct pv_view *v;
+    mfn_t page[BATCH];
+    size_t n;
+    _Atomic uint64_t first; /* of the pages that are one; ~0: none is known */
+};
+
+static void look_at(void *context, uint64_t from, uint64_t end)
+{
+    struct search *s = context;
+    char begin[PART][sizeof(MAGIC) - 1];
+    struct pv_start_info found;
+    pv_read_beginnings(s->v, &s->page[from], end - from, begin, sizeof(begin[0]));
+    for (uint64_t i = from; i < end; i++) {
+        if (memcmp(begin[i - from], MAGIC, sizeof(begin[0])) || !take(&found, s->v, s->page[i], ""))
+            continue;
+        uint64_t known = atomic_load(&s->first);
+        while (i < known && !atomic_compare_exchange_weak(&s->first, &known, i))
+            ;
+        return;
+    }
+}
+
+static void gather(struct search *s, pfn_t *next)
+{
+    const struct pv_backend *b = s->v->backend;
+    for (s->n = 0; s->n < BATCH && next->n != NO_PFN.n; *next = b->next_pfn(s->v, pfn(next->n + 1)))
+        s->page[s->n++] = b->mfn_of(s->v, *next);
+}
+
+static bool look_until(struct search *s, struct pv_start_info *out, unsigned *seen)
+{
+    pfn_t next = s->v->backend->next_pfn(s->v, pfn(0));
+    for (*seen = 0; *seen < LOOK_UNTIL; *seen += (unsigned)s->n) {
+        gather(s, &next);
+        if (s->n == 0)
+            return false;
+        atomic_store(&s->first, ~0ull);
+        pv_parallel(0, s->n, PART, look_at, s);
+        if (s->first != ~0ull)
+            return take(out, s->v, s->page[s->first], "a page that begins with \"" MAGIC "\"");
+    }
+    return false;
+}
+
 int pv_start_info_find(struct pv_start_info *out, const struct pv_view *v,
                        const struct pv_symbols *s, struct pv_error *e)
 {
-    const struct pv_backend *b = v->backend;
+    unsigned seen = 0;
     if (take(out, v, v->start_info, "as the image has it") ||
         take(out, v, by_symbol(v, s), "symbol xen_start_info"))
         return 0;
-    unsigned seen = 0;
-    for (pfn_t p = b->next_pfn(v, pfn(0)); p.n != NO_PFN.n && seen < LOOK_UNTIL;
-         p = b->next_pfn(v, pfn(p.n + 1)), seen++)
-        if (take(out, v, b->mfn_of(v, p), "a page that begins with \"" MAGIC "\""))
-            return 0;
+    struct search *all = malloc(sizeof(*all));
+    if (!all)
+        return pv_no_memory(e);
+    all->v = v;
+    const bool found = look_until(all, out, &seen);
+    free(all);
+    if (found)
+        return 0;
     *out = (struct pv_start_info){.frame = NO_MFN};
     return pv_fail(e, "none of the first %u pages begins with \"" MAGIC "\"", seen);
 }

@@ -18,6 +18,8 @@ struct pv_save_options {
     const char *name;    /* of_xl: what it is called there; NULL: as the view says, or "guest" */
     uint64_t max_memory; /* of_xl: bytes it may have; 0: what it has */
     int zstd;            /* level 1..19; 0: not compressed */
+    bool as_found;       /* of a portable view: also one that is not whole, or that nothing can
+                            restore */
     struct pv_progress progress; /* by pages */
 };
 

@@ -88,9 +88,16 @@ static uint64_t *dump_words(const struct pv_view *v, mfn_t m)
     return find_frame(v, m, &at) ? (uint64_t *)pv_file_map(dump_of(v)->file, at, PAGE_BYTES) : NULL;
 }
 
-static int dump_lies(const struct pv_view *v, mfn_t m, uint64_t *at)
+static int dump_lies(const struct pv_view *v, const mfn_t *m, size_t n, uint64_t *at)
 {
-    return find_frame(v, m, at) ? dump_of(v)->file->fd : -1;
+    const struct dump *d = dump_of(v);
+    pv_frames_mfn_each(&d->frames, m, n, at);
+    for (size_t i = 0; i < n; i++)
+        if (at[i] != NO_MFN.n)
+            at[i] = d->pages.at + page_of(d, at[i]) * PAGE_BYTES;
+        else
+            find_frame(v, m[i], &at[i]); /* shared_info */
+    return d->file->fd;
 }
 
 static bool dump_place(const struct pv_view *v, mfn_t m, struct pv_place *out)

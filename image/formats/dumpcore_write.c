@@ -192,7 +192,10 @@ static int take_page(const struct pv_view *v, struct batch *b, pfn_t p, struct p
 {
     mfn_t m = v->backend->mfn_of(v, p);
     b->p2m[b->n] = (struct dump_p2m){.pfn = p.n, .gmfn = m.n};
-    if (!v->backend->read(v, m, 0, b->page[b->n], PAGE_BYTES))
+    const bool there = v->backend->read(v, m, 0, b->page[b->n], PAGE_BYTES);
+    if (!there && v->portable) /* a stream may have pages without content */
+        memset(b->page[b->n], 0, PAGE_BYTES);
+    else if (!there)
         return pv_fail(e, "cannot read pfn %llx, mfn %llx, out of the image",
                        (unsigned long long)p.n, (unsigned long long)m.n);
     b->n++;

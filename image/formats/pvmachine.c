@@ -167,9 +167,12 @@ static bool machine_blank(const struct pv_view *v, mfn_t m)
     return h && place(machine_of(v), m, &at) && pv_holes_at(h, at);
 }
 
-static int machine_lies(const struct pv_view *v, mfn_t m, uint64_t *at)
+static int machine_lies(const struct pv_view *v, const mfn_t *m, size_t n, uint64_t *at)
 {
-    return place(machine_of(v), m, at) ? machine_of(v)->fd : -1;
+    for (size_t i = 0; i < n; i++)
+        if (!place(machine_of(v), m[i], &at[i]))
+            at[i] = NO_MFN.n;
+    return machine_of(v)->fd;
 }
 
 static bool machine_place(const struct pv_view *v, mfn_t m, struct pv_place *out)

@@ -63,9 +63,12 @@ static uint64_t *stream_words(const struct pv_view *v, mfn_t m)
                                    : NULL;
 }
 
-static int stream_lies(const struct pv_view *v, mfn_t m, uint64_t *at)
+static int stream_lies(const struct pv_view *v, const mfn_t *m, size_t n, uint64_t *at)
 {
-    return find_content(v, m, at) ? stream_of(v)->file->fd : -1;
+    for (size_t i = 0; i < n; i++)
+        if (!find_content(v, m[i], &at[i]))
+            at[i] = NO_MFN.n;
+    return stream_of(v)->file->fd;
 }
 
 static bool stream_place(const struct pv_view *v, mfn_t m, struct pv_place *out)
@@ -132,6 +135,19 @@ static mfn_t stream_next_pinned_root(const struct pv_view *v, mfn_t from)
     return NO_MFN;
 }
 
+static bool stream_p2m_frames(const struct pv_view *v, uint64_t *start, uint64_t *end,
+                              const uint64_t **pfn, size_t *n)
+{
+    const struct stream *s = stream_of(v);
+    if (!s->has_p2m)
+        return false;
+    *start = s->p2m.start;
+    *end = s->p2m.end;
+    *pfn = s->p2m_pfn;
+    *n = s->p2m_frames;
+    return true;
+}
+
 static void stream_free(struct stream *s)
 {
     pv_file_close(s->file);
@@ -162,6 +178,7 @@ static const struct pv_backend stream_backend = {
     .told = stream_told,
     .index_of = stream_index_of,
     .frame_at = stream_frame_at,
+    .p2m_frames = stream_p2m_frames,
     .close = stream_close,
 };
 
@@ -317,12 +334,5 @@ const struct pv_format pv_format_stream = {
 bool pv_stream_p2m_frames(const struct pv_view *v, uint64_t *start, uint64_t *end,
                           const uint64_t **pfn, size_t *n)
 {
-    if (v->backend != &stream_backend || !stream_of(v)->has_p2m)
-        return false;
-    const struct stream *s = stream_of(v);
-    *start = s->p2m.start;
-    *end = s->p2m.end;
-    *pfn = s->p2m_pfn;
-    *n = s->p2m_frames;
-    return true;
+    return v->backend->p2m_frames && v->backend->p2m_frames(v, start, end, pfn, n);
 }

@@ -64,6 +64,8 @@ static int put_static(struct save *s, struct pv_error *e)
 static int put_list(struct save *s, struct pv_error *e)
 {
     const struct save_list *l = &s->list;
+    if (l->pages == 0)
+        return 0;
     const struct p2m_frames h = {(uint32_t)l->start, (uint32_t)(l->end - 1)};
     return save_record_of(&s->sink, LIBXC_P2M_FRAMES, &h, sizeof(h), l->pfn,
                           l->pages * sizeof(*l->pfn), e);
@@ -91,8 +93,11 @@ static int put_all(struct save *s, struct pv_error *e)
                : 0;
 }
 
-static int check_view(const struct pv_view *v, struct pv_error *e)
+static int check_view(const struct save *s, struct pv_error *e)
 {
+    const struct pv_view *v = s->v;
+    if (s->o->as_found && v->portable)
+        return 0;
     if (v->lost[0])
         return pv_fail(e, "the image is not whole: %s", v->lost);
     if (!v->portable && v->width != 8)
@@ -110,7 +115,7 @@ static int check_view(const struct pv_view *v, struct pv_error *e)
 
 static int prepare(struct save *s, struct pv_error *e)
 {
-    return check_view(s->v, e) || save_list_open(&s->list, s->v, e) ||
+    return check_view(s, e) || save_list_open(&s->list, s->v, s->o->as_found, e) ||
                    save_state_open(&s->state, &s->list, e) || save_look_over(&s->list, &s->count, e)
                ? -1
                : 0;

@@ -34,6 +34,7 @@ void sink_close(struct sink *k);                  /* after an error as well; not
 /* ---- stream_write_list.c: the guest's own p2m list, and what it says */
 struct save_list {
     const struct pv_view *v;
+    bool as_found;       /* it may be nowhere */
     uint64_t start, end; /* pfns that it lists: start..end - 1 */
     uint64_t *pfn;       /* of each of its pages */
     struct save_list_page {
@@ -43,7 +44,11 @@ struct save_list {
     size_t pages, room;
 };
 
-int save_list_open(struct save_list *l, const struct pv_view *v, struct pv_error *e);
+int save_list_open(struct save_list *l, const struct pv_view *v, bool as_found, struct pv_error *e);
+/* The same of a view with machine frames, as far as the pages' frames: their pfns are not asked
+ * for.
+ */
+int save_list_published(struct save_list *l, struct pv_error *e);
 void save_list_free(struct save_list *l);
 /* The frame that it has at a pfn; NO_MFN: none. */
 mfn_t save_listed(const struct save_list *l, pfn_t p);

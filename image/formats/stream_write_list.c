@@ -153,7 +153,7 @@ static int number_pages(struct save_list *l, struct pv_error *e)
     return 0;
 }
 
-static int open_published(struct save_list *l, struct pv_error *e)
+int save_list_published(struct save_list *l, struct pv_error *e)
 {
     struct pv_arch_info a;
     struct p2m_list from;
@@ -176,7 +176,12 @@ static int open_published(struct save_list *l, struct pv_error *e)
     if (rc)
         return -1;
     cut_off(l);
-    return number_pages(l, e);
+    return 0;
+}
+
+static int open_published(struct save_list *l, struct pv_error *e)
+{
+    return save_list_published(l, e) || number_pages(l, e) ? -1 : 0;
 }
 
 /* A stream names the pages itself. */
@@ -184,8 +189,10 @@ static int take_over(struct save_list *l, struct pv_error *e)
 {
     const uint64_t *pfn;
     uint64_t last;
-    if (!pv_stream_p2m_frames(l->v, &l->start, &last, &pfn, &l->pages))
-        return pv_fail(e, "the image does not say where it is");
+    if (!pv_stream_p2m_frames(l->v, &l->start, &last, &pfn, &l->pages)) {
+        l->end = l->v->end_pfn.n;
+        return l->as_found ? 0 : pv_fail(e, "the image does not say where it is");
+    }
     l->end = last + 1;
     l->pfn = reallocarray(NULL, l->pages, sizeof(*l->pfn));
     if (!l->pfn)
@@ -194,9 +201,9 @@ static int take_over(struct save_list *l, struct pv_error *e)
     return 0;
 }
 
-int save_list_open(struct save_list *l, const struct pv_view *v, struct pv_error *e)
+int save_list_open(struct save_list *l, const struct pv_view *v, bool as_found, struct pv_error *e)
 {
-    *l = (struct save_list){.v = v};
+    *l = (struct save_list){.v = v, .as_found = as_found};
     if (v->portable ? take_over(l, e) : open_published(l, e))
         return pv_context(e, "the guest's p2m list cannot be used");
     return 0;

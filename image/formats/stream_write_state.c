@@ -101,7 +101,7 @@ static int make_portable(const struct save_list *l, unsigned vcpu, void *context
 static int take_contexts(struct save_state *s, const struct save_list *l, struct pv_error *e)
 {
     const struct pv_view *v = l->v;
-    s->context = calloc(v->nr_vcpus, sizeof(*s->context));
+    s->context = calloc(v->nr_vcpus ? v->nr_vcpus : 1, sizeof(*s->context));
     if (!s->context)
         return pv_no_memory(e);
     for (unsigned i = 0; i < v->nr_vcpus; i++) {
@@ -116,7 +116,11 @@ int save_state_open(struct save_state *s, const struct save_list *l, struct pv_e
 {
     const struct pv_view *v = l->v;
     s->context = NULL;
-    if (v->portable && mfn_eq(v->start_info, NO_MFN))
+    if (l->as_found && mfn_eq(v->shared_info, NO_MFN)) {
+        memset(s->shared_info, 0, sizeof(s->shared_info));
+        return take_contexts(s, l, e);
+    }
+    if (!l->as_found && v->portable && mfn_eq(v->start_info, NO_MFN))
         return pv_fail(e, "edx of vCPU 0 names no start_info");
     if (!v->backend->read(v, v->shared_info, 0, s->shared_info, sizeof(s->shared_info)))
         return pv_fail(e, "cannot read shared_info");
@@ -170,7 +174,8 @@ int save_state_put(const struct save_state *s, const struct pv_view *v, struct s
 {
     const struct tsc_info clock = clock_of(s, v);
     if (save_record(k, LIBXC_TSC_INFO, &clock, sizeof(clock), e) ||
-        save_record(k, LIBXC_SHARED_INFO, s->shared_info, sizeof(s->shared_info), e))
+        (!mfn_eq(v->shared_info, NO_MFN) &&
+         save_record(k, LIBXC_SHARED_INFO, s->shared_info, sizeof(s->shared_info), e)))
         return -1;
     for (unsigned i = 0; i < v->nr_vcpus; i++)
         if (v->vcpu[i].valid && put_vcpu(s, v, i, k, e))

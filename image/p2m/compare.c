@@ -141,6 +141,51 @@ static uint64_t piece(struct comparison *c, uint64_t at, uint64_t last, bool *si
     return last;
 }
 
+/* ---- where all say the same, as most do of most pfns */
+
+static bool is_plain(const uint64_t *word, uint64_t n)
+{
+    uint64_t marks = 0; /* P2M_MISSING has them all */
+    for (uint64_t i = 0; i < n; i++)
+        marks |= word[i];
+    return !(marks & P2M_MARKS);
+}
+
+/* Has each source, for all of these pfns, the frame that the first has, or nothing to say? The
+ * first must be the image's own: what it says is believed. */
+static bool is_agreed(const struct comparison *c, uint64_t at, uint64_t n, struct pv_p2m_range *r)
+{
+    const struct pv_p2m *p = c->p;
+    const uint64_t *own = NULL;
+    r->has = 0;
+    for (enum pv_p2m_kind k = 0; k < PV_P2M_KINDS; k++) {
+        const struct p2m_cursor *side = &c->cursor[k];
+        if (!p->source[k].there || (own && side->state == PV_P2M_BEYOND && is_partial(k)))
+            continue;
+        const uint64_t *word = side->word + (at - side->first);
+        if (side->state != PV_P2M_FRAME || (!own && (k > PV_P2M_M2P || p->source[k].stale)) ||
+            !(own ? memcmp(own, word, n * sizeof(*word)) == 0 : is_plain(word, n)))
+            return false;
+        own = own ? own : word;
+        r->has |= 1u << k;
+    }
+    return own && (!p->publishes || p->source[p->published].there);
+}
+
+static bool take_agreed(struct comparison *c, uint64_t at, uint64_t last)
+{
+    struct pv_p2m_range r = {.first = pfn(at), .last = pfn(last)};
+    const uint64_t n = last - at + 1;
+    if (c->every || n > P2M_PAGE_WORDS || !is_agreed(c, at, n, &r))
+        return false;
+    /* One that is stale, and published, would be told of. */
+    if (c->p->publishes && c->p->source[c->p->published].stale && !c->p->v->portable)
+        return false;
+    close_range(c);
+    count(c, &r, n);
+    return true;
+}
+
 static int go(struct comparison *c, uint64_t first, uint64_t last,
               const struct pv_progress *progress, struct pv_error *e)
 {
@@ -155,7 +200,7 @@ static int go(struct comparison *c, uint64_t first, uint64_t last,
         }
         if (single)
             take(c, at, to);
-        else
+        else if (!take_agreed(c, at, to))
             for (uint64_t i = at; i <= to; i++)
                 take(c, i, i);
         if (to == ~0ull)

@@ -13,13 +13,19 @@
 
 /* ---- elements */
 
+/* Mostly it is the frame that the image's own table has at that pfn: known without a search. */
+static bool is_own(const struct pv_view *v, uint64_t m, uint64_t at)
+{
+    return (!v->has_m2p && v->backend->mfn_of(v, pfn(at)).n == m) || v->backend->owned(v, mfn(m));
+}
+
 /* What an entry of a table says of the pfn that it is for. */
 static uint64_t element(const struct pv_view *v, uint64_t entry, uint64_t at, uint64_t more)
 {
     if (!pte_present(entry))
         return P2M_MISSING;
     const uint64_t m = pte_frame(entry).n + more;
-    if (v->portable || v->backend->owned(v, mfn(m)))
+    if (v->portable || is_own(v, m, at))
         return m;
     return m | (m == at ? P2M_IDENTITY : P2M_FOREIGN);
 }

@@ -2,7 +2,7 @@
 'use strict';
 /* Pictures in the panels: roots and what they share, and the tree of the guest's frames. */
 
-const MOST_ROOTS = 48, MOST_SHARES = 64, MOST_NODES = 4096;
+const MOST_ROOTS = 48, MOST_SHARES = 16 * 14, MOST_NODES = 4096;
 
 function node(app, mfn, label, attributes, ...children) {
     const cell = Number.isInteger(mfn) && mfn >= 0 ? app.model.cellOfMfn(mfn) : NONE;
@@ -31,41 +31,82 @@ function rove(picture) {
     return picture;
 }
 
+/* Slots in runs: 256-271, 402. */
 function slotsText(slots) {
-    const s = slots.filter((n) => Number.isInteger(n));
-    return s.length > 4 ? `${s.slice(0, 3).join(', ')} and ${s.length - 3} more` : s.join(', ');
+    const s = slots.filter((n) => Number.isInteger(n)).sort((a, b) => a - b);
+    const runs = [];
+    for (const n of s)
+        if (runs.length && runs[runs.length - 1][1] + 1 >= n)
+            runs[runs.length - 1][1] = n;
+        else
+            runs.push([n, n]);
+    return runs.map(([a, b]) => (a === b ? `${a}` : `${a}–${b}`)).join(', ');
+}
+
+/* Shared tables by level and by the roots that share them. */
+function shareGroups(meta) {
+    const groups = new Map();
+    for (const s of meta.shares) {
+        const roots = s.roots.filter((i) => Number.isInteger(i) && i >= 0 && i < Math.min(MOST_ROOTS, meta.roots.length));
+        const key = `${s.level} ${roots.join()}`;
+        if (!groups.has(key))
+            groups.set(key, { level: Number(s.level), roots, shares: [] });
+        groups.get(key).shares.push(s);
+    }
+    return [...groups.values()].sort((a, b) => b.shares.length - a.shares.length);
+}
+
+const SQUARE = 9, SQUARES = 14;
+
+function groupHeight(g) {
+    return 34 + Math.ceil(Math.min(MOST_SHARES, g.shares.length) / SQUARES) * SQUARE;
 }
 
 function rootsDrawing(app) {
     const { meta } = app.model;
-    const roots = meta.roots.slice(0, MOST_ROOTS), shares = meta.shares.slice(0, MOST_SHARES);
-    const rows = Math.max(roots.length, shares.length, 1), step = 40, height = rows * step + 8;
-    const yOf = (i, n) => (i + 0.5) * ((height - 8) / Math.max(1, n)) + 4;
-    const most = Math.max(1, ...roots.map((r) => Number(r.tables) || 0));
+    const roots = meta.roots.slice(0, MOST_ROOTS), all = shareGroups(meta), groups = all.slice(0, 24);
+    const step = 46, gap = 12;
+    const right = groups.reduce((h, g) => h + groupHeight(g) + gap, 0);
+    const height = Math.max(roots.length * step, right, 40) + 8;
+    const yRoot = (i) => (i + 0.5) * (height - 8) / Math.max(1, roots.length) + 4;
     const picture = svg('svg', { viewBox: `0 0 360 ${height}`, role: 'group', 'aria-label': 'Roots and the tables that they share', id: 'roots-drawing' });
-    const lines = shares.flatMap((s, k) => s.roots.filter((i) => Number.isInteger(i) && i >= 0 && i < roots.length).map((i) => svg('path', {
-        d: `M126 ${yOf(i, roots.length)} C190 ${yOf(i, roots.length)} 190 ${yOf(k, shares.length)} 246 ${yOf(k, shares.length)}`,
-        fill: 'none', stroke: app.levelColour(Number(s.level)), 'stroke-width': 1.4, opacity: shares.length > 12 ? 0.5 : 0.85 })));
-    picture.append(...lines);
-    roots.forEach((r, i) => {
-        const y = yOf(i, roots.length);
-        const wide = Math.max(3, 118 * (Number(r.tables) || 0) / most), own = Math.max(r.own ? 2 : 0, 118 * (Number(r.own) || 0) / most);
-        picture.append(node(app, r.mfn, `root mfn ${hex(r.mfn)} of ${r.of}: ${count(r.tables)} tables, ${count(r.own)} its own`, {},
-            svg('rect', { x: 4, y: y - 16, width: 122, height: 31, rx: 2, fill: 'var(--sunk)', stroke: 'var(--strong)' }),
-            svg('rect', { x: 6, y: y + 8, width: wide, height: 5, fill: 'var(--strong)' }),
-            svg('rect', { x: 6 + wide - Math.min(own, wide), y: y + 8, width: Math.min(own, wide), height: 5, fill: app.levelColour(4) }),
-            svg('text', { x: 9, y: y - 4, class: 'mono' }, hex(r.mfn)),
-            svg('text', { x: 9, y: y + 6, class: 'soft', style: null }, String(r.of).slice(0, 20))));
+    const boxes = [];
+    let y = 4 + (height - 8 - right + gap) / 2;
+    for (const g of groups) {
+        const h = groupHeight(g);
+        for (const i of g.roots)
+            picture.append(svg('path', { d: `M124 ${yRoot(i)} C172 ${yRoot(i)} 168 ${y + h / 2} 216 ${y + h / 2}`, fill: 'none', stroke: app.levelColour(g.level),
+                'stroke-width': 1 + Math.min(5, Math.log2(g.shares.length)), opacity: 0.7 }));
+        boxes.push(...shareBox(app, g, y, h));
+        y += h + gap;
+    }
+    const most = Math.max(1, ...roots.map((r) => Number(r.tables) || 0));
+    picture.append(...boxes, ...roots.map((r, i) => rootBox(app, r, yRoot(i), most)));
+    const left = meta.roots.length - roots.length;
+    return [rove(picture), left > 0 ? el('p', { class: 'soft' }, `${left} more roots are not drawn.`) : null,
+        all.length > groups.length ? el('p', { class: 'soft' }, `${all.length - groups.length} more groups of shared tables are not drawn.`) : null];
+}
+
+function rootBox(app, r, y, most) {
+    const wide = Math.max(3, 112 * (Number(r.tables) || 0) / most), own = Math.max(r.own ? 3 : 0, 112 * (Number(r.own) || 0) / most);
+    return node(app, r.mfn, `root mfn ${hex(r.mfn)}, ${r.of}: ${count(r.tables)} tables, ${count(r.own)} its own`, {},
+        svg('rect', { x: 4, y: y - 19, width: 120, height: 38, rx: 2, fill: 'var(--sunk)', stroke: app.levelColour(4) }),
+        svg('text', { x: 10, y: y - 6, class: 'mono' }, `L4 ${hex(r.mfn)}`),
+        svg('text', { x: 10, y: y + 7, class: 'soft' }, String(r.of).slice(0, 20)),
+        svg('rect', { x: 8, y: y + 12, width: wide, height: 4, fill: 'var(--strong)' }),
+        svg('rect', { x: 8 + wide - Math.min(own, wide), y: y + 12, width: Math.min(own, wide), height: 4, fill: app.levelColour(4) }));
+}
+
+function shareBox(app, g, y, h) {
+    const slots = slotsText(g.shares.flatMap((s) => s.slots));
+    const out = [svg('rect', { x: 216, y, width: 140, height: h, rx: 2, fill: 'var(--sunk)', stroke: app.levelColour(g.level) }, svg('title', {}, `slots ${slots}`)),
+        svg('text', { x: 222, y: y + 13 }, `${count(g.shares.length)} L${g.level} of ${g.roots.length} roots`),
+        svg('text', { x: 222, y: y + 25, class: 'soft' }, `slot ${slots}`.slice(0, 24) + (slots.length > 19 ? '…' : ''))];
+    g.shares.slice(0, MOST_SHARES * 4).slice(0, Math.floor((h - 34) / SQUARE) * SQUARES).forEach((s, k) => {
+        out.push(node(app, s.mfn, `L${s.level} table mfn ${hex(s.mfn)} in slot ${slotsText(s.slots)} of ${s.roots.length} roots`, {},
+            svg('rect', { x: 222 + k % SQUARES * SQUARE, y: y + 30 + Math.floor(k / SQUARES) * SQUARE, width: SQUARE - 2, height: SQUARE - 2, fill: app.levelColour(g.level) })));
     });
-    shares.forEach((s, k) => {
-        const y = yOf(k, shares.length);
-        picture.append(node(app, s.mfn, `L${s.level} table mfn ${hex(s.mfn)} in slots ${slotsText(s.slots)} of ${s.roots.length} roots`, {},
-            svg('rect', { x: 246, y: y - 13, width: 110, height: 26, rx: 2, fill: 'var(--sunk)', stroke: app.levelColour(Number(s.level)) }),
-            svg('text', { x: 252, y: y - 2, class: 'mono' }, `L${s.level} ${hex(s.mfn)}`),
-            svg('text', { x: 252, y: y + 9, class: 'soft' }, `slot ${slotsText(s.slots)}`.slice(0, 20))));
-    });
-    const left = meta.roots.length - roots.length + meta.shares.length - shares.length;
-    return [rove(picture), left > 0 ? el('p', { class: 'soft' }, `${left} more are not drawn.`) : null];
+    return out;
 }
 
 /* Three levels above each other; the last is a strip along the pfns, so that where it ends is seen against max_pfn. */

@@ -54,7 +54,7 @@ class FramePanel {
         for (const s of m.symbolsOf(cell))
             lines.push(el('li', {}, el('code', {}, String(s.name)), ' ', el('span', { class: 'soft' }, String(s.va))));
         for (const r of meta.roots.filter((x) => x.mfn === mfn))
-            lines.push(el('li', {}, `root of ${r.of}`));
+            lines.push(el('li', {}, `root: ${r.of}`));
         for (const v of meta.vcpus.filter((x) => x.kernel_root === mfn || x.user_root === mfn))
             lines.push(el('li', {}, `${v.kernel_root === mfn ? 'kernel' : 'user'} root of vCPU ${v.n}`));
         for (const n of meta.tree.nodes.filter((x) => x.mfn === mfn).slice(0, 4))
@@ -94,17 +94,20 @@ class FramePanel {
     mapper(entry, cell) {
         const { app } = this, m = app.model;
         const whole = entry.level > 1 && !(entry.flags & ENTRY.superpage) && m.tableOf(cell) >= 0;
-        const addresses = m.addressesOf(entry.table, entry.slot);
+        const addresses = m.addressesOf(entry.table, entry.slot, 16);
         return el('li', {}, chip(app, entry.table), cellLink(app, entry.table), ` L${entry.level || '?'} slot ${entry.slot} `,
             el('code', { class: 'soft' }, flagsText(entry.flags)), whole ? el('span', { class: 'soft' }, ' as a table') : null,
-            addresses.map((a) => this.address(a, entry.level)));
+            this.addressLines(addresses));
     }
 
-    address(a) {
+    /* An address once, with all the roots under which it is one. */
+    addressLines(addresses) {
         const { app } = this;
-        const region = app.model.regionOf(a.va);
-        return el('span', { class: 'va' }, el('code', {}, hexVa(a.va)), region ? ` ${region}` : '',
-            el('span', { class: 'soft' }, ` under ${app.rootName(a.root)}`));
+        const roots = new Map();
+        for (const a of addresses)
+            roots.set(a.va, [...(roots.get(a.va) || []), a.root]);
+        return [...roots].map(([va, of]) => el('span', { class: 'va' }, el('code', {}, hexVa(va)), ` ${app.model.regionOf(va)} `,
+            el('span', { class: 'soft' }, `under ${of.slice(0, 3).map((r) => app.rootName(r)).join(', ')}${of.length > 3 ? ` and ${of.length - 3} more` : ''}`)));
     }
 
     holds(cell) {

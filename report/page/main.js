@@ -50,7 +50,7 @@ class App {
     rootName(cell) {
         const { meta, c } = this.model;
         const root = meta.roots.find((r) => r.mfn === c.mfn[cell]);
-        return `root ${hex(c.mfn[cell])}${root ? ` of ${root.of}` : ''}`;
+        return `root ${hex(c.mfn[cell])}${root ? ` (${root.of})` : ''}`;
     }
 
     /* The chosen frame if it is a root, the kernel's roots, then all others. */

@@ -233,7 +233,7 @@ class MapView {
             return;
         const left = this.canvas.width / 2 - this.x * scale, top = this.canvas.height / 2 - this.y * scale;
         this.level = this.picture.draw(context, left, top, scale, this.canvas.width, this.canvas.height);
-        if (scale >= 7)
+        if (scale >= 4.5)
             this.drawLines(context, left, top, scale);
         if (this.scale >= 46)
             this.drawNumbers(context, left, top, scale);
@@ -251,10 +251,12 @@ class MapView {
         const [y0, y1] = this.span(top, scale, this.canvas.height, this.picture.height);
         const wide = Math.max(1, Math.round(scale / 14));
         context.fillStyle = this.paper.line;
+        context.globalAlpha = Math.min(1, (scale - 2.5) / 8);
         for (let x = x0; x <= x1; x++)
             context.fillRect(Math.round(left + x * scale) - (wide >> 1), 0, wide, this.canvas.height);
         for (let y = y0; y <= y1; y++)
             context.fillRect(0, Math.round(top + y * scale) - (wide >> 1), this.canvas.width, wide);
+        context.globalAlpha = 1;
     }
 
     drawNumbers(context, left, top, scale) {

@@ -60,7 +60,9 @@ async function shadeOf(model, by) {
         return { index: model.c.kind, items: model.meta.kinds.map((k) => ({ key: k.key, name: String(k.name) })) };
     if (by === 'runs') {
         const index = await model.runs();
-        const items = Array.from({ length: 25 }, (_, i) => ({ key: `run${i}`, name: `${bytesText(4096 * 2 ** i)} and more`, t: Math.min(1, i / 16) }));
+        const items = Array.from({ length: 25 }, (_, i) => ({ key: `run${i}`, name: `${bytesText(4096 * 2 ** i)} and more`, t: 0 }));
+        const longest = Math.max(1, index.reduce((a, b) => Math.max(a, b), 0));
+        items.forEach((item, i) => { item.t = Math.max(0, 1 - i / longest); });
         return { index, items };
     }
     const from = model.c[by], index = new Uint8Array(model.cells);

@@ -11,7 +11,7 @@ function showTitle(meta) {
     put($('kernel'), meta.kernel ? String(meta.kernel) : 'no kernel was recognised');
     $('kernel').title = meta.kernel ? String(meta.kernel) : '';
     const found = meta.findings_in_all || 0;
-    const cells = [['Frames', count(meta.nr_frames ?? meta.cells)], ['Memory', bytesText(4096 * (meta.nr_frames || 0))],
+    const cells = [['Frames', count(meta.pages ?? meta.cells)], ['Memory', bytesText(4096 * (meta.pages ?? 0))],
         ['Taken from', meta.kind || '?'], ['Xen', meta.xen || '?'],
         ['vCPUs', count(meta.vcpus.length)], ['Findings', el('span', { class: found ? 'broken' : 'holds' }, found ? count(found) : 'none')]];
     put($('plate'), cells.map(([k, v]) => el('div', {}, el('dt', {}, k), el('dd', {}, v))));
@@ -53,18 +53,15 @@ function overviewPanel(app, box) {
             el('li', {}, String(r.name), el('span', { class: 'va soft' }, el('code', {}, `${r.from} to ${r.to}`)))))] : null);
 }
 
-const RULES = ['', 'frames are the guest’s own', 'one type at a time', 'tables are not writable', 'levels fit', 'pins hold', 'descriptors are checked',
-    'lists agree', 'the list of frames is whole', 'roots keep Xen’s slots', 'user and kernel apart'];
-
 function rulesPanel(app, box) {
     const { meta } = app.model;
     const rules = meta.rules.length ? meta.rules.map((r) => el('div', { class: 'rule' }, el('b', {}, `R${r.rule}`),
         el('span', { class: ['holds', 'broken', 'undecidable'].includes(r.answer) ? r.answer : 'soft' }, `${{ holds: '✓', broken: '✗', undecidable: '?' }[r.answer] || ''} ${r.answer}`),
         el('span', {}, String(r.why || ''), r.findings ? el('button', { type: 'button', class: 'link', on: { click: () => app.openTab('findings') } }, ` ${count(r.findings)} found`) : null)))
-        : el('p', { class: 'soft' }, 'Nothing was checked.');
+        : el('p', { class: 'soft' }, meta.live ? 'A running guest is not checked.' : 'Nothing was checked.');
     const findings = meta.findings.map((f, i) => findingButton(app, f, i));
     const shown = meta.findings.length, all = meta.findings_in_all || shown;
-    put(box, el('h2', {}, all ? `${count(all)} ${all === 1 ? 'finding' : 'findings'}` : 'Nothing found'),
+    put(box, el('h2', {}, all ? `${count(all)} ${all === 1 ? 'finding' : 'findings'}` : meta.rules.length ? 'Nothing found' : 'Not checked'),
         shown < all ? el('p', { class: 'soft' }, `the first ${count(shown)} of them`) : null,
         el('div', { id: 'findings' }, findings), el('h3', {}, 'rules of the memory contract'), rules);
 }
@@ -74,16 +71,16 @@ function findingButton(app, f, i) {
     const where = [f.mfn !== null && f.mfn !== undefined && `mfn ${hex(f.mfn)}`, f.pfn !== null && f.pfn !== undefined && `pfn ${hex(f.pfn)}`,
         f.va && `va ${f.va}`, f.symbol, f.at && `entry at ${f.at}`, f.entry && `= ${f.entry}`].filter((x) => x).join('  ');
     return el('button', { type: 'button', class: 'finding', 'data-finding': i, disabled: cell === NONE, on: { click: () => app.select(cell, { go: true, finding: i }) } },
-        el('b', {}, `R${f.rule} ${f.code}`), f.count > 1 ? ` ×${count(f.count)}` : '', el('br'), String(f.text), el('small', {}, where),
+        el('b', {}, `R${f.rule} ${f.code}`), f.count > 1 ? ` ×${count(f.count)}` : '', el('br'), String(f.text || f.meaning || ''), el('small', {}, where),
         cell === NONE ? el('small', {}, 'its frame is not on the map') : null);
 }
 
 function rootsPanel(app, box) {
     const { meta } = app.model;
     put(box, el('h2', {}, `${meta.roots.length} ${meta.roots.length === 1 ? 'root' : 'roots'}, ${meta.shares.length} shared ${meta.shares.length === 1 ? 'table' : 'tables'}`),
-        el('p', { class: 'soft' }, 'Left, the roots (L4): the bar is their tables, its bright end those that no other root reaches. Right, the tables that several of them have in a slot.'),
+        el('p', { class: 'soft' }, 'Left, the roots (L4): the bar is their tables, its bright end those that no other root reaches. Right, a square for each table that several have in a slot, by which roots have it.'),
         meta.roots.length ? rootsDrawing(app) : null,
-        el('h3', {}, 'roots'), el('ul', { class: 'rows' }, meta.roots.slice(0, 200).map((r) => el('li', {}, mfnLink(app, r.mfn), ` of ${r.of}`,
+        el('h3', {}, 'roots'), el('ul', { class: 'rows' }, meta.roots.slice(0, 200).map((r) => el('li', {}, mfnLink(app, r.mfn), ` ${r.of}`,
             r.pinned ? ', pinned' : '', el('span', { class: 'va soft' }, `${count(r.tables)} tables, ${count(r.own)} its own; maps ${count(r.frames)} frames`)))));
 }
 

@@ -12,10 +12,10 @@ allowed() { # folder name -> 0 if DEPENDS lists it
 }
 
 resolve() { # folder header -> folder that holds it, empty if none of ours
-    for dir in "$1" "$1/glue" core builder hypervisor hypervisor/glue store image image/glue image/symbols image/formats image/p2m image/check image/diff lint report cli guest guest/port kernel tests/guest; do
+    for dir in "$1" "$1/glue" core builder hypervisor hypervisor/glue store image image/glue image/symbols image/formats image/p2m image/check image/convert image/diff lint report cli guest guest/port kernel tests/guest; do
         [ -e "$dir/$2" ] || continue
         case $dir in
-        */glue | */port | */symbols | */formats | */p2m | */check | */diff) echo "${dir%/*}" ;; # a part of the folder above
+        */glue | */port | */symbols | */formats | */p2m | */check | */convert | */diff) echo "${dir%/*}" ;; # a part of the folder above
         *) echo "$dir" ;;
         esac
         return

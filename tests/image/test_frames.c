@@ -46,11 +46,29 @@ static void assert_like(const struct pv_frames *f, const struct model *m, uint64
                      at == NOTHING ? NOTHING : find(m->pfn, m->n, at));
 }
 
+/* Many at once: known ones, their neighbours, and what can be none. */
+static void assert_each_like(const struct pv_frames *f, const struct model *m)
+{
+    mfn_t what[2 * MOST + 2];
+    uint64_t index[2 * MOST + 2];
+    size_t n = 0;
+    for (size_t i = 0; i < m->n; i++) {
+        what[n++] = mfn(m->mfn[i]);
+        what[n++] = mfn(m->mfn[i] + 1ull);
+    }
+    what[n++] = NO_MFN;
+    what[n++] = mfn(1ull << 40);
+    pv_frames_mfn_each(f, what, n, index);
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(index[i], find(m->mfn, m->n, what[i].n));
+}
+
 static void compare(const struct pv_frames *f, const struct model *m, uint64_t *seed)
 {
     const uint64_t odd[] = {0,          1,          ~0u - 1ull, ~0u,         1ull << 32,
                             1ull << 40, 1ull << 63, ~1ull,      ~0ull - 4096};
     assert_int_equal(f->n, m->n);
+    assert_each_like(f, m);
     for (size_t i = 0; i < m->n; i++)
         for (int by = -1; by <= 1; by++) {
             assert_like(f, m, (uint64_t)m->pfn[i] + (uint64_t)by);
