@@ -60,8 +60,9 @@ void client_say(struct client *k, const struct answer *a);
 
 /* Holds and late replies (control_hold.c). */
 void client_wait(struct client *k, const struct answer *a);
-void client_look(struct control *c, struct client *k); /* is it time for the reply? */
-void client_lines(struct client *k);                   /* of a connection that holds the guest */
+void client_look(struct control *c, struct client *k);              /* is it time for the reply? */
+bool client_pass_memory(const struct control *c, struct client *k); /* goes with the reply */
+void client_lines(struct client *k); /* of a connection that holds the guest */
 void client_lose_machine(struct control *c, struct client *k);
 
 #endif

@@ -1,22 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /* A page that shows what is in an image. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
+#include <unistd.h>
 
 #include "commands.h"
 #include "exitcodes.h"
 #include "help.h"
 #include "imagefile.h"
+#include "live.h"
 #include "outfile.h"
+#include "registry.h"
 #include "report.h"
-#include "version.h"
+#include "timeline.h"
+
+#define SECONDS_MAX 86400u
 
 struct wanted {
     struct image_options image;
     const char *file, *output, *title;
     enum report_detail detail;
     bool no_check;
+    const char *live, *listen; /* instead of a file: a guest's name */
+    unsigned wait, interval;
 };
 
 /* ---- what is shown */
@@ -24,24 +31,9 @@ struct wanted {
 struct shown {
     struct pv_p2m *lists;
     struct pv_check check;
+    struct timeline timeline;
     char version[128], made[32];
 };
-
-/* "0.1.0 (build id ...)": of the first line, without the name. */
-static void take_version(char *to, size_t size)
-{
-    const char *text = version_text() + strlen("pvmm ");
-
-    snprintf(to, size, "%.*s", (int)strcspn(text, "\n"), text);
-}
-
-static void take_time(char *to, size_t size)
-{
-    const time_t now = time(NULL);
-    struct tm tm;
-
-    strftime(to, size, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
-}
 
 static int take_lists(struct shown *s, const struct image *i, struct error *e)
 {
@@ -62,6 +54,18 @@ static int take_check(struct shown *s, const struct image *i, struct error *e)
     return rc == 0 ? 0 : error_set(e, image_end_code(), "%s: %s", i->path, why.text);
 }
 
+/* Of a machine's memory that is a file, not compressed. */
+static void take_timeline(struct shown *s, const struct image *i)
+{
+    const int fd =
+        strcmp(i->path, "-") != 0 ? open(i->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+
+    if (fd < 0)
+        return;
+    timeline_take(&s->timeline, fd, i->view->tsc_khz);
+    close(fd);
+}
+
 static int write_page(const struct wanted *w, const struct image *i, const struct shown *s,
                       struct outfile *f, struct error *e)
 {
@@ -70,6 +74,8 @@ static int write_page(const struct wanted *w, const struct image *i, const struc
                                            .lists = s->lists,
                                            .symbols = i->symbols,
                                            .check = w->no_check ? NULL : &s->check,
+                                           .timeline =
+                                               s->timeline.is.act != NULL ? &s->timeline.is : NULL,
                                            .file = w->title != NULL ? w->title : w->file,
                                            .version = s->version,
                                            .made = s->made};
@@ -86,13 +92,15 @@ static int show(const struct wanted *w, const struct image *i, struct outfile *f
     int rc;
 
     s = (struct shown){0};
-    take_version(s.version, sizeof(s.version));
-    take_time(s.made, sizeof(s.made));
+    live_version(s.version, sizeof(s.version));
+    live_time(s.made, sizeof(s.made));
+    take_timeline(&s, i);
     rc = take_lists(&s, i, e);
     if (rc == 0 && !w->no_check)
         rc = take_check(&s, i, e);
     if (rc == 0)
         rc = write_page(w, i, &s, f, e);
+    timeline_drop(&s.timeline);
     pv_check_free(&s.check);
     pv_p2m_close(s.lists);
     return rc;
@@ -132,6 +140,68 @@ static int parse_detail(const char *text, enum report_detail *d, struct error *e
     return error_set(e, EXIT_USAGE, "--detail %s: auto, all or tables", text);
 }
 
+static int parse_seconds(const char *option, const char *text, unsigned *seconds, struct error *e)
+{
+    uint64_t n;
+
+    if (!parse_number(text, &n) || n > SECONDS_MAX)
+        return error_set(e, EXIT_USAGE, "--%s %s: no number of seconds up to %u", option, text,
+                         SECONDS_MAX);
+    *seconds = (unsigned)n;
+    return 0;
+}
+
+static int take_option(struct wanted *w, int opt, char **argv, struct error *e)
+{
+    switch (opt) {
+    case 'o':
+        w->output = optarg;
+        return 0;
+    case 't':
+        w->title = optarg;
+        return 0;
+    case 'n':
+        w->no_check = true;
+        return 0;
+    case 'l':
+        w->live = optarg;
+        return 0;
+    case 'a':
+        w->listen = optarg;
+        return 0;
+    case 'w':
+        return parse_seconds("wait", optarg, &w->wait, e);
+    case 'i':
+        return parse_seconds("interval", optarg, &w->interval, e);
+    case 'd':
+        return parse_detail(optarg, &w->detail, e);
+    }
+    return command_bad_option(opt, argv, e);
+}
+
+static int check_live(int argc, const struct wanted *w, struct error *e)
+{
+    if (optind != argc || w->output != NULL)
+        return error_set(e, EXIT_USAGE,
+                         "--live takes a guest's name, no file, and serves its page");
+    if (w->no_check || w->image.domain >= 0)
+        return error_set(e, EXIT_USAGE, "%s: not of a guest that runs",
+                         w->no_check ? "--no-check" : "--domain");
+    return guest_name_check(w->live, e);
+}
+
+static int check_file(int argc, char **argv, struct wanted *w, struct error *e)
+{
+    if (w->listen != NULL || w->wait != 0 || w->interval != 1)
+        return error_set(e, EXIT_USAGE, "%s: only with --live",
+                         w->listen != NULL ? "--listen"
+                         : w->wait != 0    ? "--wait"
+                                           : "--interval");
+    if (command_one_word(argc, argv, "an image", &w->file, e) != 0)
+        return -1;
+    return w->output != NULL ? 0 : error_set(e, EXIT_USAGE, "where to is not given (-o FILE)");
+}
+
 /* -1: an error; 0: go on; 1: help is wanted. */
 static int parse(int argc, char **argv, struct wanted *w, struct error *e)
 {
@@ -140,6 +210,10 @@ static int parse(int argc, char **argv, struct wanted *w, struct error *e)
                                             {"detail", required_argument, NULL, 'd'},
                                             {"no-check", no_argument, NULL, 'n'},
                                             {"title", required_argument, NULL, 't'},
+                                            {"live", required_argument, NULL, 'l'},
+                                            {"listen", required_argument, NULL, 'a'},
+                                            {"wait", required_argument, NULL, 'w'},
+                                            {"interval", required_argument, NULL, 'i'},
                                             {NULL, 0, NULL, 0}};
     int opt;
 
@@ -154,29 +228,34 @@ static int parse(int argc, char **argv, struct wanted *w, struct error *e)
             continue;
         if (opt == 'h')
             return 1;
-        if (opt == 'o')
-            w->output = optarg;
-        else if (opt == 't')
-            w->title = optarg;
-        else if (opt == 'n')
-            w->no_check = true;
-        else if (opt != 'd')
-            return command_bad_option(opt, argv, e);
-        else if (parse_detail(optarg, &w->detail, e) != 0)
+        if (take_option(w, opt, argv, e) != 0)
             return -1;
     }
-    if (command_one_word(argc, argv, "an image", &w->file, e) != 0)
-        return -1;
-    return w->output != NULL ? 0 : error_set(e, EXIT_USAGE, "where to is not given (-o FILE)");
+    return w->live != NULL ? check_live(argc, w, e) : check_file(argc, argv, w, e);
+}
+
+static int follow(const struct wanted *w, struct error *e)
+{
+    const struct live_options o = {.image = &w->image,
+                                   .name = w->live,
+                                   .title = w->title,
+                                   .listen = w->listen,
+                                   .wait = w->wait,
+                                   .interval = w->interval,
+                                   .detail = w->detail};
+
+    return live_serve(&o, e);
 }
 
 int command_report(int argc, char **argv)
 {
-    struct wanted w = {.image.domain = -1};
+    struct wanted w = {.image.domain = -1, .interval = 1};
     struct error e;
-    const int rc = parse(argc, argv, &w, &e);
+    int rc = parse(argc, argv, &w, &e);
 
     if (rc > 0)
         return command_help(help_report);
-    return rc < 0 || report_file(&w, &e) != 0 ? command_failed(argv[0], &e) : EXIT_CLEAN;
+    if (rc == 0)
+        rc = w.live != NULL ? follow(&w, &e) : report_file(&w, &e);
+    return rc != 0 ? command_failed(argv[0], &e) : EXIT_CLEAN;
 }

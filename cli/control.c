@@ -73,7 +73,8 @@ static void start_stream(const struct control *c, struct client *k, const struct
 static void reply(struct control *c, struct client *k, struct answer *a)
 {
     const bool stays = a->stream == STREAM_CONSOLE || a->stream == STREAM_LOG ||
-                       a->stream == STREAM_TRACE || a->ticket.hold != NULL;
+                       a->stream == STREAM_TRACE || a->stream == STREAM_HOLD ||
+                       a->ticket.hold != NULL;
 
     if (stays && streams(c) >= STREAMS_MAX) {
         hold_leave(&a->ticket);
@@ -83,6 +84,8 @@ static void reply(struct control *c, struct client *k, struct answer *a)
         client_wait(k, a);
         return;
     }
+    if (a->stream == STREAM_HOLD && a->memory && !client_pass_memory(c, k))
+        request_refuse(a, EXIT_ENVIRONMENT, "its memory cannot be opened once more");
     client_say(k, a);
     if (a->stream == STREAM_NONE)
         k->state = CLIENT_LEAVING;

@@ -61,7 +61,8 @@ enum stream {
     STREAM_LOG,     /* the hypervisor's log */
     STREAM_TRACE,   /* the flight recorder, a line for each record */
     STREAM_END,     /* nothing is sent, and its end says that the guest is gone */
-    STREAM_HOLD,    /* the same, and the guest stands for it; lines may come (hold_told()) */
+    STREAM_HOLD, /* the same, until the machine is gone; the guest may stand for it, and lines come
+                    (hold_told()) */
 };
 
 struct answer {
@@ -70,6 +71,7 @@ struct answer {
     enum stream stream;
     bool follow; /* go on with what is still to come */
     bool json;   /* of a trace */
+    bool memory; /* the machine's memory file goes with it, to be read only */
     struct hold_ticket
         ticket; /* its hold is not NULL: the reply, which is not there yet, is late */
 };

@@ -32,6 +32,12 @@ static int read_only(int fd)
     return open(path, O_RDONLY | O_CLOEXEC);
 }
 
+bool client_pass_memory(const struct control *c, struct client *k)
+{
+    k->pass = c->guest.hold != NULL ? read_only(c->guest.hold->ram_fd) : -1;
+    return k->pass >= 0;
+}
+
 static bool holds(const struct client *k)
 {
     return k->ticket.wish == WISH_HOLD || k->ticket.wish == WISH_SUSPEND;

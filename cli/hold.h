@@ -18,6 +18,8 @@
  *                                           connection's end then says that it is gone
  *   {"do": "hold"}                          {"memory": BYTES, "domid": N, "name": ...} and, with
  * the reply's first byte, the machine's memory file, to be read only (SCM_RIGHTS)
+ *   {"do": "memory"}                        {"memory": BYTES} and the file likewise; the guest goes
+ * on running, and the connection ends with its machine
  *   {"do": "suspend", "timeout": SECONDS}   the same; then a line may follow from the client:
  * "end", and the connection's end says that the guest is gone; or "pause", after which it will
  * stand when it goes on One suspend at a time, and none of a guest that the user has paused: it

@@ -180,6 +180,23 @@ static void do_trace_json(struct supervised *g, struct json_object *request, str
     a->json = true;
 }
 
+/* It goes on running; what is read of it may be torn. */
+static void do_memory(struct supervised *g, struct json_object *request, struct answer *a,
+                      struct json_object *reply)
+{
+    (void)request;
+    if (g->real_xen) {
+        request_refuse(a, EXIT_ENVIRONMENT,
+                       "it runs under a real Xen, which nobody outside of it can read");
+    } else if (g->hold == NULL) {
+        request_refuse(a, EXIT_ENVIRONMENT, "it has not started yet");
+    } else {
+        put_int(reply, "memory", g->memory);
+        a->stream = STREAM_HOLD;
+        a->memory = true;
+    }
+}
+
 static void do_destroy(struct supervised *g, struct json_object *request, struct answer *a,
                        struct json_object *reply)
 {
@@ -297,7 +314,7 @@ static const struct {
     {"info", do_info},   {"console", do_console},       {"dmesg", do_dmesg},
     {"trace", do_trace}, {"trace-json", do_trace_json}, {"destroy", do_destroy},
     {"pause", do_pause}, {"unpause", do_unpause},       {"shutdown", do_shutdown},
-    {"hold", do_hold},   {"suspend", do_suspend},
+    {"hold", do_hold},   {"suspend", do_suspend},       {"memory", do_memory},
 };
 
 static void perform(struct supervised *g, struct json_object *request, struct answer *a)
@@ -338,7 +355,7 @@ void request_answer(struct supervised *g, const char *line, size_t size, struct 
 
     a->size = 0;
     a->stream = STREAM_NONE;
-    a->follow = a->json = false;
+    a->follow = a->json = a->memory = false;
     a->ticket = (struct hold_ticket){.hold = NULL};
     if (tokener != NULL) {
         json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);

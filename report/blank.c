@@ -32,11 +32,21 @@ static bool is_blank(const struct pv_view *v, mfn_t m)
            v->backend->read(v, m, 0, page, PAGE_BYTES) && is_zero(page, PAGE_BYTES);
 }
 
+/* In the order in which the guest's frames are numbered, where they are: a file has them so. */
+static uint64_t frames(const struct gathered *g)
+{
+    return g->v->backend->frame_at ? g->v->nr_pages : g->cells;
+}
+
 static void look_at(struct gathered *g, uint64_t from)
 {
-    for (uint64_t i = from; i < g->cells && i < from + PORTION; i++)
-        if (is_blank(g->v, mfn(g->mfn[i])))
-            g->flags[i] |= FLAG_ZEROES;
+    const struct pv_backend *b = g->v->backend;
+    for (uint64_t i = from; i < frames(g) && i < from + PORTION; i++) {
+        const mfn_t m = b->frame_at ? b->frame_at(g->v, i) : mfn(g->mfn[i]);
+        const uint32_t cell = b->frame_at ? cell_of(g, m) : (uint32_t)i;
+        if (cell != NO_CELL && is_blank(g->v, m))
+            g->flags[cell] |= FLAG_ZEROES;
+    }
 }
 
 static void *work(void *context)
@@ -44,7 +54,7 @@ static void *work(void *context)
     struct work *w = context;
     while (!w->stop) {
         const uint64_t from = atomic_fetch_add(&w->next, PORTION);
-        if (from >= w->g->cells)
+        if (from >= frames(w->g))
             break;
         look_at(w->g, from);
     }
@@ -57,10 +67,10 @@ static int work_and_tell(struct work *w)
     struct gathered *g = w->g;
     for (;;) {
         const uint64_t from = atomic_fetch_add(&w->next, PORTION);
-        if (from >= g->cells)
+        if (from >= frames(g))
             return 0;
         look_at(g, from);
-        if (pv_tell(&g->o->progress, "pages", from, g->cells, g->e)) {
+        if (pv_tell(&g->o->progress, "pages", from, frames(g), g->e)) {
             w->stop = true;
             return -1;
         }

@@ -4,9 +4,11 @@
  * before anything relies on it; memory is taken for what has been read, not for what is claimed.
  */
 #include "dumpcore.h"
+#include "holes.h"
 #include "internal.h"
 
 #include <elf.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +35,7 @@ struct dump {
     struct pv_frames frames;
     uint32_t *page;  /* by index: where in .xen_pages; NULL: the index is the page's number */
     uint64_t beyond; /* pages at pfns that are too high */
+    _Atomic(struct pv_holes *) holes; /* of the file; NULL: not asked for yet */
 };
 
 /* ---- the backend */
@@ -109,6 +112,24 @@ static bool dump_place(const struct pv_view *v, mfn_t m, struct pv_place *out)
     return true;
 }
 
+/* Two threads may both look: what one of them found is dropped. */
+static const struct pv_holes *holes_of(struct dump *d)
+{
+    struct pv_holes *known = atomic_load(&d->holes);
+    struct pv_holes *found = known ? NULL : pv_holes_find(d->file->fd, d->file->bytes);
+    if (known || !found || atomic_compare_exchange_strong(&d->holes, &known, found))
+        return known ? known : found;
+    free(found);
+    return known;
+}
+
+static bool dump_blank(const struct pv_view *v, mfn_t m)
+{
+    uint64_t at;
+    const struct pv_holes *h = holes_of(dump_of(v));
+    return h && find_frame(v, m, &at) && pv_holes_at(h, at) && pv_holes_at(h, at + PAGE_BYTES - 1);
+}
+
 static bool dump_owned(const struct pv_view *v, mfn_t m)
 {
     return dump_index_of(v, m) != NO_MFN.n;
@@ -148,6 +169,7 @@ static void dump_free(struct dump *d)
 {
     pv_file_close(d->file);
     pv_frames_free(&d->frames);
+    free(d->holes);
     free(d->page);
     free(d);
 }
@@ -166,6 +188,7 @@ static const struct pv_backend dump_backend = {
     .next_owned = dump_next_owned,
     .next_pfn = dump_next_pfn,
     .words = dump_words,
+    .blank = dump_blank,
     .lies = dump_lies,
     .place = dump_place,
     .index_of = dump_index_of,

@@ -31,6 +31,11 @@ int pv_machine_open_still(struct pv_view **out, int ram_fd, const struct pvmm_ma
  * read meanwhile. */
 int pv_machine_refresh(struct pv_view *v, const struct pvmm_machine *m, struct pv_error *e);
 
+/* The same of a machine's memory file, by the mailbox in it: of one that runs, or not. */
+int pv_memory_open_running(struct pv_view **out, int ram_fd, struct pv_error *e);
+/* Where the mailbox (<pvmm/channel.h>) lies in such a file; false: there is none. */
+bool pv_memory_mailbox(int ram_fd, uint64_t *at);
+
 /* The machine's memory contract as of the last refresh, for the core's looking functions: a copy of
  * its frame table and m2p, and no domain in it. NULL: a view of another kind. */
 struct core *pv_machine_core(const struct pv_view *v);

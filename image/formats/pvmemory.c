@@ -7,6 +7,7 @@
 #include "pvmachine.h"
 
 #include <errno.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <pvmm/channel.h>
@@ -151,6 +152,37 @@ static int open_memory(struct pv_view **out, struct pv_file *f, const struct pv_
         (*out)->vcpu[0].extended = d.extended;
     pv_file_close(f);
     return rc;
+}
+
+static bool as_file(int fd, struct pv_file *f)
+{
+    struct stat st;
+    const bool is_file = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    *f = (struct pv_file){.fd = fd, .bytes = is_file ? (uint64_t)st.st_size : 0};
+    return is_file;
+}
+
+int pv_memory_open_running(struct pv_view **out, int ram_fd, struct pv_error *e)
+{
+    struct pv_file f;
+    struct description d;
+    if (!as_file(ram_fd, &f))
+        return pv_fail(e, "no file");
+    if (read_description(&f, &d, e) || pv_machine_open(out, ram_fd, &d.machine, e))
+        return -1;
+    if ((*out)->nr_vcpus)
+        (*out)->vcpu[0].extended = d.extended;
+    return 0;
+}
+
+bool pv_memory_mailbox(int ram_fd, uint64_t *at)
+{
+    struct pv_file f;
+    struct head h;
+    if (!as_file(ram_fd, &f) || f.bytes % PAGE_BYTES)
+        return false;
+    *at = find_mailbox(&f, &h);
+    return *at != NOWHERE && h.version >= PVMM_MAILBOX_OLDEST && h.version <= PVMM_MAILBOX_VERSION;
 }
 
 const struct pv_format pv_format_pvmachine = {
