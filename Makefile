@@ -19,14 +19,14 @@ PACKAGES := qemu-system-x86 meson ninja-build gcc libc6-dev clang libclang-rt-14
             python3 libxen-dev libcmocka-dev libelf-dev liblzma-dev zlib1g-dev libzstd-dev \
             liblz4-dev libbz2-dev libjson-c-dev busybox-static cpio gzip bzip2 lz4 zstd xz-utils \
             binutils gcovr gcc-12 make grub-common grub-pc-bin xorriso mtools libzydis-dev libbpf-dev \
-            libkdumpfile-dev libmicrohttpd-dev git chromium nodejs
+            libkdumpfile-dev libmicrohttpd-dev git chromium nodejs build-essential debhelper debootstrap
 
 PVMM   := $(BUILD)/pvmm
 KERNEL := $(BUILD)/kernel/vmlinuz
 INITRD := $(BUILD)/initramfs.cpio.gz
 
 .PHONY: all deps kernel kernel-cloud xen grub headers gnumach xen-syms dom0 playwright fetched run test cases \
-        bench bench-micro bench-save bench-images bench-where mutate fuzz interop screenshots \
+        bench bench-micro bench-save bench-images bench-where mutate fuzz interop screenshots package \
         clean help
 
 all: $(BUILD)/build.ninja
@@ -159,6 +159,11 @@ screenshots:
 fuzz:
 	@tests/fuzz/run.sh $(BUILD)/fuzz $(FUZZ_SECONDS)
 
+# Of the tree as it is; tests/package installs them (docs/packaging.md).
+package:
+	@$(MAKE) --no-print-directory deps
+	@scripts/package.sh $(BUILD)
+
 clean:
 	rm -rf $(BUILD)
 
@@ -182,6 +187,7 @@ help:
 	@echo "make fuzz     libFuzzer on images, and on what is linted, FUZZ_SECONDS each"
 	@echo "make screenshots"
 	@echo "              the pictures of reports in docs/, drawn again (docs/report.md)"
+	@echo "make package  Debian's packages, into $(BUILD)/ (docs/packaging.md)"
 	@echo "make clean    remove $(BUILD)/"
 	@echo
 	@echo "Variables: BUILD=DIR, CC=gcc|clang (of a new BUILD), MEMORY=SIZE, TIMEOUT=SECONDS"

@@ -195,10 +195,10 @@ static void note_what_is_not_compared(struct diff_list *l)
                       l->image[i].view->width != 8 ? "it is of a 32-bit guest"
                                                    : "this kind of image does not tell");
     if (!l->sum.p2m)
-        diff_note(l, "mfns are not compared: %s has none",
-                  !l->image[0].view->portable  ? "B"
-                  : l->image[1].view->portable ? "neither image"
-                                               : "A");
+        diff_note(l, "mfns are not compared: %s",
+                  !l->image[0].view->portable  ? "B has none"
+                  : l->image[1].view->portable ? "neither image has any"
+                                               : "A has none");
     if (!l->sum.pins)
         diff_note(l, "pins are not compared: %s not tell them",
                   l->sum.types[0] && l->image[0].view->backend->told != NULL ? "B does"

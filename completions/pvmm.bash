@@ -74,6 +74,7 @@ _pvmm_choices() { # OPTION
     case $1 in
     --accel) echo auto tcg kvm ;;
     --as) echo hex raw string ;;
+    --detail) echo auto all tables ;;
     --format) echo xl libxc ;;
     --hypervisor) echo pvmm ;;
     --loader) echo qemu grub ;;
@@ -104,7 +105,7 @@ _pvmm_complete_as() { # PROGRAM WHAT OPTION CURRENT
         compopt -o filenames
         mapfile -t COMPREPLY < <(compgen -d -- "$4")
         ;;
-    FILE | KERNEL | PROGRAM | OUT | A | B) compopt -o default ;;
+    FILE | KERNEL | PROGRAM | OUT | PAGE | A | B) compopt -o default ;;
     esac
 }
 

@@ -101,7 +101,7 @@ function shareBox(app, g, y, h) {
     const slots = slotsText(g.shares.flatMap((s) => s.slots));
     const out = [svg('rect', { x: 216, y, width: 140, height: h, rx: 2, fill: 'var(--sunk)', stroke: app.levelColour(g.level) }, svg('title', {}, `slots ${slots}`)),
         svg('text', { x: 222, y: y + 13 }, `${count(g.shares.length)} L${g.level} of ${g.roots.length} roots`),
-        svg('text', { x: 222, y: y + 25, class: 'soft' }, `slot ${slots}`.slice(0, 24) + (slots.length > 19 ? '…' : ''))];
+        svg('text', { x: 222, y: y + 25, class: 'soft' }, `slot ${slots}`.slice(0, 21) + (slots.length > 16 ? '…' : ''))];
     g.shares.slice(0, MOST_SHARES * 4).slice(0, Math.floor((h - 34) / SQUARE) * SQUARES).forEach((s, k) => {
         out.push(node(app, s.mfn, `L${s.level} table mfn ${hex(s.mfn)} in slot ${slotsText(s.slots)} of ${s.roots.length} roots`, {},
             svg('rect', { x: 222 + k % SQUARES * SQUARE, y: y + 30 + Math.floor(k / SQUARES) * SQUARE, width: SQUARE - 2, height: SQUARE - 2, fill: app.levelColour(g.level) })));
@@ -116,7 +116,7 @@ function treeDrawing(app) {
     const nodes = all.slice(0, MOST_NODES);
     const end = Math.max(1, (Number(tree.max_pfn) || 0) + 1, Number(tree.covered) || 0, ...tree.gaps.map((g) => (Number(g.last) || 0) + 1));
     const xOf = (pfn) => 4 + 352 * Math.max(0, Math.min(1, (Number(pfn) || 0) / end));
-    const picture = svg('svg', { viewBox: '0 0 360 172', role: 'group', 'aria-label': `Tree of the guest's frames: covers ${count(tree.covered)} of ${count(Number(tree.max_pfn) + 1)} pfns`, id: 'tree-drawing' });
+    const picture = svg('svg', { viewBox: '0 0 360 172', role: 'group', 'aria-label': `Tree of the guest's frames: names ${count(tree.covered)} pfns, max_pfn is ${hex(tree.max_pfn)}`, id: 'tree-drawing' });
     picture.append(svg('defs', {}, svg('pattern', { id: 'gap', width: 6, height: 6, patternUnits: 'userSpaceOnUse', patternTransform: 'rotate(45)' },
         svg('rect', { width: 3, height: 6, fill: 'var(--mark)' }))));
     const rowOf = { 3: 4, 2: 50, 1: 98 }, highOf = { 3: 22, 2: 22, 1: 30 };
@@ -129,10 +129,11 @@ function treeDrawing(app) {
             links.push(svg('path', { d: `M${middle(parent)} ${rowOf[parent.level] + highOf[parent.level]} L${middle(n)} ${y}`, stroke: 'var(--rule)', fill: 'none' }));
         boxes.push(treeNode(app, n, x, y, w, highOf[n.level]));
     }
-    picture.append(...links, ...boxes, ...treeAxis(tree, xOf, end));
+    picture.append(...links, ...boxes, ...treeAxis(tree, xOf));
     const notes = tree.gaps.slice(0, 40).map((g) => el('li', { class: 'broken' }, `pfns ${hex(g.first)} to ${hex(g.last)}: ${g.what}`, g.text ? `; ${g.text}` : ''));
-    return [rove(picture), el('p', {}, tree.covered > tree.max_pfn ? 'It names every pfn up to max_pfn' : el('span', { class: 'broken' }, `It ends at pfn ${hex(tree.covered)}`),
-        `; max_pfn is ${hex(tree.max_pfn)}.`), notes.length ? el('ul', { class: 'rows', id: 'gaps' }, notes) : null,
+    const short = endOfTree(tree);
+    return [rove(picture), el('p', {}, short === null ? `It goes on to max_pfn, ${hex(tree.max_pfn)}` : el('span', { class: 'broken' }, `It ends at pfn ${hex(short)}, before max_pfn, ${hex(tree.max_pfn)}`),
+        `; it names ${count(tree.covered)} pfns.`), notes.length ? el('ul', { class: 'rows', id: 'gaps' }, notes) : null,
     all.length > nodes.length ? el('p', { class: 'soft' }, `${count(all.length - nodes.length)} nodes more are not drawn.`) : null];
 }
 
@@ -146,15 +147,22 @@ function treeNode(app, n, x, y, w, h) {
             stroke: w > 3 && (n.level > 1 || n.state !== 'ok') ? 'var(--strong)' : null, 'fill-opacity': n.level === 1 ? 0.85 : 1 }), text);
 }
 
-function treeAxis(tree, xOf, end) {
+/* Where a tree ends that ends before max_pfn: the beginning of the gap that goes on to it. */
+function endOfTree(tree) {
+    const gap = tree.gaps.find((g) => g.what !== 'differs' && Number(g.last) + 1 >= Number(tree.max_pfn));
+    return gap ? gap.first : null;
+}
+
+function treeAxis(tree, xOf) {
     const out = [svg('line', { x1: 4, y1: 136, x2: 356, y2: 136, stroke: 'var(--strong)' })];
     for (const g of tree.gaps.slice(0, 200))
         out.push(svg('rect', { x: xOf(g.first), y: 98, width: Math.max(1, xOf(Number(g.last) + 1) - xOf(g.first)), height: 30, fill: 'url(#gap)', stroke: 'var(--mark)' }, svg('title', {}, `${g.what}: pfns ${hex(g.first)} to ${hex(g.last)}`)));
     const max = xOf(Number(tree.max_pfn) + 1);
     out.push(svg('line', { x1: max, y1: 90, x2: max, y2: 144, stroke: 'var(--ink)', 'stroke-width': 1.5 }),
         svg('text', { x: max, y: 156, 'text-anchor': 'end' }, `max_pfn ${hex(tree.max_pfn)}`), svg('text', { x: 4, y: 156, class: 'soft' }, 'pfn 0'));
-    if (Number(tree.covered) < end)
-        out.push(svg('line', { x1: xOf(tree.covered), y1: 90, x2: xOf(tree.covered), y2: 144, stroke: 'var(--mark)', 'stroke-width': 1.5 }),
-            svg('text', { x: xOf(tree.covered), y: 169, 'text-anchor': xOf(tree.covered) > 180 ? 'end' : 'start', fill: 'var(--mark)' }, `ends at ${hex(tree.covered)}`));
+    const short = endOfTree(tree);
+    if (short !== null)
+        out.push(svg('line', { x1: xOf(short), y1: 90, x2: xOf(short), y2: 144, stroke: 'var(--mark)', 'stroke-width': 1.5 }),
+            svg('text', { x: xOf(short), y: 169, 'text-anchor': xOf(short) > 180 ? 'end' : 'start', fill: 'var(--mark)' }, `ends at ${hex(short)}`));
     return out;
 }

@@ -46,6 +46,8 @@ class Live {
                 this.end();
                 return;
             }
+            if (answer.status === 503)
+                throw new Error('the guest is not ready');
             if (!answer.ok)
                 throw new Error(`the server answered ${answer.status}`);
             await this.take(await answer.json());

@@ -89,10 +89,10 @@ function listsPanel(app, box) {
     const s = meta.p2m_summary;
     put(box, el('h2', {}, 'Lists of frames'),
         el('p', { class: 'soft' }, `${count(s.pfns)} pfns in ${count(meta.p2m_runs)} ${meta.p2m_runs === 1 ? 'run' : 'runs'} of mfns that follow each other; the lists agree on ${count(s.agreed)}, differ on ${count(s.disagreed)}${s.recovered ? `; ${count(s.recovered)} recovered` : ''}.`),
-        el('h3', {}, 'sources'), sourceBars(meta),
-        meta.differences.length ? [el('h3', {}, 'where they differ'), el('ul', { class: 'rows', id: 'differences' }, meta.differences.map((d) => differenceRow(app, d)))] : null,
         el('h3', {}, meta.tree.kind ? `the tree: ${meta.tree.kind}` : 'the tree of its frames'),
-        meta.tree.kind && meta.tree.nodes.length ? treeDrawing(app) : el('p', { class: 'soft' }, 'The guest keeps none that could be read.'));
+        meta.tree.kind && meta.tree.nodes.length ? treeDrawing(app) : el('p', { class: 'soft' }, 'The guest keeps none that could be read.'),
+        meta.differences.length ? [el('h3', {}, 'where the sources differ'), el('ul', { class: 'rows', id: 'differences' }, meta.differences.map((d) => differenceRow(app, d)))] : null,
+        el('h3', {}, 'sources'), sourceBars(meta));
 }
 
 function differenceRow(app, d) {

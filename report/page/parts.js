@@ -35,6 +35,8 @@ const say = (text) => { $('say').textContent = text; };
 
 /* A button that leads to a frame of the map; plain text where the file does not have the frame. */
 function mfnLink(app, mfn, text) {
+    if (mfn === null || mfn === undefined)
+        return el('span', { class: 'soft' }, 'not known');
     const cell = Number.isInteger(mfn) && app.model ? app.model.cellOfMfn(mfn) : NONE;
     const name = text || `mfn ${hex(mfn)}`;
     return cell === NONE ? el('code', {}, name) : cellLink(app, cell, name);

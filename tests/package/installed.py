@@ -8,6 +8,7 @@ Usage: installed.py BUILD SOURCE MESON
 import glob
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -44,6 +45,19 @@ def names(pattern):
     return {os.path.basename(path) for path in glob.glob(f"{SOURCE}/{pattern}")}
 
 
+def headers():
+    """Of libpvimage: what the build says is for others, and all that this includes in turn."""
+    with open(f"{SOURCE}/image/install/meson.build", encoding="utf-8") as f:
+        paths = re.findall(r"'\.\./([\w/.]+\.h)'", f.read())
+    found = {os.path.basename(path) for path in paths}
+    for path in paths:
+        with open(f"{SOURCE}/image/install/../{path}", encoding="utf-8") as f:
+            lost = set(re.findall(r'^#include "(?:\w+/)*(\w+\.h)"', f.read(), re.M)) - found
+        check(f"{path}: what it includes is installed, too", not lost, sorted(lost))
+    check("the library has headers", {"image.h", "check.h", "types.h"} <= found, sorted(found))
+    return found
+
+
 def belongs(commands):
     """Of a whole installation, from the prefix on."""
     lib, share, include = options["libdir"], options["datadir"], options["includedir"]
@@ -52,8 +66,7 @@ def belongs(commands):
                  f"{lib}/pkgconfig/pvimage.pc", f"{lib}/pkgconfig/pvguest.pc"}
     all_files |= {f"{options['mandir']}/man1/{page}.1" for page in ["pvmm", *(f"pvmm-{c}" for c in commands)]}
     all_files |= {f"{include}/pvguest/{name}" for name in names("include/pvguest/*.h")}
-    all_files |= {f"{include}/pvimage/{name}" for name in ("image.h", "p2m.h", "check.h", "symbols.h", "transfer.h",
-                                                          "types.h")}
+    all_files |= {f"{include}/pvimage/{name}" for name in headers()}
     all_files |= {f"{share}/doc/pvmm/{name}" for name in ("README.md", "CAVEATS.md", "LICENSE")}
     docs = {os.path.relpath(path, SOURCE) for path in glob.glob(f"{SOURCE}/docs/**", recursive=True)
             if os.path.isfile(path) and not path.endswith("meson.build")}
