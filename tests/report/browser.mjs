@@ -3,6 +3,8 @@
 // FIXTURES is what fixtures.py made: pages, and truth.json with what must be found in them.
 import { createRequire } from 'node:module';
 import { createServer } from 'node:http';
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { readFileSync } from 'node:fs';
 import assert from 'node:assert/strict';
 
@@ -419,9 +421,25 @@ const cases = {
         await done(page);
         server.close();
     },
+    async guest() {
+        const { url: where, destroy } = truth.guest;
+        const page = await open(where, { allowed: new RegExp(`^${new URL(where).origin}/|^data:`) });
+        const first = await until(page, (s) => s.ready && s.cells >= 16384, 60);
+        await page.focus('#map');
+        await page.keyboard.press('Enter');
+        const chosen = await state(page);
+        assert.notEqual(chosen.mfn, null);
+        const later = await until(page, (s) => s.turns >= first.turns + 3, 60);
+        assert.deepEqual([later.mfn, later.scale], [chosen.mfn, chosen.scale]);
+        await promisify(execFile)(destroy[0], destroy.slice(1));
+        await until(page, (s) => s.gone, 60);
+        assert.match(await page.innerText('#foot'), /the guest is gone/);
+        page.complaints = page.complaints.filter((c) => !/\b(410|503)\b/.test(c));
+        await done(page);
+    },
 };
 
-const names = wanted === 'small' ? Object.keys(cases).filter((name) => name !== 'large') : [wanted];
+const names = wanted === 'small' ? Object.keys(cases).filter((name) => name !== 'large' && name !== 'guest') : [wanted];
 browser = await browserType.launch({ executablePath: chromium, args: ['--no-sandbox', '--disable-gpu'] });
 let failures = 0;
 for (const name of names) {

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The report's page in headless Chromium: makes the pages, asks pvmm what must be found in the one of an image, and
-has browser.mjs look. Usage: browser.py PVMM MKDUMP BUILD-DIR CASE, or "small": all cases but "large". Exit code 77:
-what is needed is not to be had."""
+has browser.mjs look. Usage: browser.py PVMM MKDUMP BUILD-DIR CASE [KERNEL]; CASE may be "small": all but "large" and
+"guest", which is of a running guest of that kernel. Exit code 77: what is needed is not to be had."""
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -90,13 +91,39 @@ def fixtures(folder, pvmm, mkdump, case):
         json.dump(truth, f)
 
 
+class Running:
+    """A guest that leads its life, and the server of its page."""
+
+    def __init__(self, folder, pvmm, kernel):
+        self.name = "report-page-%d" % os.getpid()
+        self.children = [subprocess.Popen([pvmm, "run", "--accel", "tcg", "--timeout", "300", "--no-core", "-m", "64M", "--name",
+                                           self.name, "-a", "live", kernel], stdin=subprocess.DEVNULL,
+                                          stdout=open(os.path.join(folder, "console"), "wb"), stderr=subprocess.STDOUT)]
+        self.children.append(subprocess.Popen([pvmm, "report", "--live", self.name, "--wait", "60"], stdout=subprocess.PIPE, text=True))
+        line = self.children[1].stdout.readline()
+        with open(os.path.join(folder, "truth.json"), "w", encoding="utf-8") as f:
+            json.dump({"guest": {"url": re.search(r"http://\S+", line)[0], "destroy": [pvmm, "destroy", self.name]}}, f)
+
+    def end(self):
+        for p in self.children:
+            p.terminate()
+            p.wait()
+
+
 def main():
     pvmm, mkdump, build, case = sys.argv[1:5]
     playwright, node, chromium = needed(build)
     with tempfile.TemporaryDirectory(prefix="pvmm-report.") as folder:
-        fixtures(folder, os.path.abspath(pvmm), os.path.abspath(mkdump), case)
         env = dict(os.environ, HOME=folder)         # Chromium writes into its home
-        return subprocess.run([node, os.path.join(HERE, "browser.mjs"), playwright, chromium, folder, case], env=env).returncode
+        look = [node, os.path.join(HERE, "browser.mjs"), playwright, chromium, folder, case]
+        if case != "guest":
+            fixtures(folder, os.path.abspath(pvmm), os.path.abspath(mkdump), case)
+            return subprocess.run(look, env=env).returncode
+        guest = Running(folder, os.path.abspath(pvmm), os.path.abspath(sys.argv[5]))
+        try:
+            return subprocess.run(look, env=env).returncode
+        finally:
+            guest.end()
 
 
 if __name__ == "__main__":
