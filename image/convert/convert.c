@@ -106,7 +106,9 @@ static void lose_words(const struct portable_told *t, bool kept, struct pv_losse
                 "they were%s",
                 ULL t->xens, where);
     if (t->foreign)
-        pv_lose(l, "%llu entries that name no page of the guest are 0%s", ULL t->foreign, where);
+        pv_lose(l, "%llu %s no page of the guest %s 0%s", ULL t->foreign,
+                t->foreign == 1 ? "entry that names" : "entries that name",
+                t->foreign == 1 ? "is" : "are", where);
     if (t->superpages)
         pv_lose(l, "%llu superpages, which no PV guest has, are 0%s", ULL t->superpages, where);
     if (t->beyond && kept)
@@ -201,7 +203,7 @@ int pv_convert(const struct pv_view *v, int fd, const struct pv_convert_options 
         return to_core(v, fd, o, out, e);
     if (v->portable)
         return to_portable(v, NULL, fd, o, out, e);
-    if (pv_portable_open(&portable, v, o->symbols, e))
+    if (pv_portable_open(&portable, v, o->symbols, o->to == PV_TO_STREAM, &o->progress, e))
         return pv_context(e, "its tables cannot be made to hold pfns");
     const int rc = to_portable(portable, v, fd, o, out, e);
     pv_close(portable);

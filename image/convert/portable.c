@@ -247,12 +247,12 @@ static bool take_told(struct portable *t)
 }
 
 /* Roots that were found are pinned: Xen has no other way for one to last. */
-static int infer(struct portable *t, struct pv_error *e)
+static int infer(struct portable *t, const struct pv_progress *progress, struct pv_error *e)
 {
     const unsigned top = pv_top_level(t->from);
     t->told.inferred = true;
     memset(t->level, 0, t->frames);
-    if (pv_tables_infer(t->from, t->level, t->frames, e))
+    if (pv_tables_infer(t->from, t->level, progress, e))
         return -1;
     for (uint64_t i = 0; i < t->frames; i++)
         if (t->level[i] == top)
@@ -260,13 +260,13 @@ static int infer(struct portable *t, struct pv_error *e)
     return 0;
 }
 
-static int take_types(struct portable *t, struct pv_error *e)
+static int take_types(struct portable *t, const struct pv_progress *progress, struct pv_error *e)
 {
-    t->frames = t->from->backend->index_of ? t->from->nr_pages : t->from->nr_frames;
+    t->frames = t->from->nr_pages;
     t->level = calloc(t->frames ? t->frames : 1, 1);
     if (!t->level)
         return pv_no_memory(e);
-    return take_told(t) ? 0 : infer(t, e);
+    return take_told(t) ? 0 : infer(t, progress, e);
 }
 
 /* ---- words that are not kept */
@@ -440,11 +440,10 @@ static void describe(struct pv_view *v, const struct pv_view *from)
     memcpy(v->lost, from->lost, sizeof(v->lost));
 }
 
-static int fill(struct pv_view *v, const struct pv_symbols *s, struct pv_error *e)
+static int fill(struct pv_view *v, const struct pv_progress *progress, struct pv_error *e)
 {
     struct portable *t = portable_of(v);
-    t->shared = find_shared(t->from, s);
-    if (take_types(t, e) || take_words(v, e))
+    if (take_types(t, progress, e) || take_words(v, e))
         return -1;
     take_state(v);
     take_list(t);
@@ -452,8 +451,10 @@ static int fill(struct pv_view *v, const struct pv_symbols *s, struct pv_error *
 }
 
 int pv_portable_open(struct pv_view **out, const struct pv_view *from, const struct pv_symbols *s,
-                     struct pv_error *e)
+                     bool to_write, const struct pv_progress *progress, struct pv_error *e)
 {
+    if (!from->backend->index_of)
+        return pv_fail(e, "%s does not number its frames", from->kind);
     if (from->portable || from->width != 8)
         return pv_fail(e, "%s of %u bits", from->kind, from->width * 8);
     struct pv_view *v = pv_view_new(&portable_backend, from->kind, from->nr_vcpus);
@@ -465,9 +466,10 @@ int pv_portable_open(struct pv_view **out, const struct pv_view *from, const str
         return pv_no_memory(e);
     }
     t->from = from;
+    t->shared = to_write ? NO_MFN : find_shared(from, s);
     v->image = t;
     describe(v, from);
-    if (fill(v, s, e)) {
+    if (fill(v, progress, e)) {
         pv_close(v);
         return -1;
     }

@@ -26,19 +26,20 @@ struct portable_told {
     char no_list[200];  /* why its p2m list's pages are not known; "": they are */
 };
 
-/* `from` stays the caller's, and open as long as *out. Of a view that is portable: an error. */
+/* `from` stays the caller's, and open as long as *out. Of a view that is portable, or numbers no
+ * frames (index_of): an error. */
 int pv_portable_open(struct pv_view **out, const struct pv_view *from, const struct pv_symbols *s,
-                     struct pv_error *e);
+                     bool to_write, const struct pv_progress *progress, struct pv_error *e);
 const struct portable_told *pv_portable_told(const struct pv_view *v);
 /* What words were where now there is 0, or shared_info's stand-in; ascending. */
 const struct pv_pairs *pv_portable_words(const struct pv_view *v);
 /* The view beneath, with its machine frames. NULL: `v` is no view of this kind. */
 const struct pv_view *pv_portable_from(const struct pv_view *v);
 
-/* ---- tables.c: which pages are tables, where the image does not tell: those that known roots lead
- * to, and roots that are like them. level[index]: 0, or 1..4. */
+/* ---- tables.c: which pages are tables in use. level[index_of()]: 0, or 1..4. */
 bool pv_is_xens_slot(unsigned level, unsigned slot);
-int pv_tables_infer(const struct pv_view *v, uint8_t *level, uint64_t frames, struct pv_error *e);
+int pv_tables_infer(const struct pv_view *v, uint8_t *level, const struct pv_progress *progress,
+                    struct pv_error *e);
 /* A frame's place in such an array; ~0: none. */
 uint64_t pv_tables_index(const struct pv_view *v, mfn_t m);
 

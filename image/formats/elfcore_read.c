@@ -7,6 +7,7 @@
 #include "elfcore.h"
 
 #include <elf.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,15 @@
 #define WORDS     (PAGE_BYTES / 8)
 #define LIST_MOST (1u << 23) /* pages of a p2m list: of 16 TiB */
 
+/* Of no guest so much memory is tables; of a damaged file not all of it is to be copied. */
+#define COPIES_MOST(pages) ((pages) / 8 + 1024)
+
+/* A table with its machine frames, made when it is asked for first. */
+struct copy {
+    uint64_t index;
+    _Atomic(uintptr_t) words;
+};
+
 struct elfcore {
     struct pv_file *file;
     struct elfcore_note note;
@@ -24,6 +34,8 @@ struct elfcore {
     uint8_t *flags; /* by index */
     struct pv_pairs words;
     uint64_t *list;
+    struct copy *copy; /* of tables, ascending */
+    size_t copies;
     uint64_t lost; /* pages that lie behind the file's end */
 };
 
@@ -142,12 +154,45 @@ static bool core_read(const struct pv_view *v, mfn_t m, unsigned offset, void *t
     return true;
 }
 
+static struct copy *copy_of(const struct elfcore *c, uint64_t index)
+{
+    size_t low = 0, high = c->copies;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (c->copy[middle].index < index)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < c->copies && c->copy[low].index == index ? &c->copy[low] : NULL;
+}
+
+/* Several threads may make one at a time: the first one's stays. */
+static uint64_t *copied(const struct pv_view *v, mfn_t m, uint64_t index)
+{
+    struct copy *copy = copy_of(elfcore_of(v), index);
+    uintptr_t was = copy ? copy->words : 0;
+    if (!copy || was)
+        return (uint64_t *)was;
+    uint64_t *words = malloc(PAGE_BYTES);
+    if (!words || !core_read(v, m, 0, words, PAGE_BYTES)) {
+        free(words);
+        return NULL;
+    }
+    if (atomic_compare_exchange_strong(&copy->words, &was, (uintptr_t)words))
+        return words;
+    free(words);
+    return (uint64_t *)was;
+}
+
 static uint64_t *core_words(const struct pv_view *v, mfn_t m)
 {
     const struct elfcore *c = elfcore_of(v);
     uint64_t at, index;
-    if (!find(v, m, &at, &index) || is_changed(c, index))
+    if (!find(v, m, &at, &index))
         return NULL;
+    if (is_changed(c, index))
+        return copied(v, m, index);
     return (uint64_t *)pv_file_map(c->file, at, PAGE_BYTES);
 }
 
@@ -202,6 +247,9 @@ static void core_free(struct elfcore *c)
     pv_file_close(c->file);
     pv_frames_free(&c->frames);
     pv_pairs_free(&c->words);
+    for (size_t i = 0; i < c->copies; i++)
+        free((void *)c->copy[i].words);
+    free(c->copy);
     free(c->flags);
     free(c->list);
     free(c);
@@ -286,6 +334,22 @@ static int take_page(struct elfcore *c, const struct elfcore_page *p, uint8_t **
                                                                                  : pv_no_memory(e);
 }
 
+static int prepare_copies(struct elfcore *c, struct pv_error *e)
+{
+    const uint64_t most = COPIES_MOST(c->frames.n);
+    uint64_t n = 0;
+    for (uint64_t i = 0; c->note.machine && i < c->frames.n; i++)
+        n += (c->flags[i] & ELFCORE_PAGE_LEVEL) != 0;
+    n = n < most ? n : most;
+    c->copy = calloc(n ? n : 1, sizeof(*c->copy));
+    if (!c->copy)
+        return pv_no_memory(e);
+    for (uint64_t i = 0; i < c->frames.n && c->copies < n; i++)
+        if (c->flags[i] & ELFCORE_PAGE_LEVEL)
+            c->copy[c->copies++].index = i;
+    return 0;
+}
+
 static int read_pages(struct elfcore *c, struct pv_error *e)
 {
     struct elfcore_page chunk[1024];
@@ -303,7 +367,7 @@ static int read_pages(struct elfcore *c, struct pv_error *e)
     }
     if (c->frames.n == 0)
         return pv_fail(e, "it has no page");
-    return pv_frames_sort(&c->frames) ? 0 : pv_no_memory(e);
+    return pv_frames_sort(&c->frames) ? prepare_copies(c, e) : pv_no_memory(e);
 }
 
 static int read_words(struct elfcore *c, struct pv_error *e)
