@@ -44,7 +44,7 @@ def dumped(pvmm, build, folder, guest):
     finally:
         p.terminate()
         p.wait()
-    subprocess.run([pvmm, "report", core, "-o", core + ".html"], check=True)
+    subprocess.run([pvmm, "report", "--title", name + ".core", core, "-o", core + ".html"], check=True)
 
 
 def main():
