@@ -81,7 +81,7 @@ async function inflate(text, size, tick) {
 
 async function undelta(a) {
     let sum = 0;
-    await inParts(a.length, 1 << 21, (from, to) => {
+    await inParts(a.length, 1 << 18, (from, to) => {
         for (let i = from; i < to; i++)
             a[i] = sum = (sum + a[i]) >>> 0;
     });
@@ -141,7 +141,7 @@ function mustBeSame(c, names) {
 }
 
 async function mustAscend(a, what) {
-    await inParts(a.length, 1 << 21, (from, to) => {
+    await inParts(a.length, 1 << 18, (from, to) => {
         for (let i = Math.max(1, from); i < to; i++)
             if (a[i] <= a[i - 1])
                 throw new Error(`column ${what} does not ascend at ${i}`);
@@ -149,7 +149,7 @@ async function mustAscend(a, what) {
 }
 
 async function mustBeBelow(a, limit, none, what) {
-    await inParts(a.length, 1 << 21, (from, to) => {
+    await inParts(a.length, 1 << 18, (from, to) => {
         for (let i = from; i < to; i++)
             if (a[i] >= limit && !(none && a[i] === NONE))
                 throw new Error(`column ${what}: ${a[i]} at ${i}, there are ${limit}`);

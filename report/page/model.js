@@ -38,7 +38,7 @@ class Model {
     async indexPfns() {
         const { pfn } = this.c;
         let end = 0, known = 0;
-        await inParts(this.cells, 1 << 21, (from, to) => {
+        await inParts(this.cells, 1 << 18, (from, to) => {
             for (let i = from; i < to; i++)
                 if (pfn[i] !== NONE) {
                     known++;
@@ -50,7 +50,7 @@ class Model {
         this.dense = end <= 4 * this.cells + 65536;
         if (this.dense) {
             this.byPfn = new Uint32Array(end).fill(NONE);
-            await inParts(this.cells, 1 << 20, (from, to) => {
+            await inParts(this.cells, 1 << 18, (from, to) => {
                 for (let i = from; i < to; i++)
                     if (pfn[i] !== NONE)
                         this.byPfn[pfn[i]] = i;
@@ -226,7 +226,7 @@ class Model {
         const { mfn, pfn } = this.c;
         const out = new Uint8Array(this.cells);
         let start = 0;
-        await inParts(this.cells, 1 << 20, (from, to) => {
+        await inParts(this.cells, 1 << 18, (from, to) => {
             for (let i = from; i < to; i++) {
                 const goesOn = i + 1 < this.cells && mfn[i + 1] === mfn[i] + 1 && pfn[i] !== NONE && pfn[i + 1] === pfn[i] + 1;
                 if (goesOn)

@@ -61,12 +61,13 @@ async function shadeOf(model, by) {
     if (by === 'runs') {
         const index = await model.runs();
         const items = Array.from({ length: 25 }, (_, i) => ({ key: `run${i}`, name: `${bytesText(4096 * 2 ** i)} and more`, t: 0 }));
-        const longest = Math.max(1, index.reduce((a, b) => Math.max(a, b), 0));
+        const counts = await countShade({ index, items }, model.cells);
+        const longest = Math.max(1, counts.findLastIndex((n) => n > 0));
         items.forEach((item, i) => { item.t = Math.max(0, 1 - i / longest); });
         return { index, items };
     }
     const from = model.c[by], index = new Uint8Array(model.cells);
-    await inParts(model.cells, 1 << 21, (a, b) => {
+    await inParts(model.cells, 1 << 18, (a, b) => {
         for (let i = a; i < b; i++)
             index[i] = countBucket(from[i]);
     });
@@ -75,7 +76,7 @@ async function shadeOf(model, by) {
 
 async function countShade(shade, cells) {
     const counts = new Array(shade.items.length).fill(0);
-    await inParts(cells, 1 << 21, (a, b) => {
+    await inParts(cells, 1 << 18, (a, b) => {
         for (let i = a; i < b; i++)
             counts[shade.index[i]]++;
     });

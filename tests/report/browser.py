@@ -37,9 +37,13 @@ def needed(build):
     return playwright, node, chromium
 
 
+def said_by(*command):
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
 def made(folder, name, *words):
     path = os.path.join(folder, name if "." in name else name + ".html")
-    out = subprocess.run([sys.executable, "-B", MADE_UP, path, *words], capture_output=True, text=True, check=True).stdout
+    out = said_by(sys.executable, "-B", MADE_UP, path, *words)
     return json.loads(out) if out.strip() else None
 
 
@@ -59,12 +63,11 @@ def of_an_image(folder, pvmm, mkdump):
     subprocess.run([pvmm, "report", image, "-o", os.path.join(folder, "real.html")], check=True, capture_output=True)
     walks = []
     for va in ("0xffffffff80000000", "0xffffffff80014000", "0xffffffff80007000"):
-        out = subprocess.run([pvmm, "walk", "--json", image, va], check=True, capture_output=True, text=True).stdout
-        levels = json.loads(out)["levels"]
+        levels = json.loads(said_by(pvmm, "walk", "--json", image, va))["levels"]
         walks.append({"va": va, "mfn": entry_mfn(levels[-1]), "levels": [
             {"level": x["level"], "slot": x["slot"], "table": "%x" % (int(x["at"], 16) >> 12)} for x in levels]})
-    lines = subprocess.run([pvmm, "p2m", "--json", image, "all"], check=True, capture_output=True, text=True).stdout.splitlines()
-    frames = [{"pfn": int(x["pfn"], 16), "mfn": int(x["mfn"], 16)} for x in map(json.loads, lines) if x["state"] == "frame"]
+    told = map(json.loads, said_by(pvmm, "p2m", "--json", image, "all").splitlines())
+    frames = [{"pfn": int(x["pfn"], 16), "mfn": int(x["mfn"], 16)} for x in told if x["state"] == "frame"]
     assert len(frames) > 32, "pvmm p2m says little"
     return {"frames": frames[::max(1, len(frames) // 8)], "walks": walks}
 
@@ -74,7 +77,8 @@ def entry_mfn(level):
 
 
 def fixtures(folder, pvmm, mkdump, case):
-    truth = {"plain": made(folder, "plain"), "findings": made(folder, "findings", "--findings", "--timeline", "--chunk", "64"),
+    truth = {"plain": made(folder, "plain"),
+             "findings": made(folder, "findings", "--findings", "--timeline", "--chunk", "64"),
              "hostile": made(folder, "hostile", "--hostile", "--findings", "--timeline"),
              "real": of_an_image(folder, pvmm, mkdump)}
     if case == "large":
@@ -96,10 +100,12 @@ class Running:
 
     def __init__(self, folder, pvmm, kernel):
         self.name = "report-page-%d" % os.getpid()
-        self.children = [subprocess.Popen([pvmm, "run", "--accel", "tcg", "--timeout", "300", "--no-core", "-m", "64M", "--name",
-                                           self.name, "-a", "live", kernel], stdin=subprocess.DEVNULL,
-                                          stdout=open(os.path.join(folder, "console"), "wb"), stderr=subprocess.STDOUT)]
-        self.children.append(subprocess.Popen([pvmm, "report", "--live", self.name, "--wait", "60"], stdout=subprocess.PIPE, text=True))
+        with open(os.path.join(folder, "console"), "wb") as console:
+            guest = subprocess.Popen([pvmm, "run", "--accel", "tcg", "--timeout", "300", "--no-core", "-m", "64M",
+                                      "--name", self.name, "-a", "live", kernel],
+                                     stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT)
+        self.children = [guest, subprocess.Popen([pvmm, "report", "--live", self.name, "--wait", "60"],
+                                                 stdout=subprocess.PIPE, text=True)]
         line = self.children[1].stdout.readline()
         with open(os.path.join(folder, "truth.json"), "w", encoding="utf-8") as f:
             json.dump({"guest": {"url": re.search(r"http://\S+", line)[0], "destroy": [pvmm, "destroy", self.name]}}, f)

@@ -6,7 +6,8 @@ madeup.py OUT [--frames N] [--chunk N] [--findings] [--timeline] [--hostile] [--
 
 A Linux-like guest of N frames: a map of all memory, kernel text, two roots that share the kernel's L3s, a list of
 frames in three levels. With --chunk its memory lies in the machine in shuffled chunks of so many frames. --data: the
-JSON object of a live page instead of a page; --turn N: the N-th of them, a bit changed. Prints what a test can ask for."""
+JSON object of a live page instead of a page; --turn N: the N-th of them, a bit changed.
+Prints what a test can ask for."""
 
 import argparse
 import base64
@@ -23,7 +24,8 @@ PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "rep
 KINDS = [("l4", "L4 table"), ("l3", "L3 table"), ("l2", "L2 table"), ("l1", "L1 table"),
          ("segdesc", "descriptor page"), ("shared_info", "shared_info"), ("start_info", "start_info"),
          ("list", "the guest's list of frames"), ("text", "kernel text"), ("kernel_ro", "kernel, read-only"),
-         ("user_text", "user text"), ("user", "user"), ("user_ro", "user, read-only"), ("kernel", "kernel, mapped twice"),
+         ("user_text", "user text"), ("user", "user"), ("user_ro", "user, read-only"),
+         ("kernel", "kernel, mapped twice"),
          ("plain", "plain"), ("blank", "plain, all zeroes"), ("foreign", "not the guest's")]
 KIND = {key: i for i, (key, _) in enumerate(KINDS)}
 RW, US, A, D, NX = 1, 2, 4, 8, 64
@@ -182,7 +184,8 @@ class Guest:
         for pfn, count, mfn in self.chunks:
             c["mfn"].run(mfn, count, 1)
             c["pfn"].run(pfn, count, 1)
-            for name, data, size in (("kind", kind, 1), ("flags", flags, 1), ("uses", uses, 2), ("writable", writable, 2)):
+            for name, data, size in (("kind", kind, 1), ("flags", flags, 1), ("uses", uses, 2),
+                                     ("writable", writable, 2)):
                 c[name].parts.append(bytes(data[pfn * size:(pfn + count) * size]))
                 c[name].count += count
         for i in range(len(KINDS)):
@@ -220,8 +223,9 @@ class Guest:
                           "first_pfn": i * 512 * 512, "last_pfn": min(self.n, (i + 1) * 512 * 512) - 1,
                           "present": min(512, len(leaves) - i * 512), "state": "ok", "text": ""})
         for i, pfn in enumerate(leaves[:512]):
-            nodes.append({"level": 1, "mfn": self.mfn(pfn), "index": i % 512, "parent": 1 + i // 512, "first_pfn": i * 512,
-                          "last_pfn": min(self.n, (i + 1) * 512) - 1, "present": 512, "state": "ok", "text": ""})
+            nodes.append({"level": 1, "mfn": self.mfn(pfn), "index": i % 512, "parent": 1 + i // 512,
+                          "first_pfn": i * 512, "last_pfn": min(self.n, (i + 1) * 512) - 1, "present": 512,
+                          "state": "ok", "text": ""})
         return {"kind": "mfn_list_list", "max_pfn": self.n - 1, "covered": self.n, "populated": self.n, "nodes": nodes,
                 "gaps": []}
 
@@ -305,8 +309,8 @@ def hostile(meta):
     meta["domain"]["name"] = meta["file"] = meta["kernel"] = name
     meta["vcpus"][0]["symbol"] = meta["regions"][2]["name"] = name
     meta["symbols"].append({"name": name, "va": "0xzz", "mfn": 1 << 40})
-    meta["findings"].append({"code": name, "rule": 99, "text": name, "mfn": 1, "pfn": None, "cell": 0xfffffff0, "at": name,
-                             "entry": name, "va": name, "symbol": name, "count": -1})
+    meta["findings"].append({"code": name, "rule": 99, "text": name, "mfn": 1, "pfn": None, "cell": 0xfffffff0,
+                             "at": name, "entry": name, "va": name, "symbol": name, "count": -1})
     meta["roots"].append({"mfn": 0, "pfn": None, "of": name, "pinned": False, "tables": 0, "own": 0, "frames": 0})
     meta["shares"].append({"mfn": 5, "level": 3, "slots": [9999], "roots": [77, -1]})
     meta["tree"]["nodes"].append({"level": 9, "mfn": None, "index": -4, "parent": 12345, "first_pfn": 5, "last_pfn": 1,
@@ -326,7 +330,8 @@ def inlined(text):
         return replace
     text = re.sub(r'<link rel="stylesheet" href="([^"]+)">', one("style"), text)
     text = re.sub(r'<script src="([^"]+)"></script>', one("script"), text)
-    policy = ("default-src 'none'; script-src %s; style-src %s; img-src data: blob:; connect-src 'self'; base-uri 'none'"
+    policy = ("default-src 'none'; script-src %s; style-src %s; img-src data: blob:; "
+              "connect-src 'self'; base-uri 'none'"
               % (" ".join(hashes["script"]), " ".join(hashes["style"])))
     return text.replace("<!-- pvmm:policy -->", '<meta http-equiv="Content-Security-Policy" content="%s">' % policy)
 

@@ -28,7 +28,7 @@ const pictures = [
 
 const browser = await browserType.launch({ executablePath: chromium, args: ['--no-sandbox'] });
 for (const picture of pictures) {
-    const context = await browser.newContext({ viewport: picture.of === 'busy' ? { width: 1200, height: 750 } : { width: 1440, height: 900 }, reducedMotion: 'reduce' });
+    const context = await browser.newContext({ viewport: picture.of === 'busy' ? { width: 1120, height: 700 } : { width: 1440, height: 900 }, reducedMotion: 'reduce' });
     const page = await context.newPage();
     await page.goto(`file://${folder}/${picture.of}.html#${picture.hash}`);
     await page.evaluate(() => window.pvmm.ready);
