@@ -162,9 +162,10 @@ static bool is_agreed(const struct comparison *c, uint64_t at, uint64_t n, struc
         const struct p2m_cursor *side = &c->cursor[k];
         if (!p->source[k].there || (own && side->state == PV_P2M_BEYOND && is_partial(k)))
             continue;
+        if (side->state != PV_P2M_FRAME || (!own && (k > PV_P2M_M2P || p->source[k].stale)))
+            return false;
         const uint64_t *word = side->word + (at - side->first);
-        if (side->state != PV_P2M_FRAME || (!own && (k > PV_P2M_M2P || p->source[k].stale)) ||
-            !(own ? memcmp(own, word, n * sizeof(*word)) == 0 : is_plain(word, n)))
+        if (own ? memcmp(own, word, n * sizeof(*word)) != 0 : !is_plain(word, n))
             return false;
         own = own ? own : word;
         r->has |= 1u << k;
