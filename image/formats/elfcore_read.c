@@ -33,6 +33,7 @@ struct elfcore {
     struct pv_frames frames;
     uint8_t *flags; /* by index */
     struct pv_pairs words;
+    bool cut;             /* shared_info lies there, too, behind all pages */
     struct pv_pairs gone; /* pages that lie behind the file's end: their pfns and frames */
     uint64_t *list;
     struct copy *copy; /* of tables, ascending */
@@ -496,19 +497,20 @@ static void describe(struct pv_view *v, const struct elfcore *c)
     copy_text(d->uuid, sizeof(d->uuid), n->uuid, sizeof(n->uuid) - 1);
     copy_text(v->xen, sizeof(v->xen), n->xen, sizeof(n->xen) - 1);
     copy_text(v->lost, sizeof(v->lost), n->lost, sizeof(n->lost) - 1);
-    if (c->gone.n) {
-        const size_t used = strlen(v->lost);
+    const size_t used = strlen(v->lost);
+    if (c->gone.n || c->cut)
         snprintf(v->lost + used, sizeof(v->lost) - used,
-                 "%scut short: the last %llu pages are missing", used ? "; " : "",
+                 "%scut short: the last %llu pages and shared_info are missing", used ? "; " : "",
                  (unsigned long long)c->gone.n);
-    }
 }
 
 static int open_view(struct pv_view **out, struct elfcore *c, struct pv_error *e)
 {
     struct elfcore_note *n = &c->note;
-    if (n->shared_at > c->file->bytes || c->file->bytes - n->shared_at < PAGE_BYTES)
+    if (n->shared_at > c->file->bytes || c->file->bytes - n->shared_at < PAGE_BYTES) {
         n->shared_at = 0;
+        c->cut = true;
+    }
     struct pv_view *v = pv_view_new(n->types ? &backend_typed : &backend_untyped,
                                     "ELF core of pvmm", (unsigned)n->vcpus);
     if (!v)

@@ -117,7 +117,7 @@ def cut(path):
     with open(elf, "rb") as f, open(short, "wb") as to:
         to.write(f.read(os.path.getsize(elf) // 4096 // 2 * 4096))
     out, lost = convert(short, "core")
-    need(f"nothing is said to be missing: {lost}", any("pages are missing" in text for text in lost))
+    need(f"nothing is said to be missing: {lost}", any("pages and shared_info are missing" in text for text in lost))
     c, whole = Core(out), Core(convert(elf, "core")[0])
     need("nothing is left", 1000 < len(c.at) < len(whole.at))
     need("a page is another", all(c.page(p) == whole.page(p) for p in c.at))
