@@ -19,13 +19,13 @@ PACKAGES := qemu-system-x86 meson ninja-build gcc libc6-dev clang libclang-rt-14
             python3 libxen-dev libcmocka-dev libelf-dev liblzma-dev zlib1g-dev libzstd-dev \
             liblz4-dev libbz2-dev libjson-c-dev busybox-static cpio gzip bzip2 lz4 zstd xz-utils \
             binutils gcovr gcc-12 make grub-common grub-pc-bin xorriso mtools libzydis-dev libbpf-dev \
-            libkdumpfile-dev libmicrohttpd-dev git chromium nodejs build-essential debhelper debootstrap
+            libkdumpfile-dev libmicrohttpd-dev git chromium nodejs gdb python3-drgn crash build-essential debhelper debootstrap
 
 PVMM   := $(BUILD)/pvmm
 KERNEL := $(BUILD)/kernel/vmlinuz
 INITRD := $(BUILD)/initramfs.cpio.gz
 
-.PHONY: all deps kernel kernel-cloud xen grub headers gnumach xen-syms dom0 playwright fetched run test cases \
+.PHONY: all deps kernel kernel-dbg kernel-cloud xen grub headers gnumach xen-syms dom0 playwright fetched run test cases \
         bench bench-micro bench-save bench-images bench-where mutate fuzz interop screenshots package \
         clean help
 
@@ -55,6 +55,11 @@ headers:
 	@$(MAKE) --no-print-directory kernel
 	@scripts/fetch-headers.sh $(BUILD)/kernel $(BUILD)/headers
 
+# Of that kernel, too. It takes 630 MB of disk.
+kernel-dbg:
+	@$(MAKE) --no-print-directory kernel
+	@scripts/fetch-kernel-dbg.sh $(BUILD)/kernel $(BUILD)/kernel-dbg
+
 gnumach:
 	@scripts/fetch-gnumach.sh $(BUILD)/gnumach
 
@@ -76,6 +81,7 @@ fetched:
 	@$(MAKE) --no-print-directory xen-syms
 	@$(MAKE) --no-print-directory dom0
 	-@$(MAKE) --no-print-directory playwright
+	@$(MAKE) --no-print-directory kernel-dbg || echo "make kernel-dbg: tests that need it skip"
 
 # Each step needs the one before, so these are lists, not prerequisites that -j may reorder.
 run:
@@ -172,7 +178,7 @@ help:
 	@echo "make deps     install the Debian packages that are missing"
 	@echo "make run      boot Debian's kernel with a memory workload, and print the verdict"
 	@echo "make test     run every test"
-	@echo "make dom0     fetch a Linux dom0 with xl, and: kernel, kernel-cloud, xen, grub, headers, gnumach, xen-syms, playwright"
+	@echo "make dom0     fetch a Linux dom0 with xl, and: kernel, kernel-cloud, kernel-dbg, xen, grub, headers, gnumach, xen-syms, playwright"
 	@echo "make cases    kernels that break the memory contract: who names the cause? (cases/README.md)"
 	@echo "make bench    measure memory work: bare, on real Xen, under pvmm (docs/performance.md)"
 	@echo "make bench-save  save and restore of a guest of 1 GiB beside cat of its memory (part of make bench)"

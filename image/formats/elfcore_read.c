@@ -33,10 +33,10 @@ struct elfcore {
     struct pv_frames frames;
     uint8_t *flags; /* by index */
     struct pv_pairs words;
+    struct pv_pairs gone; /* pages that lie behind the file's end: their pfns and frames */
     uint64_t *list;
     struct copy *copy; /* of tables, ascending */
     size_t copies;
-    uint64_t lost; /* pages that lie behind the file's end */
 };
 
 static struct elfcore *elfcore_of(const struct pv_view *v)
@@ -120,7 +120,9 @@ static bool is_changed(const struct elfcore *c, uint64_t index)
 
 static uint64_t with_frame(const struct pv_view *v, uint64_t word)
 {
-    const mfn_t m = core_mfn_of(v, pfn(pte_frame(word).n));
+    const uint64_t p = pte_frame(word).n;
+    const struct pv_pair *gone = pv_pairs_find(&elfcore_of(v)->gone, p);
+    const mfn_t m = gone ? mfn(gone->value) : core_mfn_of(v, pfn(p));
     return pte_present(word) && !mfn_eq(m, NO_MFN) ? pte_make(m, word & ~PTE_FRAME_MASK) : word;
 }
 
@@ -247,6 +249,7 @@ static void core_free(struct elfcore *c)
     pv_file_close(c->file);
     pv_frames_free(&c->frames);
     pv_pairs_free(&c->words);
+    pv_pairs_free(&c->gone);
     for (size_t i = 0; i < c->copies; i++)
         free((void *)c->copy[i].words);
     free(c->copy);
@@ -309,29 +312,42 @@ static int check_note(const struct elfcore *c, struct pv_error *e)
                : 0;
 }
 
-/* The page's place must be in the file; those behind its end are lost. */
-static int take_page(struct elfcore *c, const struct elfcore_page *p, uint8_t **flags, size_t *room,
+/* Those behind the file's end are lost, but for their numbers. */
+static bool is_gone(const struct elfcore *c)
+{
+    const uint64_t at = c->note.content_at + c->frames.n * PAGE_BYTES;
+    return c->gone.n || at > c->file->bytes || c->file->bytes - at < PAGE_BYTES;
+}
+
+static int check_order(const struct elfcore *c, uint32_t p, struct pv_error *e)
+{
+    const struct pv_frames *f = &c->frames;
+    const uint64_t before = c->gone.n ? c->gone.pair[c->gone.n - 1].key
+                            : f->n    ? f->pfn[f->n - 1]
+                                      : 0;
+    return (f->n || c->gone.n) && p <= before
+               ? pv_fail(e, "pfn %x stands behind pfn %llx in the table of pages", p,
+                         (unsigned long long)before)
+               : 0;
+}
+
+static int take_page(struct elfcore *c, const struct elfcore_page *p, size_t *room,
                      struct pv_error *e)
 {
-    struct pv_frames *f = &c->frames;
-    const uint64_t index = f->n, at = c->note.content_at + (index + c->lost) * PAGE_BYTES;
-    if (c->lost || at > c->file->bytes || c->file->bytes - at < PAGE_BYTES) {
-        c->lost++;
-        return 0;
-    }
-    if (index && p->pfn <= f->pfn[index - 1])
-        return pv_fail(e, "pfn %x stands behind pfn %x in the table of pages", p->pfn,
-                       f->pfn[index - 1]);
-    if (index == *room) {
+    const uint32_t m = c->note.machine ? p->mfn : p->pfn;
+    if (check_order(c, p->pfn, e))
+        return -1;
+    if (is_gone(c))
+        return pv_pairs_add(&c->gone, p->pfn, m) ? 0 : pv_no_memory(e);
+    if (c->frames.n == *room) {
         *room = *room ? 2 * *room : 4096;
-        uint8_t *grown = realloc(*flags, *room);
+        uint8_t *grown = realloc(c->flags, *room);
         if (!grown)
             return pv_no_memory(e);
-        *flags = grown;
+        c->flags = grown;
     }
-    (*flags)[index] = (uint8_t)p->flags;
-    return pv_frames_add(f, pfn(p->pfn), mfn(c->note.machine ? p->mfn : p->pfn)) ? 0
-                                                                                 : pv_no_memory(e);
+    c->flags[c->frames.n] = (uint8_t)p->flags;
+    return pv_frames_add(&c->frames, pfn(p->pfn), mfn(m)) ? 0 : pv_no_memory(e);
 }
 
 static int prepare_copies(struct elfcore *c, struct pv_error *e)
@@ -361,7 +377,7 @@ static int read_pages(struct elfcore *c, struct pv_error *e)
                          n * sizeof(*chunk), "the table of pages", e))
             return -1;
         for (size_t i = 0; i < n; i++)
-            if (take_page(c, &chunk[i], &c->flags, &room, e))
+            if (take_page(c, &chunk[i], &room, e))
                 return -1;
         done += n;
     }
@@ -480,11 +496,11 @@ static void describe(struct pv_view *v, const struct elfcore *c)
     copy_text(d->uuid, sizeof(d->uuid), n->uuid, sizeof(n->uuid) - 1);
     copy_text(v->xen, sizeof(v->xen), n->xen, sizeof(n->xen) - 1);
     copy_text(v->lost, sizeof(v->lost), n->lost, sizeof(n->lost) - 1);
-    if (c->lost) {
+    if (c->gone.n) {
         const size_t used = strlen(v->lost);
         snprintf(v->lost + used, sizeof(v->lost) - used,
                  "%scut short: the last %llu pages are missing", used ? "; " : "",
-                 (unsigned long long)c->lost);
+                 (unsigned long long)c->gone.n);
     }
 }
 
