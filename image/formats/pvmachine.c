@@ -11,6 +11,7 @@
 #include "glue.h"
 #include "holes.h"
 #include "internal.h"
+#include "startinfo.h"
 
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -432,6 +433,24 @@ static mfn_t builders_root(const struct pvmm_machine *m)
     return m->virt_base == PVMM_NOT_BUILT ? NO_MFN : mfn(m->initial_root);
 }
 
+static bool is_root(const struct pv_view *v, mfn_t m)
+{
+    struct pv_told told;
+    return machine_told(v, m, &told) && told.level == 4;
+}
+
+/* Of a guest whose vCPU is not told: the root by which it publishes its list is its kernel's; the
+ * builder's may be forgotten by then. */
+static mfn_t likely_root(const struct pv_view *v, const struct pvmm_machine *m)
+{
+    struct pv_arch_info a;
+    struct pv_error ignored;
+    const mfn_t first = machine_next_pinned_root(v, mfn(0));
+    if (pv_arch_info_read(&a, v, &ignored) == 0 && a.p2m_cr3 && is_root(v, a.p2m_root))
+        return a.p2m_root;
+    return is_root(v, mfn(m->initial_root)) || mfn_eq(first, NO_MFN) ? mfn(m->initial_root) : first;
+}
+
 static void describe(struct pv_view *v, const struct pvmm_machine *m)
 {
     const struct machine *mc = v->image;
@@ -442,7 +461,7 @@ static void describe(struct pv_view *v, const struct pvmm_machine *m)
     v->shared_info = mfn(m->shared_mfn);
     v->start_info = machine_mfn_of(v, pfn(m->start_info_pfn));
     v->initial_root = builders_root(m);
-    v->kernel_root = mfn(m->initial_root);
+    v->kernel_root = NO_MFN;
     v->has_m2p = true;
     v->tsc_khz = m->tsc_khz;
     v->domain[0] = (struct pv_domain){
@@ -450,7 +469,7 @@ static void describe(struct pv_view *v, const struct pvmm_machine *m)
     if (m->context_valid)
         pv_vcpu_set(v, 0, m->context);
     if (mfn_eq(v->kernel_root, NO_MFN))
-        v->kernel_root = mfn(m->initial_root);
+        v->kernel_root = likely_root(v, m);
 }
 
 static int open_machine(struct machine *mc, const struct pvmm_machine *m, bool still,

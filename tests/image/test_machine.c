@@ -237,6 +237,33 @@ static void the_core_looks_through_its_glue(void **state)
     made_free(m);
 }
 
+static mfn_t root_without_a_vcpu(struct made *m)
+{
+    struct pv_view *v = made_open(m);
+    const mfn_t root = v->kernel_root;
+    assert_false(v->vcpu[0].valid);
+    pv_close(v);
+    return root;
+}
+
+/* Where no vCPU is told: by whose root it publishes its list; else the builder's, if it is one
+ * still; else one that is pinned. */
+static void the_kernels_root_without_a_vcpu(void **state)
+{
+    (void)state;
+    struct made *m = made_new(8, 0);
+    const mfn_t other = made_root(m), left = made_page(m);
+    m->is.context_valid = 0;
+    assert_int_equal(root_without_a_vcpu(m).n, m->root.n);
+    made_shared(m)->arch.p2m_cr3 = xen_pfn_to_cr3(other.n);
+    assert_int_equal(root_without_a_vcpu(m).n, other.n);
+    made_shared(m)->arch.p2m_cr3 = xen_pfn_to_cr3(left.n);
+    assert_int_equal(root_without_a_vcpu(m).n, m->root.n);
+    m->is.initial_root = left.n;
+    assert_int_equal(root_without_a_vcpu(m).n, m->root.n < other.n ? m->root.n : other.n);
+    made_free(m);
+}
+
 /* ---- descriptions that are wrong */
 
 static void refused(struct made *m, const struct pvmm_machine *is, const char *why)
@@ -346,6 +373,7 @@ int main(void)
         cmocka_unit_test(pinned_roots_are_listed),
         cmocka_unit_test(a_refresh_sees_what_changed),
         cmocka_unit_test(the_core_looks_through_its_glue),
+        cmocka_unit_test(the_kernels_root_without_a_vcpu),
         cmocka_unit_test(wrong_descriptions_say_why),
         cmocka_unit_test(no_field_leads_astray),
         cmocka_unit_test(any_pfn_can_stand_in_m2p),
