@@ -16,7 +16,7 @@
 #include "exitcodes.h"
 
 #define CONNECTIONS 32u
-#define PATIENCE    30u /* seconds for a client to say or take something */
+#define PATIENCE    5u /* seconds for a client to say or take something, or to be gone */
 #define BACKLOG     16
 #define MEMORY      (64u * 1024u) /* of a connection */
 

@@ -29,6 +29,9 @@ dpkg-deb --fsys-tarfile "$tmp"/*.deb |
         2>/dev/null || true # one of the two is not there
 find "$tmp/root" -type f -name 'vmlinux*' -exec mv {} "$tmp/new/vmlinux" \;
 [ -s "$tmp/new/vmlinux" ] || die "$package holds no vmlinux"
+# Its section headers lie at its very end.
+readelf -S "$tmp/new/vmlinux" >/dev/null 2>"$tmp/why" && [ ! -s "$tmp/why" ] ||
+    die "vmlinux of $package is not whole: $(head -n 1 "$tmp/why")"
 echo "$version" > "$tmp/new/version"
 chmod 755 "$tmp/new"
 rm -rf "$out"
