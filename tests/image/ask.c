@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "convert.h"
+#include "diff.h"
 #include "p2m.h"
 #include "symbols.h"
 
@@ -254,6 +256,37 @@ static void ask_for_a_dump(const struct pv_view *v)
     close(fd);
 }
 
+/* What it would be as another kind; whatever the damage, no more is written than it has. */
+static void ask_for_another_kind(const struct pv_view *v)
+{
+    struct pv_error e;
+    struct pv_converted out;
+    for (enum pv_target to = PV_TO_CORE; v->nr_pages < WRITTEN && to <= PV_TO_ELF; to++) {
+        const struct pv_convert_options o = {.to = to};
+        int fd = memfd_create("converted", MFD_CLOEXEC);
+        if (fd >= 0 && pv_convert(v, fd, &o, &out, &e) == 0)
+            must(out.lost.n <= PV_LOSSES, "more losses than there is room for");
+        close(fd);
+    }
+}
+
+static bool count_range(void *context, const struct pv_diff_range *r)
+{
+    uint64_t *pages = context;
+    must(r->kinds && r->first.n <= r->last.n, "a range that does not differ");
+    *pages += r->last.n - r->first.n + 1;
+    return true;
+}
+
+static void ask_what_differs(const struct pv_view *v)
+{
+    struct pv_error e;
+    struct pv_diff_summary s;
+    uint64_t pages = 0;
+    if (pv_diff(v, v, NULL, count_range, &pages, &s, &e) == 0)
+        must(pages == 0, "an image differs from itself");
+}
+
 void ask_everything(const struct pv_view *v)
 {
     ask_at_turn(v, 0);
@@ -265,8 +298,16 @@ void ask_at_turn(const struct pv_view *v, uint64_t turn)
         unsigned every;
         void (*ask)(const struct pv_view *);
     } list[] = {
-        {1, ask_frames},      {1, ask_pfns},        {1, ask_walks},      {1, ask_maps},
-        {1, ask_publication}, {1, ask_plain_lists}, {8, ask_for_a_dump}, {64, ask_names_and_lists},
+        {1, ask_frames},
+        {1, ask_pfns},
+        {1, ask_walks},
+        {1, ask_maps},
+        {1, ask_publication},
+        {1, ask_plain_lists},
+        {8, ask_for_a_dump},
+        {64, ask_names_and_lists},
+        {8, ask_for_another_kind},
+        {4, ask_what_differs},
     };
     for (unsigned i = 0; i < sizeof(list) / sizeof(*list); i++)
         if (turn % list[i].every == 0)

@@ -12,6 +12,7 @@
 #include <xen/foreign/x86_32.h>
 #include <zstd.h>
 
+#include "convert.h"
 #include "dumpcore.h"
 #include "made.h"
 #include "made_xen.h"
@@ -46,6 +47,22 @@ static int dumpcore_tree(void)
     struct made *m = made_new(8, 0);
     made_publish_tree(m);
     return dump_of(m);
+}
+
+static int elf_core(void)
+{
+    const struct pv_convert_options o = {.to = PV_TO_ELF};
+    struct made *m = made_new(8, 0);
+    made_publish_linear(m);
+    struct pv_view *v = made_open(m);
+    struct pv_converted out;
+    struct pv_error e;
+    int fd = scratch_file();
+    if (pv_convert(v, fd, &o, &out, &e))
+        fail_msg("%s", e.text);
+    pv_close(v);
+    made_free(m);
+    return fd;
 }
 
 /* Tables of every level, at pfns that are not in order. */
@@ -214,6 +231,7 @@ const struct kind kinds[] = {
     {.name = "dump-core, tree", .make = dumpcore_tree},
     {.name = "dump-core of 32 bits, unordered", .make = dumpcore_pae},
     {.name = "dump-core, zstd", .make = dumpcore_packed, .packed = true},
+    {.name = "ELF core", .make = elf_core},
     {.name = "libxc stream", .make = stream_libxc},
     {.name = "xl save", .make = stream_xl},
     {.name = "live stream", .make = stream_live, .large = true},
