@@ -107,9 +107,9 @@ const char help_run[] =
 const char help_run_more[] =
     "\n"
     "The machine:\n"
-    "      --accel WHAT       auto (default), tcg or kvm; auto tries KVM if /dev/kvm opens,\n"
-    "                         and falls back to TCG if the hypervisor does not come up; with\n"
-    "                         a Xen image auto is tcg\n"
+    "      --accel WHAT       auto (default), tcg or kvm; auto tries KVM if /dev/kvm opens\n"
+    "                         and the processor has VMX or SVM, and falls back to TCG if the\n"
+    "                         guest does not start; with a Xen image auto is tcg\n"
     "      --icount           let the clock count instructions: times nearly repeat (TCG only;\n"
     "                         the guest has no store, which would answer in the host's time)\n"
     "      --cpu MODEL        CPU model (default qemu64)\n"

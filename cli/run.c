@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "run.h"
 
+#include <cpuid.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
@@ -80,12 +81,27 @@ static bool kvm_failed(const struct report *r, const struct console *c)
     return f->end == END_MACHINE;
 }
 
+#define CPUID_1_ECX_VMX        (1u << 5) /* Intel SDM 3C, 24.6 */
+#define CPUID_80000001_ECX_SVM (1u << 2) /* AMD APM 2, 15.4 */
+
+/* Without them a /dev/kvm may open all the same: that
+ * of a machine which is itself a guest of such a kind (KVM on PVM) runs a hypervisor for a while, and
+ * then stands. */
+static bool processor_virtualizes(void)
+{
+    unsigned a, b, c, d;
+
+    if (__get_cpuid(1, &a, &b, &c, &d) && (c & CPUID_1_ECX_VMX))
+        return true;
+    return __get_cpuid(0x80000001, &a, &b, &c, &d) && (c & CPUID_80000001_ECX_SVM);
+}
+
 /* A real Xen sends no hello, so that a KVM that does not work cannot be told from a slow start. */
 static bool try_kvm(const struct plan *p)
 {
     if (p->arrival != NULL) /* a stream is read once */
         return false;
-    return p->o->accel == ACCEL_AUTO && !p->real_xen && !p->o->icount &&
+    return p->o->accel == ACCEL_AUTO && !p->real_xen && !p->o->icount && processor_virtualizes() &&
            access("/dev/kvm", R_OK | W_OK) == 0;
 }
 

@@ -12,10 +12,10 @@
 #include "detach.h"
 #include "exitcodes.h"
 
-#define HELLO_PATIENCE (3 * SECOND)  /* for the hypervisor to come up, with KVM on trial */
+#define START_PATIENCE (3 * SECOND)  /* for the guest to be started, with KVM on trial */
 #define DISC_PATIENCE  (12 * SECOND) /* the same where GRUB has to read it from a disc */
 #define STOP_PATIENCE  (10 * SECOND) /* for the verdict after --expect was seen */
-#define AUDIT_OF_GIB   (SECOND)      /* more for both, of the machine's memory */
+#define AUDIT_OF_GIB   (SECOND)      /* more for each of these, of the machine's memory */
 #define LATE_PATIENCE  (3 * SECOND)  /* for the verdict after a timeout */
 #define LEAVE_PATIENCE (3 * SECOND)  /* for QEMU to end after the verdict is there */
 #define QUIET          (SECOND / 4)  /* then the unfinished line is taken for a prompt */
@@ -203,7 +203,7 @@ static void take_stock(struct session *s)
         finish(s, END_GUEST);
     if (now >= s->deadline)
         finish(s, END_TIMEOUT);
-    if (s->mailbox.box == NULL && now >= s->hello_deadline)
+    if (mailbox_state(&s->mailbox) < PVMM_STATE_RUNNING && now >= s->trial_deadline)
         finish(s, END_NO_HELLO);
     if (s->on_trial && strstr(s->qemu.said, "KVM internal error") != NULL)
         finish(s, END_NO_HELLO);
@@ -217,8 +217,8 @@ static int64_t next_deadline(const struct session *s)
 {
     int64_t next = s->end != END_NONE ? s->kill_deadline : s->deadline;
 
-    if (s->end == END_NONE && s->mailbox.box == NULL)
-        next = earlier(next, s->hello_deadline);
+    if (s->end == END_NONE && mailbox_state(&s->mailbox) < PVMM_STATE_RUNNING)
+        next = earlier(next, s->trial_deadline);
     if (s->quiet_since != NEVER && lines_pending(&s->lines))
         next = earlier(next, s->quiet_since + QUIET);
     if (bell_is_held(&s->bell) || console_is_held(s->console))
@@ -341,6 +341,14 @@ static void take_facts(struct session *s, struct run_facts *f)
     arrival_blame(s->arrival, &s->mailbox, f->blame, sizeof(f->blame));
 }
 
+/* A KVM that does not work may let the hypervisor say hello, and no more. */
+static int64_t trial_deadline(const struct session *s)
+{
+    if (!s->on_trial)
+        return NEVER;
+    return clock_now() + (s->from_disc ? DISC_PATIENCE : START_PATIENCE) + s->audit_time;
+}
+
 int session_run(struct session *s, const struct machine *m, struct console *console,
                 struct run_facts *facts, struct error *e)
 {
@@ -362,10 +370,7 @@ int session_run(struct session *s, const struct machine *m, struct console *cons
     s->audit_time = (int64_t)(m->megabytes / 1024) * AUDIT_OF_GIB;
     s->quiet_since = NEVER;
     s->kill_deadline = NEVER;
-    if (s->on_trial)
-        s->hello_deadline = clock_now() + (s->from_disc ? DISC_PATIENCE : HELLO_PATIENCE);
-    else
-        s->hello_deadline = NEVER;
+    s->trial_deadline = trial_deadline(s);
     s->hold.store = &s->store;
     s->hold.mailbox = &s->mailbox;
     s->hold.bell = &s->bell;

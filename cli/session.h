@@ -48,7 +48,7 @@ struct session {
     int ram_fd;
     bool expect_seen;
     enum session_end end;
-    int64_t hello_deadline;
+    int64_t trial_deadline;
     int64_t kill_deadline; /* once an end is known: how long the machine may take to go */
     int64_t quiet_since;   /* last output, for the unfinished line; NEVER: it was looked at */
     int64_t audit_time;    /* more patience for the verdict: the audit looks at every frame */
