@@ -24,6 +24,20 @@
  * "end", and the connection's end says that the guest is gone; or "pause", after which it will
  * stand when it goes on One suspend at a time, and none of a guest that the user has paused: it
  * could not answer.
+ *   {"do": "live", "timeout": SECONDS}      likewise; the guest goes on running, and what is written
+ *                                           to is watched (abi/pvmm/dirty.h) as long as the
+ *                                           connection lives. One at a time. Then lines may follow
+ *                                           from the client, one after the other, each answered by
+ *                                           a line {"ok": true, ...} or {"ok": false, "code": ...}
+ *                                           when it has come true:
+ *     "round"      {"round": R}: the bitmap of round R is there; the first answers R = 1
+ *     "suspend"    it stands, as with the word above; not within the bound: refused, it goes on
+ *     "handover"   when this connection goes, the guest stands on, until somebody says "resume" or
+ *                  it is destroyed
+ *     "resume"     it goes on, also after "handover"
+ *     "end"        not answered: the connection's end says that the guest is gone
+ *   {"do": "resume"}                        a guest that stands since a handover goes on; refused
+ *                                           where none does, or while its connection lives
  *
  * A guest that was asked, and then not waited for any longer, because the time is up or the
  * connection gone, finds its control/shutdown empty again. If it suspends itself nevertheless, that

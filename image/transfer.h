@@ -38,6 +38,47 @@ struct pv_saved {
 int pv_stream_write(const struct pv_view *v, int fd, const struct pv_save_options *o,
                     struct pv_saved *saved, struct pv_error *e);
 
+/* ---- saving what runs
+ *
+ * In rounds, the last of them when the guest stands. A page may go several times, and the last one
+ * counts; page tables go in the last round only. Between two calls the caller asks the hypervisor
+ * what was written (abi/pvmm/dirty.h).
+ *
+ *   pv_live_begin()   the heads of the stream, and where the guest has its p2m list
+ *   pv_live_round()   the first with what == NULL: all of its plain pages; then what was written
+ *   pv_live_finish()  the guest stands because it suspended itself: what was written since, what
+ *                     never went, what has another frame or another type than when it went, all
+ *                     tables, and the guest's state. Everything pv_stream_write() checks is checked
+ *                     here, before its first byte of this round
+ *
+ * After an error only pv_live_free() may follow, and what was written is the caller's to remove.
+ */
+struct pv_live;
+
+/* Frames by mfn: bit m % 64 of word m / 64. */
+struct pv_frame_set {
+    const uint64_t *words;
+    uint64_t frames; /* bits there are */
+};
+
+struct pv_live_told {
+    unsigned round;        /* 1, 2, ..; the last one included */
+    uint64_t pages, bytes; /* that this round wrote */
+    uint64_t left;         /* pages that a last round would have to write if nothing were written
+                              any more: tables, and what has never gone */
+};
+
+/* `running` is the machine's memory while it runs, and is read anew by every round. */
+int pv_live_begin(struct pv_live **out, const struct pv_view *running, int fd,
+                  const struct pv_save_options *o, struct pv_error *e);
+int pv_live_round(struct pv_live *l, const struct pv_frame_set *what, struct pv_live_told *told,
+                  struct pv_error *e);
+/* `standing`: opened after the guest stood. */
+int pv_live_finish(struct pv_live *l, const struct pv_view *standing,
+                   const struct pv_frame_set *what, struct pv_live_told *told,
+                   struct pv_saved *saved, struct pv_error *e);
+void pv_live_free(struct pv_live *l);
+
 /* ---- taking in */
 
 /* One page of a guest that was taken in. */
@@ -82,7 +123,6 @@ struct pv_take_ops {
 struct pv_take_options {
     uint64_t max_pfns;  /* a stream with more is refused */
     unsigned max_vcpus; /* likewise */
-    bool live;          /* pages may come again, and the last counts; else that is refused */
     struct pv_progress progress; /* by pages */
 };
 

@@ -36,6 +36,7 @@
 
 #include <stdint.h>
 
+#include <pvmm/dirty.h>
 #include <pvmm/machine.h>
 #include <pvmm/recorder.h>
 #include <pvmm/report.h>
@@ -43,10 +44,10 @@
 
 #define PVMM_MAILBOX_MAGIC 0x584f424d4d5650ull /* "PVMMBOX" in memory order */
 /*
- * What is new stands at the end: version 7 is version 6 with what is from `hold` on, 5 is 4 with
- * `received` behind it, and whoever reads no further can read both.
+ * What is new stands at the end: version 8 is version 7 with `dirty` behind it, 7 is 6 with what is
+ * from `hold` on, 5 is 4 with `received` behind it, and whoever reads no further can read them all.
  */
-#define PVMM_MAILBOX_VERSION 7u
+#define PVMM_MAILBOX_VERSION 8u
 #define PVMM_MAILBOX_OLDEST  4u /* that begins in the same way */
 
 /* Host -> hypervisor messages on COM2, by their first byte. */
@@ -57,6 +58,8 @@
 #define PVMM_BELL_PAUSE       'p' /* the guest is to stand still, before its next instruction */
 #define PVMM_BELL_UNPAUSE     'u' /* it goes on; if it had suspended itself: that was cancelled */
 #define PVMM_BELL_BUILD       'b' /* struct pvmm_transfer is complete (<pvmm/transfer.h>) */
+#define PVMM_BELL_ROUND       'r' /* what was written to is to be told, and watched (<pvmm/dirty.h>) */
+#define PVMM_BELL_UNWATCH     'n' /* and not any more */
 
 #define PVMM_LINES 2u /* serial lines: the guest's console, this channel */
 
@@ -176,6 +179,7 @@ struct pvmm_mailbox {
     uint32_t zero;
     struct pvmm_extended extended; /* of the vCPU, when machine.context is */
     struct pvmm_transfer_place transfer;
+    struct pvmm_dirty dirty;
 };
 
 #endif
