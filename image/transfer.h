@@ -123,6 +123,7 @@ struct pv_take_ops {
 struct pv_take_options {
     uint64_t max_pfns;  /* a stream with more is refused */
     unsigned max_vcpus; /* likewise */
+    bool live;          /* pages may come again, and the last counts; else that is refused */
     struct pv_progress progress; /* by pages */
 };
 
