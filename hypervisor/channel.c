@@ -8,6 +8,10 @@
 struct pvmm_mailbox mailbox __attribute__((aligned(4096)));
 
 static volatile bool stop_requested, go_requested, pause_wanted, unpaused, build_requested;
+static volatile struct {
+    uint64_t rung;
+    bool round; /* the last of them */
+} dirty;
 
 void channel_init(void)
 {
@@ -75,6 +79,12 @@ bool channel_build_requested(void)
     return build_requested;
 }
 
+uint64_t channel_dirty_bells(bool *round)
+{
+    *round = dirty.round;
+    return dirty.rung;
+}
+
 bool channel_stop_requested(void)
 {
     return stop_requested;
@@ -113,6 +123,11 @@ static void first_byte(uint8_t byte)
         break;
     case PVMM_BELL_BUILD:
         build_requested = true;
+        break;
+    case PVMM_BELL_ROUND:
+    case PVMM_BELL_UNWATCH:
+        dirty.round = byte == PVMM_BELL_ROUND;
+        dirty.rung++;
         break;
     case PVMM_BELL_STORE_DATA:
     case PVMM_BELL_STORE_TAKEN:

@@ -5,6 +5,7 @@
 #include "asm.h"
 #include "log.h"
 #include "machine.h"
+#include "shadow.h"
 
 #define DESC_PAGE(offset) ((offset) / PAGE_BYTES)
 #define DESC_FLAGS        (PTE_PRESENT | PTE_ACCESSED | PTE_DIRTY | PTE_NX)
@@ -31,15 +32,24 @@ static void load_cr3(uint64_t value)
     this_cpu()->tlb_flushed_at = ++clock_of_flushes;
 }
 
+void tlb_flush_hardware(void)
+{
+    load_cr3(read_cr3());
+}
+
 void tlb_flush_local(void)
 {
     tlb_flushes++;
+    if (shadow_on)
+        shadow_flush();
     load_cr3(read_cr3());
 }
 
 void tlb_flush_page(gva_t va)
 {
     tlb_page_flushes++;
+    if (shadow_on)
+        shadow_flush_page(va);
     invlpg(va.a);
 }
 
@@ -57,10 +67,24 @@ void tlb_flush_since(uint16_t stamp)
 
 /* ---- roots */
 
+mfn_t cpu_guest_root(const struct vcpu *v)
+{
+    return v->in_kernel ? v->mem.kernel_root : v->mem.user_root;
+}
+
+/* It flushes the TLB, and so the shadows, too: R9 believes the clock that it moves. */
+static mfn_t shadowed(mfn_t root)
+{
+    shadow_flush();
+    return shadow_root(root);
+}
+
 void cpu_load_root(struct vcpu *v)
 {
-    mfn_t root = v->in_kernel ? v->mem.kernel_root : v->mem.user_root;
+    mfn_t root = cpu_guest_root(v);
 
+    if (shadow_on)
+        root = shadowed(root);
     root_switches++;
     load_cr3(mfn_address(root, 0).a);
 }

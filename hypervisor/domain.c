@@ -3,6 +3,7 @@
 #include "domain.h"
 
 #include "cpu.h"
+#include "dirty.h"
 #include "explain.h"
 #include "publish.h"
 #include "recorder.h"
@@ -63,7 +64,10 @@ void *domain_page(const struct domain *d, mfn_t m)
     if (core_frame_owner(the_core(), m) != d->mem.id)
         return NULL;
     enum frame_type t = core_frame_type(the_core(), m);
-    return t == TYPE_NONE || t == TYPE_WRITABLE ? direct_frame(m) : NULL;
+    if (t != TYPE_NONE && t != TYPE_WRITABLE)
+        return NULL;
+    dirty_mark(m);
+    return direct_frame(m);
 }
 
 /* RAM that no domain owns and that is not free is the hypervisor's own. */
@@ -163,6 +167,7 @@ void domain_end(enum pvmm_outcome o, uint32_t reason, const char *message)
     to->guest_frames = the_domain.build_frames;
     format(to->message, sizeof(to->message), "%s", message);
     log_line("the guest is over: outcome %d%s%s", (int)o, message[0] ? ": " : "", message);
+    dirty_end(current_vcpu());
     recorder_on = false;
     if (worth_auditing(o)) {
         if (!mailbox.machine.context_valid) /* else a report says how it ended */

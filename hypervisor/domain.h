@@ -93,9 +93,11 @@ void xenstore_taken(unsigned n);
 
 void channel_domain(const struct domain *d); /* publishes the numbers of the domain built */
 bool channel_stop_requested(void);
-bool channel_go(void);              /* the host let the guest go on, since this was asked last */
-bool channel_pause_wanted(void);    /* a pause was asked for, and no unpause since */
-bool channel_unpaused(void);        /* an unpause was, since this was asked last */
+bool channel_go(void);           /* the host let the guest go on, since this was asked last */
+bool channel_pause_wanted(void); /* a pause was asked for, and no unpause since */
+bool channel_unpaused(void);     /* an unpause was, since this was asked last */
+/* PVMM_BELL_ROUND and PVMM_BELL_UNWATCH, ever; *round: which was the last. */
+uint64_t channel_dirty_bells(bool *round);
 bool channel_build_requested(void); /* PVMM_BELL_BUILD came, at whatever time */
 void channel_poll(void);            /* takes what COM2 has received, without an interrupt */
 void channel_input(void);           /* COM2 received something */

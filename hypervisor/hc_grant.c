@@ -5,6 +5,7 @@
  * The table has version 1 alone, as under Xen started with gnttab=max-ver:1: what version 2 adds,
  * grants of parts of pages and of others' grants, is of no use to a domain that is alone.
  */
+#include "dirty.h"
 #include "hypercall.h"
 
 #include <xen/grant_table.h>
@@ -154,6 +155,7 @@ static int copy_bytes(struct call *c, const struct gnttab_copy *op, const struct
 {
     bool fits =
         op->source.offset + op->len <= PAGE_BYTES && op->dest.offset + op->len <= PAGE_BYTES;
+    dirty_mark(to->frame);
     int rc =
         core_copy_bytes(the_core(), &c->v->mem, &to->d->mem, to->frame, fits ? op->dest.offset : 0,
                         from->frame, fits ? op->source.offset : 0, fits ? op->len : 0);

@@ -5,6 +5,7 @@
  * entry by other means keeps the handle and can no longer give it back, as under Xen.
  */
 #include "hypercall.h"
+#include "shadow.h"
 
 #include <xen/grant_table.h>
 
@@ -65,6 +66,7 @@ static bool has_changed(const struct call *c, int rc)
 
 static int write_entry(struct call *c, maddr_t at, uint64_t value, uint64_t *expected)
 {
+    shadow_tables_change();
     int rc = core_write_l1(the_core(), &c->v->mem, at, value, expected);
     if (rc < 0 && rc != CORE_RESTART && !has_changed(c, rc))
         note_refusal_at(c, rc, c->v->grant_index, c->v->grant_count, NULL);

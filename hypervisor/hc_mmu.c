@@ -5,7 +5,9 @@
  */
 #include "hypercall.h"
 
+#include "dirty.h"
 #include "guestword.h"
+#include "shadow.h"
 
 #define MMU_UPDATE_PREEMPTED 0x80000000u /* in the count of a batch that is issued again */
 #define FETCHED              16u         /* elements taken from the guest at a time */
@@ -140,6 +142,16 @@ static int named_frames(struct vcpu *v, uint32_t named, struct core_domain **fra
     return *frames || frames_id == DOMID_XEN ? 0 : -XEN_ESRCH;
 }
 
+/* Watched, and told before: the core tells of changes that hold a reference, the shadows must know
+ * of the accessed and dirty bits, too. */
+static inline void entries_change(const struct core_update *u, unsigned n)
+{
+    if (__builtin_expect(!shadow_on, true))
+        return;
+    for (unsigned i = 0; i < n; i++)
+        shadow_entry_changes(u[i].ptr);
+}
+
 static int update_some(struct call *c, struct core_domain *frames, const struct core_update *u,
                        unsigned n, uint32_t *performed)
 {
@@ -148,6 +160,7 @@ static int update_some(struct call *c, struct core_domain *frames, const struct 
         return -XEN_EFAULT;
     if (!frames)
         return -XEN_EPERM;
+    entries_change(u, n);
     int rc = core_mmu_update(the_core(), &c->v->mem, &c->v->domain->mem, frames, u, n, &done);
     *performed += done;
     return rc;
@@ -179,11 +192,13 @@ static int64_t update_alone(struct call *c)
     struct core_domain *d = &c->v->domain->mem;
     struct core_update u;
     unsigned done = 0;
+    int rc = -XEN_EFAULT;
     if (!request_begin(c))
         return call_restart(c);
-    int rc = fetch_alone(c->arg[0], &u)
-                 ? core_mmu_update(the_core(), &c->v->mem, d, d, &u, 1, &done)
-                 : -XEN_EFAULT;
+    if (fetch_alone(c->arg[0], &u)) {
+        entries_change(&u, 1);
+        rc = core_mmu_update(the_core(), &c->v->mem, d, d, &u, 1, &done);
+    }
     if (rc == 0 && core_end(the_core(), &c->v->mem) == 0)
         return 0;
     return finish_alone(c, done, rc);
@@ -313,8 +328,10 @@ static int ext_perform(struct vcpu *v, const struct mmuext_op *op)
     case MMUEXT_SET_LDT:
         return ext_set_ldt(v, op);
     case MMUEXT_CLEAR_PAGE:
+        dirty_mark(m);
         return core_clear_page(core, &v->mem, d, m);
     case MMUEXT_COPY_PAGE:
+        dirty_mark(m);
         return core_copy_page(core, &v->mem, d, m, mfn(op->arg2.src_mfn));
     case MMUEXT_MARK_SUPER:
     case MMUEXT_UNMARK_SUPER:
@@ -378,6 +395,7 @@ int64_t hc_update_va_mapping(struct call *c)
     gva_t va = gva(c->arg[0]);
     if (!request_begin(c))
         return call_restart(c);
+    shadow_tables_change();
     int rc = core_update_va(the_core(), &c->v->mem, &c->v->domain->mem, va, c->arg[1]);
     if (rc == 0)
         rc = va_flush(c->v, va, c->arg[2]);

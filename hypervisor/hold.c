@@ -6,6 +6,7 @@
 #include "hold.h"
 
 #include "cpu.h"
+#include "dirty.h"
 #include "domain.h"
 #include "options.h"
 #include "publish.h"
@@ -83,12 +84,13 @@ static bool released(enum pvmm_hold how)
     return how == PVMM_HOLD_SUSPENDED ? channel_unpaused() : !channel_pause_wanted();
 }
 
-static void wait(enum pvmm_hold how)
+static void wait(struct vcpu *v, enum pvmm_hold how)
 {
     serial_listen(CONSOLE_LINE, false);
     while (!released(how)) {
         if (channel_stop_requested())
             end(how);
+        dirty_serve(v);
         cpu_idle();
     }
     serial_listen(CONSOLE_LINE, true);
@@ -113,7 +115,7 @@ void hold_if_wanted(struct vcpu *v)
     show_context(v);
     show_hold(how);
     channel_bell();
-    wait(how);
+    wait(v, how);
     show_hold(PVMM_HOLD_NONE);
     restore_context();
     if (how == PVMM_HOLD_SUSPENDED)

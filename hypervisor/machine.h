@@ -38,6 +38,7 @@ void frames_release_modules(void);
 /* Loads the hardware root for the vCPU's present mode (kernel_root or user_root). A CR3 load is a
  * whole flush. */
 void cpu_load_root(struct vcpu *v);
+mfn_t cpu_guest_root(const struct vcpu *v); /* of its present mode */
 /* Makes the hardware GDT/LDT of this CPU show the vCPU's (mem.gdt[], mem.ldt[]). */
 void cpu_load_gdt(struct vcpu *v);
 void cpu_load_ldt(struct vcpu *v);

@@ -5,6 +5,7 @@
 #include "cpu.h"
 #include "frames.h"
 #include "incoming.h"
+#include "dirty.h"
 #include "interrupts.h"
 #include "log.h"
 #include "machine.h"
@@ -70,6 +71,7 @@ static void memory_init(void)
     frames_init(&loader);
     frames_fill(boot_info.seed, boot_info.blank_from);
     recorder_init();
+    dirty_init();
     transfer_reserve();
     paging_init(&loader);
     frames_release_ram(&loader);

@@ -43,6 +43,7 @@ uint64_t frames_free(void);
 
 /* ---- recorder.c: acts by enum core_act, which are enum pvmm_act */
 
+/* Somebody wants to be told: the recorder, or who watches what is written (dirty.h). */
 extern bool recorder_on;
 /* An act as it stands in a record. */
 #define RECORDED(act) ((uint64_t)(act) << PVMM_RECORD_ACT_SHIFT)
@@ -67,7 +68,8 @@ void paging_map_descriptor(unsigned page, mfn_t m, uint64_t flags);
 
 extern uint64_t tlb_flushes, tlb_page_flushes, root_switches; /* counted for the verdict */
 
-void tlb_flush_local(void); /* whole TLB; advances the TLB clock */
+void tlb_flush_local(void);    /* whole TLB; advances the TLB clock */
+void tlb_flush_hardware(void); /* the same, and the shadows stay as they are */
 void tlb_flush_page(gva_t va);
 uint16_t tlb_clock(void);
 void tlb_flush_since(uint16_t stamp);

@@ -7,6 +7,7 @@
 #include "log.h"
 #include "machine.h"
 #include "request.h"
+#include "shadow.h"
 #include "store.h"
 #include "traps.h"
 
@@ -47,6 +48,7 @@ static bool find_target(struct vcpu *v, gva_t va, maddr_t *at)
 /* One attempt. CORE_EBUSY: the entry changed meanwhile. */
 static int write_entry(struct vcpu *v, maddr_t at, const struct store *s, uint64_t old)
 {
+    shadow_tables_change();
     return core_write_l1(the_core(), &v->mem, at, s->value, s->reads ? &old : NULL);
 }
 

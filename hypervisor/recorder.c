@@ -3,6 +3,7 @@
 
 #include "asm.h"
 #include "cpu.h"
+#include "dirty.h"
 #include "frames.h"
 #include "guestword.h"
 #include "machine.h"
@@ -68,6 +69,11 @@ void recorder_start(void)
     recorder_on = mailbox.recorder.records > 0;
 }
 
+void recorder_listen(void)
+{
+    recorder_on = ring.first || dirty_bits;
+}
+
 /* No word of the hypervisor's slots; what is not canonical is a fault when it is read. */
 static inline bool may_be_guests(uint64_t at)
 {
@@ -102,6 +108,12 @@ static inline uint64_t marked(uint64_t act, const struct regs *r)
     return act;
 }
 
+static inline void tell_watch(uint64_t act, maddr_t at, uint64_t old)
+{
+    if (__builtin_expect(dirty_bits != NULL, false))
+        dirty_act((enum core_act)(act >> PVMM_RECORD_ACT_SHIFT), at, old);
+}
+
 /* One CPU writes. `at` has no bits where the marks are: the core names frames that exist. */
 __attribute__((noinline)) void recorder_write(uint64_t act, maddr_t at, uint64_t old, uint64_t now)
 {
@@ -109,6 +121,9 @@ __attribute__((noinline)) void recorder_write(uint64_t act, maddr_t at, uint64_t
     const struct regs *r = guest_regs(cpu);
     struct pvmm_record *to = ring.next;
 
+    tell_watch(act, at, old);
+    if (!to)
+        return;
     *to = (struct pvmm_record){
         .time = rdtsc(),
         .rip = origin_of(r),

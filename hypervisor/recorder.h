@@ -15,6 +15,8 @@ struct regs;
 void recorder_init(void);
 /* From the guest's first instruction on. */
 void recorder_start(void);
+/* The watch (dirty.h) begins, or has ended. */
+void recorder_listen(void);
 
 /*
  * Where in the guest a request comes from: its instruction, or, for a hypercall through a stub that

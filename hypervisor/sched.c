@@ -4,6 +4,7 @@
  * done here, on the way back into the guest, where no request is half done.
  */
 #include "asm.h"
+#include "dirty.h"
 #include "domain.h"
 #include "explain.h"
 #include "hold.h"
@@ -127,6 +128,7 @@ static void serve(struct vcpu *v)
     attention = false;
     if (channel_stop_requested())
         domain_end(PVMM_OUTCOME_STOPPED, ~0u, "");
+    dirty_serve(v);
     hold_if_wanted(v);
     run_timers(v);
     if (console_input_waits())

@@ -24,6 +24,8 @@ static unsigned walks;
 static maddr_t walk_leads_to, written_at;
 static uint64_t written;
 
+bool shadow_on, shadow_out_of_date;
+
 struct core *the_core(void)
 {
     return &core;

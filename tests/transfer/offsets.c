@@ -56,6 +56,16 @@ static void mailbox(void)
     MAILBOX(transfer.pages);
     MAILBOX(transfer.at);
     MAILBOX(transfer.refused_pfn);
+    MAILBOX(dirty.version);
+    MAILBOX(dirty.state);
+    MAILBOX(dirty.at);
+    MAILBOX(dirty.bytes);
+    MAILBOX(dirty.frames);
+    MAILBOX(dirty.told);
+    MAILBOX(dirty.rounds);
+    MAILBOX(dirty.heeded);
+    MAILBOX(verdict.root_switches);
+    MAILBOX(verdict.tlb_flushes);
 }
 
 static void transfer(void)
