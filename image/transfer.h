@@ -64,12 +64,14 @@ struct pv_frame_set {
 struct pv_live_told {
     unsigned round;        /* 1, 2, ..; the last one included */
     uint64_t pages, bytes; /* that this round wrote */
-    uint64_t left;         /* pages that a last round would have to write if nothing were written
-                              any more: tables, and what has never gone */
+    uint64_t left;         /* pages that a last round will have to write besides what is written
+                              from now on: tables */
 };
 
-/* `running` is the machine's memory while it runs, and is read anew by every round. */
-int pv_live_begin(struct pv_live **out, const struct pv_view *running, int fd,
+/* `running` is the memory of a machine that runs pvmm (a view of another kind is refused), and
+ * looked at anew by every round; its guest need not stand. `o` is copied, but for what it points
+ * to. */
+int pv_live_begin(struct pv_live **out, struct pv_view *running, int fd,
                   const struct pv_save_options *o, struct pv_error *e);
 int pv_live_round(struct pv_live *l, const struct pv_frame_set *what, struct pv_live_told *told,
                   struct pv_error *e);

@@ -533,6 +533,15 @@ static bool is_same_machine(const struct machine *mc, const struct pv_view *v,
            m->vcpus == v->nr_vcpus;
 }
 
+int pv_machine_look_again(struct pv_view *v, struct pv_error *e)
+{
+    if (v->backend != &machine_backend)
+        return pv_fail(e, "%s does not change", v->kind);
+    if (take_snapshot(v->image, e))
+        return pv_context(e, "cannot look at the machine's memory again");
+    return 0;
+}
+
 int pv_machine_refresh(struct pv_view *v, const struct pvmm_machine *m, struct pv_error *e)
 {
     if (v->backend != &machine_backend)

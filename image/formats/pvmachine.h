@@ -31,6 +31,9 @@ int pv_machine_open_still(struct pv_view **out, int ram_fd, const struct pvmm_ma
  * read meanwhile. */
 int pv_machine_refresh(struct pv_view *v, const struct pvmm_machine *m, struct pv_error *e);
 
+/* The same of who owns what, alone. */
+int pv_machine_look_again(struct pv_view *v, struct pv_error *e);
+
 /* The same of a machine's memory file, by the mailbox in it: of one that runs, or not. */
 int pv_memory_open_running(struct pv_view **out, int ram_fd, struct pv_error *e);
 /* Where the mailbox (<pvmm/channel.h>) lies in such a file; false: there is none. */

@@ -7,15 +7,6 @@
 
 #include <endian.h>
 
-struct save {
-    const struct pv_view *v;
-    const struct pv_save_options *o;
-    struct save_list list;
-    struct save_count count;
-    struct save_state state;
-    struct sink sink;
-};
-
 /* ---- records */
 
 int save_record_of(struct sink *k, uint32_t type, const void *head, size_t head_bytes,
@@ -73,27 +64,29 @@ static int put_list(struct save *s, struct pv_error *e)
 
 /* ---- the whole */
 
-static int put_libxc(struct save *s, struct pv_error *e)
+int save_front(struct save *s, struct pv_error *e)
 {
-    return put_headers(s, e) || put_static(s, e) || put_list(s, e) ||
-                   save_pages(&s->list, &s->sink, e) ||
-                   save_state_put(&s->state, s->v, &s->sink, e) ||
-                   save_record(&s->sink, LIBXC_END, NULL, 0, e)
-               ? -1
-               : 0;
+    if (s->o->of_xl && save_xl_begin(s->v, s->o, &s->count, &s->sink, e))
+        return -1;
+    return put_headers(s, e) || put_static(s, e) || put_list(s, e) ? -1 : 0;
+}
+
+int save_back(struct save *s, struct pv_error *e)
+{
+    if (save_state_put(&s->state, s->v, &s->sink, e) ||
+        save_record(&s->sink, LIBXC_END, NULL, 0, e))
+        return -1;
+    return s->o->of_xl ? save_xl_end(&s->sink, e) : 0;
 }
 
 static int put_all(struct save *s, struct pv_error *e)
 {
-    if (!s->o->of_xl)
-        return put_libxc(s, e);
-    return save_xl_begin(s->v, s->o, &s->count, &s->sink, e) || put_libxc(s, e) ||
-                   save_xl_end(&s->sink, e)
-               ? -1
-               : 0;
+    const struct save_choice all = {.v = s->v, .list = &s->list};
+    struct save_count put;
+    return save_front(s, e) || save_pages(&all, &s->sink, &put, e) || save_back(s, e) ? -1 : 0;
 }
 
-static int check_view(const struct save *s, struct pv_error *e)
+int save_check_view(const struct save *s, struct pv_error *e)
 {
     const struct pv_view *v = s->v;
     if (s->o->as_found && v->portable)
@@ -106,26 +99,42 @@ static int check_view(const struct save *s, struct pv_error *e)
         return pv_fail(e, "%s has no m2p to compare the guest's p2m with", v->kind);
     if (!v->backend->told)
         return pv_fail(e, "%s does not tell which pages are page tables", v->kind);
-    if (v->nr_vcpus == 0 || !v->vcpu[0].valid)
-        return pv_fail(e, "the state of vCPU 0 is not in the image");
     if (mfn_eq(v->shared_info, NO_MFN))
         return pv_fail(e, "shared_info is not in the image");
     return 0;
 }
 
-static int prepare(struct save *s, struct pv_error *e)
+int save_check_state(const struct save *s, struct pv_error *e)
 {
-    return check_view(s, e) || save_list_open(&s->list, s->v, s->o->as_found, e) ||
+    const struct pv_view *v = s->v;
+    if (s->o->as_found && v->portable)
+        return 0;
+    if (v->nr_vcpus == 0 || !v->vcpu[0].valid)
+        return pv_fail(e, "the state of vCPU 0 is not in the image");
+    return 0;
+}
+
+int save_prepare(struct save *s, struct pv_error *e)
+{
+    return save_check_view(s, e) || save_check_state(s, e) ||
+                   save_list_open(&s->list, s->v, s->o->as_found, e) ||
                    save_state_open(&s->state, &s->list, e) || save_look_over(&s->list, &s->count, e)
                ? -1
                : 0;
+}
+
+void save_free(struct save *s)
+{
+    sink_close(&s->sink);
+    save_state_free(&s->state);
+    save_list_free(&s->list);
 }
 
 int pv_stream_write(const struct pv_view *v, int fd, const struct pv_save_options *o,
                     struct pv_saved *saved, struct pv_error *e)
 {
     struct save s = {.v = v, .o = o, .sink.own = -1};
-    int rc = prepare(&s, e);
+    int rc = save_prepare(&s, e);
     if (rc == 0)
         rc = sink_open(&s.sink, fd, o, e);
     s.sink.total = s.count.pages;
@@ -133,9 +142,7 @@ int pv_stream_write(const struct pv_view *v, int fd, const struct pv_save_option
         rc = put_all(&s, e);
     if (rc == 0)
         rc = sink_end(&s.sink, e);
-    sink_close(&s.sink);
-    save_state_free(&s.state);
-    save_list_free(&s.list);
+    save_free(&s);
     if (rc)
         return pv_context(e, "cannot write the save stream");
     *saved = (struct pv_saved){s.count.pages, s.count.tables, s.sink.bytes};

@@ -68,7 +68,24 @@ struct save_count {
 bool save_type(const struct pv_view *v, mfn_t m, unsigned *type);
 /* Is every page where m2p has it, and known for what it is? */
 int save_look_over(const struct save_list *l, struct save_count *c, struct pv_error *e);
-int save_pages(const struct save_list *l, struct sink *k, struct pv_error *e);
+
+/* What went before (stream_live.c), by pfn: the frame as which it did; ~0: it did not. */
+struct save_sent {
+    uint32_t *mfn;
+    uint64_t end;
+};
+#define NO_FRAME_SENT (~0u)
+
+/* Which pages are to go. */
+struct save_choice {
+    const struct pv_view *v;
+    const struct save_list *list;    /* NULL: the guest runs, and m2p says where its pages are;
+                                        tables are left out */
+    struct save_sent *sent;          /* NULL: all go */
+    const struct pv_frame_set *what; /* of those that went: these go again; NULL: none */
+};
+int save_pages(const struct save_choice *of, struct sink *k, struct save_count *c,
+               struct pv_error *e);
 
 /* ---- stream_write_state.c */
 struct save_state {
@@ -86,7 +103,25 @@ int save_xl_begin(const struct pv_view *v, const struct pv_save_options *o,
                   const struct save_count *c, struct sink *k, struct pv_error *e);
 int save_xl_end(struct sink *k, struct pv_error *e);
 
-/* ---- stream_write.c */
+/* ---- stream_write.c: a stream's parts, in their order */
+struct save {
+    const struct pv_view *v;
+    const struct pv_save_options *o;
+    struct save_list list;
+    struct save_count count;
+    struct save_state state;
+    struct sink sink;
+};
+/* Could this be the guest of a stream? The second: as it stands, because it suspended itself. */
+int save_check_view(const struct save *s, struct pv_error *e);
+int save_check_state(const struct save *s, struct pv_error *e);
+/* What goes in front of the pages, and behind them. */
+int save_front(struct save *s, struct pv_error *e);
+int save_back(struct save *s, struct pv_error *e);
+/* Everything that can be wrong with a guest that stands; s->v and s->o are set. */
+int save_prepare(struct save *s, struct pv_error *e);
+void save_free(struct save *s);
+
 int save_record(struct sink *k, uint32_t type, const void *body, size_t n, struct pv_error *e);
 /* The same of a body in two parts. */
 int save_record_of(struct sink *k, uint32_t type, const void *head, size_t head_bytes,

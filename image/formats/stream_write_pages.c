@@ -13,7 +13,9 @@
 #define ENTRIES GLUE_TABLE_ENTRIES
 
 struct batch {
-    const struct save_list *list;
+    const struct save_choice *of;
+    struct save_count put;
+    bool copied; /* what is compressed may not change meanwhile */
     struct {
         struct record_header record;
         struct page_data data;
@@ -115,10 +117,10 @@ static void add_piece(struct batch *b, const void *at)
 static const uint64_t *content(struct batch *b, mfn_t m)
 {
     static const uint64_t zeroes[ENTRIES];
-    const struct pv_view *v = b->list->v;
+    const struct pv_view *v = b->of->v;
     if (v->backend->blank && v->backend->blank(v, m))
         return zeroes;
-    const uint64_t *words = v->backend->words ? v->backend->words(v, m) : NULL;
+    const uint64_t *words = v->backend->words && !b->copied ? v->backend->words(v, m) : NULL;
     if (words)
         return words;
     uint64_t *copy = b->copy[b->copies++];
@@ -132,9 +134,9 @@ static int add_content(struct batch *b, pfn_t p, mfn_t m, unsigned level, struct
     if (!words)
         return pv_fail(e, "cannot read pfn %llx, mfn %llx, out of the image",
                        (unsigned long long)p.n, (unsigned long long)m.n);
-    if (level && !b->list->v->portable) {
+    if (level && !b->of->v->portable) {
         b->copies = copies + 1;
-        if (normalise(b->list, p, level, words, b->copy[copies], e))
+        if (normalise(b->of->list, p, level, words, b->copy[copies], e))
             return -1;
         words = b->copy[copies];
     }
@@ -145,8 +147,12 @@ static int add_content(struct batch *b, pfn_t p, mfn_t m, unsigned level, struct
 static int add_page(struct batch *b, pfn_t p, mfn_t m, struct pv_error *e)
 {
     unsigned type;
-    save_type(b->list->v, m, &type);
+    save_type(b->of->v, m, &type);
     b->head.word[b->head.data.count++] = PAGE_DATA_WORD(type, p.n);
+    b->put.pages++;
+    b->put.tables += PAGE_LEVEL(type) != 0;
+    if (b->of->sent)
+        b->of->sent->mfn[p.n] = (uint32_t)m.n;
     if (type >= PAGE_BROKEN)
         return 0;
     return add_content(b, p, m, PAGE_LEVEL(type), e);
@@ -169,31 +175,88 @@ static int put(struct batch *b, struct sink *k, struct pv_error *e)
     return sink_put_pieces(k, b->piece, b->pieces, e);
 }
 
-static int put_all(struct batch *b, struct sink *k, struct pv_error *e)
+static int flush(struct batch *b, struct sink *k, struct pv_error *e)
+{
+    if (b->head.data.count == 0)
+        return 0;
+    if (put(b, k, e))
+        return -1;
+    k->done += b->head.data.count;
+    begin(b);
+    return sink_tell(k, e);
+}
+
+static int room_for_one(struct batch *b, struct sink *k, struct pv_error *e)
+{
+    return b->head.data.count < PAGE_DATA_MOST ? 0 : flush(b, k, e);
+}
+
+/* ---- which */
+
+static bool is_in(const struct pv_frame_set *s, mfn_t m)
+{
+    return s && m.n < s->frames && s->words[m.n / 64] >> m.n % 64 & 1;
+}
+
+/* A table among what went stays one to go: it went as the page that it was. */
+static bool is_wanted(const struct save_choice *of, pfn_t p, mfn_t m)
+{
+    unsigned type;
+    if (!of->sent)
+        return true;
+    if (p.n >= of->sent->end || !save_type(of->v, m, &type))
+        return false;
+    if (PAGE_LEVEL(type) != 0)
+        return of->list != NULL;
+    return of->sent->mfn[p.n] != m.n || is_in(of->what, m);
+}
+
+/* The first page at or above, wherever it is told. */
+static bool next(const struct save_choice *of, pfn_t *p, mfn_t *m)
+{
+    if (of->list)
+        return save_next(of->list, p, m);
+    *p = of->v->backend->next_pfn(of->v, *p);
+    if (p->n != NO_PFN.n)
+        *m = of->v->backend->mfn_of(of->v, *p);
+    return p->n != NO_PFN.n;
+}
+
+static int put_wanted(struct batch *b, struct sink *k, struct pv_error *e)
 {
     mfn_t m;
-    pfn_t p = pfn(0);
-    for (bool more = save_next(b->list, &p, &m); more;) {
-        for (begin(b); more && b->head.data.count < PAGE_DATA_MOST;
-             p.n++, more = save_next(b->list, &p, &m))
-            if (add_page(b, p, m, e))
-                return -1;
-        if (put(b, k, e))
+    for (pfn_t p = pfn(0); next(b->of, &p, &m); p.n++)
+        if (is_wanted(b->of, p, m) && (room_for_one(b, k, e) || add_page(b, p, m, e)))
             return -1;
-        k->done += b->head.data.count;
-        if (sink_tell(k, e))
+    return 0;
+}
+
+/* What went, and is not there any more. */
+static int put_gone(struct batch *b, struct sink *k, struct pv_error *e)
+{
+    const struct save_sent *s = b->of->list ? b->of->sent : NULL;
+    for (uint64_t p = 0; s && p < s->end; p++) {
+        if (s->mfn[p] == NO_FRAME_SENT || !mfn_eq(save_listed(b->of->list, pfn(p)), NO_MFN))
+            continue;
+        if (room_for_one(b, k, e))
             return -1;
+        b->head.word[b->head.data.count++] = PAGE_DATA_WORD(PAGE_NONE, p);
     }
     return 0;
 }
 
-int save_pages(const struct save_list *l, struct sink *k, struct pv_error *e)
+int save_pages(const struct save_choice *of, struct sink *k, struct save_count *c,
+               struct pv_error *e)
 {
     struct batch *b = malloc(sizeof(*b));
     if (!b)
         return pv_no_memory(e);
-    b->list = l;
-    int rc = put_all(b, k, e);
+    b->of = of;
+    b->put = (struct save_count){0};
+    b->copied = !of->list && k->zstd;
+    begin(b);
+    int rc = put_wanted(b, k, e) || put_gone(b, k, e) || flush(b, k, e) ? -1 : 0;
+    *c = b->put;
     free(b);
     return rc;
 }

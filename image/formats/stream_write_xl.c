@@ -52,8 +52,11 @@ static struct json_object *created(const char *name, const char *uuid)
 static struct json_object *started(const struct pv_view *v)
 {
     struct json_object *list = json_object_new_array();
+    bool told = false; /* of a guest that runs no state is */
+    for (unsigned i = 0; i < v->nr_vcpus; i++)
+        told |= v->vcpu[i].valid;
     for (unsigned i = 0; list && i < v->nr_vcpus; i++)
-        if (v->vcpu[i].valid)
+        if (v->vcpu[i].valid || !told)
             json_object_array_add(list, json_object_new_int((int)i));
     return list;
 }

@@ -99,7 +99,8 @@ static void the_versions_before_are_read_too(void **state)
     } was[] = {{4, offsetof(struct pvmm_mailbox, received)},
                {5, offsetof(struct pvmm_mailbox, hold)},
                {6, offsetof(struct pvmm_mailbox, hold)},
-               {7, sizeof(struct pvmm_mailbox)}};
+               {7, offsetof(struct pvmm_mailbox, dirty)},
+               {8, sizeof(struct pvmm_mailbox)}};
     struct made *m = machine_new(8, 0);
     struct pv_view *v;
     struct pv_error e;
@@ -176,7 +177,7 @@ static void what_does_not_fit_is_said(void **state)
         const char *why;
     } wrong[] = {
         {offsetof(struct pvmm_mailbox, version), 3, "has version 3"},
-        {offsetof(struct pvmm_mailbox, version), 8, "has version 8; known are 4 to 7"},
+        {offsetof(struct pvmm_mailbox, version), 9, "has version 9; known are 4 to 8"},
         {offsetof(struct pvmm_mailbox, size), 100, "has a size of 100"},
         {offsetof(struct pvmm_mailbox, size), offsetof(struct pvmm_mailbox, hold), "has a size of"},
         {offsetof(struct pvmm_mailbox, state), PVMM_STATE_BOOTING, "as far as state 1"},
