@@ -13,6 +13,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -22,7 +23,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -35,12 +36,11 @@
 #define BEAT   10000        /* us */
 #define BEHIND 200000       /* us: what is lost beyond is not made up for */
 
-enum part { WRITER, READER, HEART, PARTS };
 enum { NUMBER, GENERATION, FIRST, SUM = WORDS - 1 }; /* words of a page */
 
 struct board {
     uint64_t nonce;
-    pid_t pid[PARTS];
+    pid_t pid;
     uint64_t pages;
     _Atomic uint64_t written, passes; /* pages; of the reader over all of them */
     _Atomic uint64_t beats, gap_us;   /* the longest between two */
@@ -81,6 +81,12 @@ static void rest_us(int64_t us)
 
     while (nanosleep(&t, &t) != 0 && errno == EINTR)
         ;
+}
+
+/* This thread alone. */
+static void nice_to(int n)
+{
+    setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), n);
 }
 
 static uint64_t mix(uint64_t x)
@@ -137,10 +143,12 @@ static unsigned page_wrong(uint64_t number, uint64_t generation)
 }
 
 /* At its pace by the clock. What is replaced is looked at first. */
-static void writer(void)
+static void *writer(void *unused)
 {
     int64_t due = now_us(CLOCK_MONOTONIC);
 
+    (void)unused;
+    nice_to(-15);
     for (uint64_t n = board->written;; n++) {
         const uint64_t turn = n & (board->pages - 1), number = page_of_turn(turn);
         const uint64_t generation = n / board->pages;
@@ -189,18 +197,20 @@ static void look_at(uint64_t turn)
              (unsigned long)page_at(number)[GENERATION]);
 }
 
-static void reader(void)
+static void *reader(void *unused)
 {
-    setpriority(PRIO_PROCESS, 0, 10);
+    (void)unused;
+    nice_to(10);
     for (;; board->passes++)
         for (uint64_t turn = 0; turn < board->pages; turn++)
             look_at(turn);
 }
 
 /* By the time of day: the monotonic clock stands while the guest is on its way. */
-static void heart(void)
+static void *heart(void *unused)
 {
-    setpriority(PRIO_PROCESS, 0, -10);
+    (void)unused;
+    nice_to(-20);
     for (int64_t last = now_us(CLOCK_REALTIME);;) {
         int64_t now;
 
@@ -235,49 +245,42 @@ static void board_open(int flags)
 
 static int run(unsigned long mib, unsigned long mbps)
 {
-    static void (*const work[PARTS])(void) = {writer, reader, heart};
-    int status;
-    pid_t gone;
+    static void *(*const work[])(void *) = {writer, reader, heart};
+    pthread_t thread;
 
     if (mib == 0 || (mib & (mib - 1)) != 0 || mbps == 0)
         return 1;
     board_open(O_CREAT | O_EXCL);
+    board->pid = getpid();
     board->pages = mib * MIB / PAGE;
     rate = mbps * 1000000;
-    memory = mmap(NULL, mib * MIB, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    memory = mmap(NULL, mib * MIB, PROT_READ | PROT_WRITE,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (memory == MAP_FAILED)
         die("mmap");
     if (getrandom(&board->nonce, sizeof(board->nonce), GRND_INSECURE) != sizeof(board->nonce))
         die("getrandom");
     for (uint64_t i = 0; i < board->pages; i++)
         page_write(i, 0);
-    for (int i = 0; i < PARTS; i++) {
-        board->pid[i] = fork();
-        if (board->pid[i] < 0)
-            die("fork");
-        if (board->pid[i] == 0) {
-            work[i]();
-            _exit(0);
-        }
-    }
+    for (int i = 0; i < (int)(sizeof(work) / sizeof(work[0])); i++)
+        if (pthread_create(&thread, NULL, work[i], NULL) != 0)
+            die("pthread_create");
     while (board->passes == 0)
         rest_us(20000);
     printf("LOAD-READY pages=%llu\n", (unsigned long long)board->pages);
     fflush(stdout);
-    gone = wait(&status);
-    complain("process %d ended with status %#x", gone, (unsigned)status);
+    pthread_join(thread, NULL);
     return 1;
 }
 
 static int tell(void)
 {
     board_open(0);
-    printf("LOAD nonce=%016llx pids=%d,%d,%d errors=%llu written=%llu passes=%llu beats=%llu "
+    printf("LOAD nonce=%016llx pid=%d errors=%llu written=%llu passes=%llu beats=%llu "
            "gap_us=%llu now_us=%lld\n",
-           (unsigned long long)board->nonce, board->pid[WRITER], board->pid[READER],
-           board->pid[HEART], (unsigned long long)board->errors, (unsigned long long)board->written,
-           (unsigned long long)board->passes, (unsigned long long)board->beats,
-           (unsigned long long)atomic_exchange(&board->gap_us, 0),
+           (unsigned long long)board->nonce, board->pid, (unsigned long long)board->errors,
+           (unsigned long long)board->written, (unsigned long long)board->passes,
+           (unsigned long long)board->beats, (unsigned long long)atomic_exchange(&board->gap_us, 0),
            (long long)now_us(CLOCK_REALTIME));
     return 0;
 }
