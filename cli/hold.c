@@ -149,6 +149,8 @@ static int check_life(const struct hold *h, struct error *e)
         return refuse(e, "it has ended");
     if (!runs(h))
         return refuse(e, "it has not started yet");
+    if (h->arrives)
+        return refuse(e, "it is arriving from elsewhere, and may still go on there");
     return h->suspending == SUSPEND_NOT ? 0 : refuse(e, "it is being saved");
 }
 

@@ -335,7 +335,7 @@ static void count_pages(struct pv_taken *t)
 
 static int take_all(struct taking *c, int fd, struct pv_error *e)
 {
-    if (take_input_open(&c->in, fd, &c->o->progress, e) || take_outer(c, e) ||
+    if (take_input_open(&c->in, fd, c->o, e) || take_outer(c, e) ||
         (c->t->of_xl ? take_libxl_records(c, e) : take_libxc_records(c, e)) || check_end(c, e))
         return -1;
     count_pages(c->t);

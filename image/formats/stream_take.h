@@ -26,7 +26,7 @@ struct take_input {
     uint64_t done, total; /* pages, for progress */
 };
 
-int take_input_open(struct take_input *in, int fd, const struct pv_progress *progress,
+int take_input_open(struct take_input *in, int fd, const struct pv_take_options *o,
                     struct pv_error *e);
 void take_input_close(struct take_input *in);
 int take_input_tell(struct take_input *in, struct pv_error *e);
