@@ -9,6 +9,7 @@ MUTATIONS ?= 100000
 SEED    ?= 1
 IMAGES  ?=
 FUZZ_SECONDS ?= 60
+CYCLES  ?= 500
 BENCH_TIMEOUT ?= 900
 
 ifeq ($(origin CC),default)
@@ -26,7 +27,7 @@ KERNEL := $(BUILD)/kernel/vmlinuz
 INITRD := $(BUILD)/initramfs.cpio.gz
 
 .PHONY: all deps kernel kernel-dbg kernel-cloud xen grub headers gnumach xen-syms dom0 playwright fetched run test cases \
-        bench bench-micro bench-save bench-images bench-where mutate fuzz interop screenshots package \
+        bench bench-micro bench-save bench-images bench-where mutate fuzz interop soak screenshots package \
         clean help
 
 all: $(BUILD)/build.ninja
@@ -153,6 +154,13 @@ interop:
 	@$(MAKE) --no-print-directory dom0
 	@python3 -B tests/interop/moves.py $(PVMM) $(BUILD) $(BUILD)/kernel/pvkernel $(BUILD)/tests/interop/banner
 
+# One guest, saved and restored CYCLES times in ways that are drawn; its summary is in docs/reliability.md.
+soak:
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory kernel
+	@python3 -B tests/save/soak.py $(PVMM) $(BUILD) --cycles $(CYCLES)
+
 # The pictures of reports in docs/: of guests that are started for it, and of a case (cases/).
 screenshots:
 	@$(MAKE) --no-print-directory deps
@@ -189,6 +197,7 @@ help:
 	@echo "make bench-where ROW=NAME"
 	@echo "              where the instructions of a row of it go"
 	@echo "make interop  guests change between pvmm and real Xen: save, restore, dump (docs/compatibility.md)"
+	@echo "make soak     a guest is saved and restored CYCLES=500 times, in some 20 minutes (docs/reliability.md)"
 	@echo "make mutate   damaged images: MUTATIONS of each, none may end, hang or grow (docs/reliability.md)"
 	@echo "make fuzz     libFuzzer on images, and on what is linted, FUZZ_SECONDS each"
 	@echo "make screenshots"

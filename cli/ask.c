@@ -153,15 +153,12 @@ static int check_reply(struct json_object *reply, struct error *e)
     return json_object_get_boolean(ok) ? 0 : refused(reply, e);
 }
 
-static int converse(int fd, const struct question *q, struct reply *reply, struct error *e)
+static int take_reply(int fd, const struct question *q, struct reply *reply, struct error *e)
 {
     static char line[REPLY_CHARS + 1];
     struct json_object *o;
-    int n;
+    const int n = read_line(fd, q, line, sizeof(line) - 1, &reply->passed, e);
 
-    if (send_request(fd, q, e) != 0)
-        return -1;
-    n = read_line(fd, q, line, sizeof(line) - 1, &reply->passed, e);
     if (n < 0)
         return -1;
     line[n] = '\0';
@@ -171,6 +168,30 @@ static int converse(int fd, const struct question *q, struct reply *reply, struc
         return -1;
     }
     reply->o = o;
+    return 0;
+}
+
+static int converse(int fd, const struct question *q, struct reply *reply, struct error *e)
+{
+    return send_request(fd, q, e) != 0 ? -1 : take_reply(fd, q, reply, e);
+}
+
+int ask_line(int fd, const struct question *q, struct json_object **reply, struct error *e)
+{
+    struct reply got = {.passed = -1};
+    char line[32];
+    const int n = snprintf(line, sizeof(line), "%s\n", q->word);
+
+    if (send(fd, line, (size_t)n, MSG_NOSIGNAL) != n)
+        return just_ended(e);
+    if (take_reply(fd, q, &got, e) != 0)
+        return -1;
+    if (got.passed >= 0)
+        close(got.passed);
+    if (reply != NULL)
+        *reply = got.o;
+    else
+        json_object_put(got.o);
     return 0;
 }
 

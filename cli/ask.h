@@ -40,6 +40,10 @@ int ask_guest(const char *name, const char *word, bool follow, struct error *e);
  * that is NULL. */
 int ask_question(const char *name, const struct question *q, struct reply *reply, struct error *e);
 
+/* One line more over a connection, and the answer to it: `q` has its word, and what it may take.
+ * The reply goes to `*reply`, unless that is NULL. */
+int ask_line(int fd, const struct question *q, struct json_object **reply, struct error *e);
+
 /* Until the supervisor hangs up, as the guest is over and its name free; 0 seconds: for ever. */
 int ask_await_end(int fd, const char *name, unsigned seconds, struct error *e);
 

@@ -31,14 +31,22 @@ static const char *text(struct json_object *guest, const char *key)
     return json_object_object_get_ex(guest, key, &v) ? json_object_get_string(v) : "?";
 }
 
+static bool handed_over(struct json_object *guest)
+{
+    const char *hold = text(guest, "hold");
+
+    return hold != NULL && strcmp(hold, "handed over") == 0;
+}
+
 static void print_row(struct json_object *guest)
 {
     struct json_object *seconds = NULL;
 
     json_object_object_get_ex(guest, "cpu_seconds", &seconds);
-    printf("%-40s %7" PRIu64 " %5" PRIu64 " %5" PRIu64 "  %8s %8.1f\n", text(guest, "name"),
+    printf("%-40s %7" PRIu64 " %5" PRIu64 " %5" PRIu64 "  %8s %8.1f%s\n", text(guest, "name"),
            number(guest, "id"), number(guest, "memory") >> 20, number(guest, "vcpus"),
-           text(guest, "state"), json_object_get_double(seconds));
+           text(guest, "state"), json_object_get_double(seconds),
+           handed_over(guest) ? "  handed over" : "");
 }
 
 static void print_table(struct json_object *guests)

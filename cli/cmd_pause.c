@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Let a guest stand still, and let it go on. */
+/* Let a guest stand still, and let it go on; also one that was handed over. */
 #include <unistd.h>
 
 #include "ask.h"
@@ -34,4 +34,9 @@ int command_pause(int argc, char **argv)
 int command_unpause(int argc, char **argv)
 {
     return say(argc, argv, help_unpause);
+}
+
+int command_resume(int argc, char **argv)
+{
+    return say(argc, argv, help_resume);
 }

@@ -14,6 +14,7 @@
 #include "hold.h"
 #include "outfile.h"
 #include "progress.h"
+#include "rounds.h"
 #include "signals.h"
 #include "transfer.h"
 
@@ -25,8 +26,9 @@
 
 struct request {
     const char *name, *path;
-    bool checkpoint, paused, verbose;
+    bool checkpoint, paused, verbose, live, live_words;
     unsigned timeout;
+    struct rounds_wish wish; /* live */
     struct pv_save_options how;
     int signals;
     int64_t begun;
@@ -63,6 +65,9 @@ static int take_option(struct request *r, int opt, char **argv, struct error *e)
     case 'p':
         r->paused = true;
         return 0;
+    case 'l':
+        r->live = true;
+        return 0;
     case 'v':
         r->verbose = true;
         return 0;
@@ -73,7 +78,8 @@ static int take_option(struct request *r, int opt, char **argv, struct error *e)
     case OPT_TIMEOUT:
         return command_seconds(optarg, &r->timeout, e);
     default:
-        return command_bad_option(opt, argv, e);
+        r->live_words |= opt >= OPT_MAX_DOWNTIME;
+        return command_rounds_option(&r->wish, opt, argv, e);
     }
 }
 
@@ -81,6 +87,8 @@ static int take_option(struct request *r, int opt, char **argv, struct error *e)
 static int parse(int argc, char **argv, struct request *r)
 {
     static const struct option options[] = {{"checkpoint", no_argument, NULL, 'c'},
+                                            {"live", no_argument, NULL, 'l'},
+                                            ROUNDS_OPTIONS,
                                             {"paused", no_argument, NULL, 'p'},
                                             {"format", required_argument, NULL, OPT_FORMAT},
                                             {"compress", optional_argument, NULL, OPT_COMPRESS},
@@ -93,7 +101,7 @@ static int parse(int argc, char **argv, struct request *r)
 
     optind = 1;
     opterr = 0;
-    while ((opt = getopt_long(argc, argv, ":cpvh", options, NULL)) != -1) {
+    while ((opt = getopt_long(argc, argv, ":clpvh", options, NULL)) != -1) {
         if (opt == 'h')
             return command_help(help_save);
         if (take_option(r, opt, argv, &e) != 0)
@@ -102,6 +110,10 @@ static int parse(int argc, char **argv, struct request *r)
     if (command_name_and_file(argc, argv, &r->name, &r->path, &e) != 0 ||
         guest_name_check(r->name, &e) != 0)
         return command_failed(argv[0], &e);
+    if (r->live_words && !r->live) {
+        error_set(&e, EXIT_USAGE, "--max-downtime, --max-rounds and --too-fast are for --live");
+        return command_failed(argv[0], &e);
+    }
     return -1;
 }
 
@@ -137,10 +149,17 @@ static int end_guest(struct held *h, struct error *e)
     return ask_await_end(h->connection, h->name, END_PATIENCE + gibs * END_OF_GIB, e);
 }
 
+static int tell_to_pause(const struct request *r, const struct held *h, struct error *e)
+{
+    const struct question q = {.word = "pause", .patience = PATIENCE, .signals = r->signals};
+
+    return r->live ? held_ask(h, &q, NULL, e) : held_tell(h, "pause", e);
+}
+
 /* Its memory is not needed any more. */
 static int release(const struct request *r, struct held *h, struct error *e)
 {
-    if (r->paused && held_tell(h, "pause", e) != 0)
+    if (r->paused && tell_to_pause(r, h, e) != 0)
         return -1;
     held_let_go(h);
     say(r, r->paused ? "the guest is paused" : "the guest goes on");
@@ -180,22 +199,58 @@ static int put_away(const struct request *r, struct held *h, struct outfile *f, 
     return goes_on ? 0 : end_guest(h, e);
 }
 
-/* Whatever fails before the guest is told to end, it goes on. */
-static int save(struct request *r, struct outfile *f, struct error *e)
+static int take_still(struct request *r, struct held *h, int fd, struct pv_saved *saved,
+                      struct error *e)
 {
     const struct question q = {
         .word = "suspend", .timeout = r->timeout, .patience = PATIENCE, .signals = r->signals};
-    struct pv_saved saved;
-    struct held h;
-    int rc;
 
     say(r, "the guest is asked to suspend itself");
-    if (held_take(&h, r->name, &q, e) != 0)
+    if (held_take(h, r->name, &q, e) != 0)
         return -1;
     say(r, "it has, and stands still");
+    return write_stream(r, h, fd, saved, e);
+}
+
+static int copy_live(struct request *r, struct held *h, int fd, struct pv_saved *saved,
+                     struct error *e)
+{
+    struct rounds rounds = {.begun = r->begun};
+    int rc = rounds_begin(&rounds, &r->wish, h, fd, &r->how, e);
+
+    if (rc == 0)
+        rc = rounds_copy(&rounds, e);
+    if (rc == 0)
+        rc = rounds_finish(&rounds, saved, e);
+    rounds_end(&rounds);
+    return rc;
+}
+
+static int take_live(struct request *r, struct held *h, int fd, struct pv_saved *saved,
+                     struct error *e)
+{
+    const struct question q = {
+        .word = "live", .timeout = r->timeout, .patience = PATIENCE, .signals = r->signals};
+
+    r->wish.timeout = r->timeout;
+    r->wish.signals = r->signals;
+    r->wish.voice = r->verbose ? ROUNDS_VERBOSE : ROUNDS_TELL;
+    if (held_take(h, r->name, &q, e) != 0)
+        return -1;
+    return copy_live(r, h, fd, saved, e);
+}
+
+/* Whatever fails before the guest is told to end, it goes on. */
+static int save(struct request *r, struct outfile *f, struct error *e)
+{
+    struct held h = HELD_NONE;
+    struct pv_saved saved;
+    int rc;
+
     r->how.name = r->name;
-    rc = write_stream(r, &h, f->fd, &saved, e);
-    say(r, rc == 0 ? "all is written" : "it could not be written: the guest goes on");
+    rc = (r->live ? take_live : take_still)(r, &h, f->fd, &saved, e);
+    if (h.connection >= 0)
+        say(r, rc == 0 ? "all is written" : "it could not be written: the guest goes on");
     if (rc == 0)
         rc = held_check(&h, e);
     if (rc == 0)
@@ -208,7 +263,11 @@ static int save(struct request *r, struct outfile *f, struct error *e)
 
 int command_save(int argc, char **argv)
 {
-    struct request r = {.how.of_xl = true, .timeout = HOLD_TIMEOUT, .begun = clock_now()};
+    struct request r = {
+        .how.of_xl = true,
+        .timeout = HOLD_TIMEOUT,
+        .wish = {.command = "save", .downtime = ROUNDS_DOWNTIME, .rounds = ROUNDS_MAX},
+        .begun = clock_now()};
     struct outfile f;
     struct error e;
     int rc = parse(argc, argv, &r);

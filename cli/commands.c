@@ -10,6 +10,7 @@
 
 #include "exitcodes.h"
 #include "hold.h"
+#include "rounds.h"
 
 int command_help(const char *text)
 {
@@ -85,6 +86,36 @@ int command_seconds(const char *text, unsigned *seconds, struct error *e)
                          HOLD_TIMEOUT_MAX);
     *seconds = (unsigned)n;
     return 0;
+}
+
+static int take_number(const char *option, const char *what, const char *text, unsigned max,
+                       unsigned *to, struct error *e)
+{
+    char *end;
+    const unsigned long n = strtoul(text, &end, 10);
+
+    if (!isdigit((unsigned char)text[0]) || *end != '\0' || n == 0 || n > max)
+        return error_set(e, EXIT_USAGE, "--%s %s: not a number of %s from 1 to %u", option, text,
+                         what, max);
+    *to = (unsigned)n;
+    return 0;
+}
+
+int command_rounds_option(struct rounds_wish *w, int opt, char **argv, struct error *e)
+{
+    switch (opt) {
+    case OPT_MAX_DOWNTIME:
+        return take_number("max-downtime", "milliseconds", optarg, 3600000, &w->downtime, e);
+    case OPT_MAX_ROUNDS:
+        return take_number("max-rounds", "rounds", optarg, 1000, &w->rounds, e);
+    case OPT_TOO_FAST:
+        w->gives_up = strcmp(optarg, "give-up") == 0;
+        if (w->gives_up || strcmp(optarg, "stop") == 0)
+            return 0;
+        return error_set(e, EXIT_USAGE, "--too-fast %s: one of stop, give-up is wanted", optarg);
+    default:
+        return command_bad_option(opt, argv, e);
+    }
 }
 
 int command_no_options(int argc, char **argv, const char *help)

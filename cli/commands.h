@@ -19,7 +19,7 @@ command_fn command_run, command_list, command_console, command_dmesg, command_tr
     command_destroy, command_inspect, command_check, command_p2m, command_walk, command_read,
     command_find_maps, command_replay, command_lint, command_restore, command_pause,
     command_unpause, command_shutdown, command_reboot, command_dump, command_save, command_diff,
-    command_report, command_convert;
+    command_report, command_convert, command_migrate, command_resume;
 
 /* Print a help text, or an error behind the command's name. Return the exit code. */
 int command_help(const char *text);
@@ -41,6 +41,17 @@ int command_name_and_file(int argc, char **argv, const char **name, const char *
 
 /* The value of --timeout, for a guest to answer. */
 int command_seconds(const char *text, unsigned *seconds, struct error *e);
+
+/* What the commands that copy a guest while it runs have in common. */
+enum { OPT_MAX_DOWNTIME = 512, OPT_MAX_ROUNDS, OPT_TOO_FAST };
+#define ROUNDS_OPTIONS                                                                             \
+    {"max-downtime", required_argument, NULL, OPT_MAX_DOWNTIME},                                   \
+        {"max-rounds", required_argument, NULL, OPT_MAX_ROUNDS},                                   \
+    {                                                                                              \
+        "too-fast", required_argument, NULL, OPT_TOO_FAST                                          \
+    }
+struct rounds_wish;
+int command_rounds_option(struct rounds_wish *w, int opt, char **argv, struct error *e);
 
 /* Copies what a guest's pvmm sends to stdout, to the end. The guest can put bytes into it, and the
  * reader may be a terminal: what cannot be printed is shown as '?'. `what` is for the error. */

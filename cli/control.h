@@ -85,6 +85,9 @@ void request_refuse(struct answer *a, int code, const char *why);
 /* The late reply to what was granted. */
 void request_grant(const struct supervised *g, enum hold_wish wish, struct answer *a);
 
+/* The reply to a line of what is copied while it runs, which has come true. */
+void request_tell(const struct live_round *round, struct answer *a);
+
 struct control;
 
 /* Take the guest's name and listen. NULL, with the reason, if that fails. */

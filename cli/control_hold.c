@@ -40,7 +40,8 @@ bool client_pass_memory(const struct control *c, struct client *k)
 
 static bool holds(const struct client *k)
 {
-    return k->ticket.wish == WISH_HOLD || k->ticket.wish == WISH_SUSPEND;
+    return k->ticket.wish == WISH_HOLD || k->ticket.wish == WISH_SUSPEND ||
+           k->ticket.wish == WISH_LIVE;
 }
 
 static void grant(const struct control *c, struct client *k, struct answer *a)
@@ -62,11 +63,35 @@ static void grant(const struct control *c, struct client *k, struct answer *a)
     k->stop = UINT64_MAX;
 }
 
+/* A line of a client that copies a guest while it runs is answered when it has come true. */
+static void look_live(const struct control *c, struct client *k)
+{
+    static struct answer a; /* large */
+    struct live_round round;
+    struct error e;
+    int rc;
+
+    if (k->stream != STREAM_HOLD || k->ticket.hold == NULL || k->ticket.wish != WISH_LIVE ||
+        k->out_size > 0)
+        return;
+    rc = hold_live_look(k->ticket.hold, &k->ticket, &round, &e);
+    if (rc == 0)
+        return;
+    if (rc > 0)
+        request_tell(&round, &a);
+    else
+        request_refuse(&a, e.code, e.text);
+    client_say(k, &a);
+    client_pump(c, k);
+}
+
 void client_look(struct control *c, struct client *k)
 {
     static struct answer a; /* large */
     struct error e;
 
+    if (k->state == CLIENT_STREAMING)
+        look_live(c, k);
     if (k->state != CLIENT_WAITING)
         return;
     switch (hold_look(&k->ticket, &e)) {

@@ -19,7 +19,10 @@ enum exit_code {
     EXIT_HYPERVISOR = 131,  /* the hypervisor failed, or its audit found differences */
     EXIT_NOT_YET = 132,     /* an option that is planned, but not there yet */
     EXIT_DESTROYED = 133,   /* `pvmm destroy` ended the guest */
-    EXIT_TERMINATED = 143,  /* SIGTERM or SIGHUP */
+    EXIT_UNRESOLVED =
+        134,             /* of `pvmm migrate`: nobody knows whether the guest runs at the target */
+    EXIT_TOO_FAST = 135, /* a guest that writes faster than it is copied was given up */
+    EXIT_TERMINATED = 143, /* SIGTERM or SIGHUP */
 };
 
 #endif

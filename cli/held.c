@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "exitcodes.h"
 #include "progress.h"
+#include "pvmachine.h"
 #include "signals.h"
 
 static int no_sense(struct error *e)
@@ -17,7 +18,7 @@ static int no_sense(struct error *e)
     return error_set(e, EXIT_ENVIRONMENT, "its reply makes no sense");
 }
 
-static int open_memory(struct held *h, int signals, struct error *e)
+int held_open_standing(const struct held *h, int signals, struct pv_view **out, struct error *e)
 {
     struct progress p;
     const struct pv_open_options how = {.domain = -1,
@@ -27,11 +28,26 @@ static int open_memory(struct held *h, int signals, struct error *e)
     int rc;
 
     snprintf(path, sizeof(path), "/proc/self/fd/%d", h->memory);
-    rc = pv_open(&h->view, path, &how, &why);
+    rc = pv_open(out, path, &how, &why);
     progress_end(&p);
     if (p.interrupted)
         return error_set(e, signals_code(signals), "interrupted");
     return rc == 0 ? 0 : error_set(e, EXIT_ENVIRONMENT, "its memory: %s", why.text);
+}
+
+static int open_running(struct held *h, struct error *e)
+{
+    struct pv_error why;
+
+    if (pv_memory_open_running(&h->view, h->memory, &why) == 0)
+        return 0;
+    return error_set(e, EXIT_ENVIRONMENT, "its memory: %s", why.text);
+}
+
+static int open_memory(struct held *h, const struct question *q, struct error *e)
+{
+    return strcmp(q->word, "live") == 0 ? open_running(h, e)
+                                        : held_open_standing(h, q->signals, &h->view, e);
 }
 
 int held_take(struct held *h, const char *name, const struct question *q, struct error *e)
@@ -49,7 +65,7 @@ int held_take(struct held *h, const char *name, const struct question *q, struct
     if (json_object_object_get_ex(reply.o, "memory", &bytes))
         h->bytes = json_object_get_uint64(bytes);
     json_object_put(reply.o);
-    if ((h->memory < 0 ? no_sense(e) : open_memory(h, q->signals, e)) == 0)
+    if ((h->memory < 0 ? no_sense(e) : open_memory(h, q, e)) == 0)
         return 0;
     held_let_go(h);
     return error_context(e, "guest \"%s\"", name);
@@ -64,6 +80,13 @@ int held_check(const struct held *h, struct error *e)
         return 0;
     return error_set(e, EXIT_ENVIRONMENT, "guest \"%s\": it ended meanwhile, or its pvmm did",
                      h->name);
+}
+
+int held_ask(const struct held *h, const struct question *q, struct json_object **reply,
+             struct error *e)
+{
+    return ask_line(h->connection, q, reply, e) == 0 ? 0
+                                                     : error_context(e, "guest \"%s\"", h->name);
 }
 
 int held_tell(const struct held *h, const char *line, struct error *e)

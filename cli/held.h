@@ -21,11 +21,18 @@ struct held {
 
 #define HELD_NONE ((struct held){.connection = -1, .memory = -1})
 
-/* Ask (`q` is "hold" or "suspend"), and open what its pvmm passes. */
+/* Ask (`q` is "hold", "suspend" or "live"), and open what its pvmm passes; of "live" as it runs. */
 int held_take(struct held *h, const char *name, const struct question *q, struct error *e);
 
 /* Does it still stand? -1: its pvmm has hung up. */
 int held_check(const struct held *h, struct error *e);
+
+/* Of "live", and it stands by now: its memory once more, as it is from now on. */
+int held_open_standing(const struct held *h, int signals, struct pv_view **out, struct error *e);
+
+/* A line for its pvmm that is answered; the answer goes to *reply, unless that is NULL. */
+int held_ask(const struct held *h, const struct question *q, struct json_object **reply,
+             struct error *e);
 
 /* A line for its pvmm (hold_told()). */
 int held_tell(const struct held *h, const char *line, struct error *e);

@@ -21,6 +21,8 @@ const char help_main[] =
     "  shutdown NAME ask a guest to power off; reboot NAME to reboot\n"
     "  dump NAME FILE  a guest's memory, as \"xl dump-core\" writes it\n"
     "  save NAME FILE  a guest, to be restored, as \"xl save\" writes it\n"
+    "  migrate NAME --to COMMAND  move a guest, while it runs, to where COMMAND leads\n"
+    "  resume NAME   let a guest go on whose migration was left in the middle\n"
     "  destroy NAME  end a guest at once\n"
     "\n"
     "  inspect FILE         what an image of a guest's memory is, and what is in it\n"
@@ -197,13 +199,6 @@ const char help_replay[] =
     "  143  ended by SIGTERM or SIGHUP\n";
 
 /* What the commands for running guests have in common. */
-#define REACHING_CODES                                                                             \
-    "Exit codes:\n"                                                                                \
-    "    0  done\n"                                                                                \
-    "    1  no guest of that name is running\n"                                                    \
-    "  128  the environment: the guest's pvmm does not answer or refuses, and the like\n"          \
-    "  129  the command line is wrong\n"
-
 const char help_list[] =
     "Usage: pvmm list [--json] [NAME]\n"
     "\n"
@@ -301,26 +296,6 @@ const char help_dump[] =
     "libkdumpfile and \"pvmm check\" read; \"-\" is standard output, which has to be a file. The\n"
     "guest stands still meanwhile, and goes on then, whatever becomes of the command. A FILE that\n"
     "is there already is replaced at the very end, or stays as it was.\n"
-    "\n" REACHING_CODES "  130  interrupted by SIGINT\n"
-    "  143  ended by SIGTERM or SIGHUP\n";
-
-const char help_save[] =
-    "Usage: pvmm save [OPTION]... NAME FILE\n"
-    "\n"
-    "Asks a running guest to suspend itself, writes it to FILE, a save stream, and ends it.\n"
-    "\"pvmm restore\" and \"xl restore\" bring it back. \"-\" is standard output. The FILE that "
-    "was\n"
-    "there before is replaced when the new one is complete and on its disk, and only then is the\n"
-    "guest ended; if anything fails, or the command is ended, the guest goes on.\n"
-    "\n"
-    "  -c, --checkpoint   the guest goes on afterwards\n"
-    "  -p, --paused       likewise, but paused, until \"pvmm unpause\"\n"
-    "      --format WHAT  \"xl\" (default), as \"xl save\" writes it, with a configuration; or\n"
-    "                     \"libxc\", the stream of libxenguest alone\n"
-    "      --compress[=N] with zstd, at level N (1 to 19, default 3)\n"
-    "      --timeout SECONDS  for it to suspend itself (default 60). If it does not, the request\n"
-    "                     is taken back, and it goes on running\n"
-    "  -v, --verbose      say on stderr what is done\n"
     "\n" REACHING_CODES "  130  interrupted by SIGINT\n"
     "  143  ended by SIGTERM or SIGHUP\n";
 

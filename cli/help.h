@@ -18,7 +18,6 @@ extern const char help_unpause[];
 extern const char help_shutdown[];
 extern const char help_reboot[];
 extern const char help_dump[];
-extern const char help_save[];
 extern const char help_walk[];
 extern const char help_read[];
 extern const char help_find_maps[];
@@ -29,5 +28,16 @@ extern const char help_report[];
 extern const char help_diff[];
 extern const char help_lint[];
 extern const char help_convert[]; /* help_convert.c */
+extern const char help_save[];    /* help_migrate.c */
+extern const char help_migrate[];
+extern const char help_resume[];
+
+/* Of the commands that reach a running guest. */
+#define REACHING_CODES                                                                             \
+    "Exit codes:\n"                                                                                \
+    "    0  done\n"                                                                                \
+    "    1  no guest of that name is running\n"                                                    \
+    "  128  the environment: the guest's pvmm does not answer or refuses, and the like\n"          \
+    "  129  the command line is wrong\n"
 
 #endif

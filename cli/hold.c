@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "hold.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "clock.h"
@@ -83,7 +84,7 @@ static void take_back(struct hold *h)
     h->asked = NULL;
 }
 
-static void stop_waiting(struct hold *h)
+void hold_go_on(struct hold *h)
 {
     take_back(h);
     h->suspending = SUSPEND_NOT;
@@ -125,6 +126,7 @@ int hold_serve(struct hold *h, struct error *e)
                          "the hypervisor says that the guest stands for the unknown reason %u",
                          s.state);
     look_after_bell(h, &s);
+    hold_live_serve(h);
     if (h->rung != 0)
         return 0;
     if (s.state == PVMM_HOLD_SUSPENDED)
@@ -151,6 +153,8 @@ static int check_life(const struct hold *h, struct error *e)
         return refuse(e, "it has not started yet");
     if (h->arrives)
         return refuse(e, "it is arriving from elsewhere, and may still go on there");
+    if (hold_handed(h))
+        return refuse(e, "it was handed over, and stands (pvmm resume, if it does not run there)");
     return h->suspending == SUSPEND_NOT ? 0 : refuse(e, "it is being saved");
 }
 
@@ -161,6 +165,27 @@ static int check_askable(const struct hold *h, struct error *e)
     if (h->holders > 0)
         return refuse(e, "it is being dumped, and cannot answer");
     return h->asked == NULL ? 0 : refuse(e, "it is being asked to shut down already");
+}
+
+int hold_suspend(struct hold *h, struct error *e)
+{
+    if (check_askable(h, e) != 0 || ask_guest_for(h, SUSPEND, e) != 0)
+        return -1;
+    h->suspending = SUSPEND_ASKED;
+    return 0;
+}
+
+bool hold_handed(const struct hold *h)
+{
+    return h->live.handed && !h->live.connected;
+}
+
+/* The one wish of a guest that was handed over. */
+static int check_handed(const struct hold *h, struct error *e)
+{
+    if (hold_handed(h))
+        return 0;
+    return refuse(e, h->live.connected ? "it is being moved" : "it was not handed over");
 }
 
 static int begin(struct hold *h, enum hold_wish wish, const char *how, struct error *e)
@@ -178,9 +203,16 @@ static int begin(struct hold *h, enum hold_wish wish, const char *how, struct er
     case WISH_SHUTDOWN:
         return check_askable(h, e) != 0 ? -1 : ask_guest_for(h, how, e);
     case WISH_SUSPEND:
-        if (check_askable(h, e) != 0 || ask_guest_for(h, SUSPEND, e) != 0)
+        return h->live.connected ? refuse(e, "it is being copied while it runs")
+                                 : hold_suspend(h, e);
+    case WISH_LIVE:
+        if (hold_live_check(h, e) != 0 || check_askable(h, e) != 0)
             return -1;
-        h->suspending = SUSPEND_ASKED;
+        hold_live_begin(h);
+        return 0;
+    case WISH_RESUME:
+        h->live.handed = false;
+        hold_go_on(h);
         return 0;
     }
     return -1;
@@ -192,7 +224,8 @@ int hold_ask(struct hold *h, struct hold_ticket *t, enum hold_wish wish, const c
     const bool guests = wish == WISH_SHUTDOWN || wish == WISH_SUSPEND;
     const bool was_paused = h->paused;
 
-    if (check_life(h, e) != 0 || begin(h, wish, how, e) != 0)
+    if ((wish == WISH_RESUME && runs(h) ? check_handed(h, e) : check_life(h, e)) != 0 ||
+        begin(h, wish, how, e) != 0)
         return -1;
     *t = (struct hold_ticket){
         .hold = h,
@@ -202,6 +235,11 @@ int hold_ask(struct hold *h, struct hold_ticket *t, enum hold_wish wish, const c
         .deadline = clock_now() + (guests ? (int64_t)timeout * SECOND : HEED_PATIENCE),
     };
     return 0;
+}
+
+bool hold_goes_on(const struct hold *h)
+{
+    return !h->taken_back && h->rung == 0;
 }
 
 /* Is it as was wished? */
@@ -220,8 +258,20 @@ static bool came_true(const struct hold *h, enum hold_wish wish)
         return ended(h) || guest_store_took(h->store, h->asked);
     case WISH_SUSPEND:
         return h->suspending == SUSPEND_STANDS;
+    case WISH_LIVE:
+        return true;
+    case WISH_RESUME:
+        return hold_goes_on(h);
     }
     return false;
+}
+
+void hold_say_late(const struct hold *h, unsigned seconds, struct error *e)
+{
+    const bool took = guest_store_took(h->store, SUSPEND);
+
+    error_set(e, EXIT_ENVIRONMENT, "it %s within %u s; it goes on running",
+              took ? "took the request, but did not suspend itself" : "did not answer", seconds);
 }
 
 static int never_came(const struct hold_ticket *t, struct error *e)
@@ -230,11 +280,10 @@ static int never_came(const struct hold_ticket *t, struct error *e)
 
     if (t->wish != WISH_SUSPEND && t->wish != WISH_SHUTDOWN)
         return refuse(e, "the hypervisor does not answer");
-    if (t->wish == WISH_SUSPEND && guest_store_took(h->store, h->asked))
-        return error_set(e, EXIT_ENVIRONMENT,
-                         "it took the request, but did not suspend itself within %u s; it goes on "
-                         "running",
-                         t->timeout);
+    if (t->wish == WISH_SUSPEND) {
+        hold_say_late(h, t->timeout, e);
+        return -1;
+    }
     return error_set(e, EXIT_ENVIRONMENT, "it did not answer within %u s; it goes on running",
                      t->timeout);
 }
@@ -287,13 +336,18 @@ void hold_leave(struct hold_ticket *t)
     if (t->wish == WISH_SHUTDOWN && !t->granted)
         take_back(h);
     if (t->wish == WISH_SUSPEND && h->suspending != SUSPEND_ENDS)
-        stop_waiting(h);
+        hold_go_on(h);
+    if (t->wish == WISH_LIVE && hold_live_leave(h))
+        fprintf(stderr, "pvmm: the guest was handed over, and whoever did that is gone: it stands "
+                        "(pvmm resume, if it does not run there; else pvmm destroy)\n");
 }
 
 bool hold_told(struct hold_ticket *t, const char *line)
 {
     struct hold *h = t->hold;
 
+    if (h != NULL && t->wish == WISH_LIVE && t->granted)
+        return hold_live_told(h, t, line);
     if (h == NULL || t->wish != WISH_SUSPEND || !t->granted || h->suspending != SUSPEND_STANDS)
         return false;
     if (strcmp(line, "end") == 0)

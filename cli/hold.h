@@ -24,17 +24,18 @@
  * "end", and the connection's end says that the guest is gone; or "pause", after which it will
  * stand when it goes on One suspend at a time, and none of a guest that the user has paused: it
  * could not answer.
- *   {"do": "live", "timeout": SECONDS}      likewise; the guest goes on running, and what is written
- *                                           to is watched (abi/pvmm/dirty.h) as long as the
- *                                           connection lives. One at a time. Then lines may follow
- *                                           from the client, one after the other, each answered by
- *                                           a line {"ok": true, ...} or {"ok": false, "code": ...}
- *                                           when it has come true:
- *     "round"      {"round": R}: the bitmap of round R is there; the first answers R = 1
+ *   {"do": "live", "timeout": SECONDS}      likewise; the guest goes on running, and what is
+ * written to is watched (abi/pvmm/dirty.h) from the first "round" on, as long as the connection
+ * lives. One at a time. Then lines may follow from the client, each after the answer to the one
+ * before, which is a line {"ok": true, ...} or
+ *                                           {"ok": false, "code": ...}, when it has come true:
+ *     "round"      {"round": R, "at": OFFSET, "bytes": N, "frames": N, "told": N}: the bitmap of
+ *                  round R is there, in the memory file; the first answers R = 1
  *     "suspend"    it stands, as with the word above; not within the bound: refused, it goes on
  *     "handover"   when this connection goes, the guest stands on, until somebody says "resume" or
  *                  it is destroyed
  *     "resume"     it goes on, also after "handover"
+ *     "pause"      of a guest that stands: it will, too, when it goes on
  *     "end"        not answered: the connection's end says that the guest is gone
  *   {"do": "resume"}                        a guest that stands since a handover goes on; refused
  *                                           where none does, or while its connection lives
@@ -52,6 +53,7 @@
 #include "bell.h"
 #include "error.h"
 #include "guest_store.h"
+#include "hold_live.h"
 #include "mailbox.h"
 
 #define HOLD_TIMEOUT     60u    /* seconds for a guest to do as it was asked, as xl has it */
@@ -85,9 +87,18 @@ struct hold {
     char rung;           /* the bell that was not heeded yet; 0: all were */
     uint32_t rung_in;    /* in this hold, */
     uint64_t rung_after; /* after so many suspends that were cancelled */
+    struct hold_live live;
 };
 
-enum hold_wish { WISH_PAUSE, WISH_UNPAUSE, WISH_SHUTDOWN, WISH_HOLD, WISH_SUSPEND };
+enum hold_wish {
+    WISH_PAUSE,
+    WISH_UNPAUSE,
+    WISH_SHUTDOWN,
+    WISH_HOLD,
+    WISH_SUSPEND,
+    WISH_LIVE,
+    WISH_RESUME,
+};
 
 /* What one connection asked for, from hold_ask() to hold_leave(). */
 struct hold_ticket {
@@ -102,8 +113,8 @@ struct hold_ticket {
 enum hold_reply { HOLD_WAIT, HOLD_GRANTED, HOLD_REFUSED };
 
 /*
- * Begin. `how` is for WISH_SHUTDOWN, "poweroff" or "reboot"; `timeout` for it and WISH_SUSPEND. -1:
- * it cannot be, and nothing was done.
+ * Begin. `how` is for WISH_SHUTDOWN, "poweroff" or "reboot"; `timeout` for it, WISH_SUSPEND and
+ * what WISH_LIVE may ask for later. -1: it cannot be, and nothing was done.
  */
 int hold_ask(struct hold *h, struct hold_ticket *t, enum hold_wish wish, const char *how,
              unsigned timeout, struct error *e);
@@ -123,6 +134,17 @@ bool hold_told(struct hold_ticket *t, const char *line);
  * guest_store_serve(). -1: what the hypervisor says makes no sense.
  */
 int hold_serve(struct hold *h, struct error *e);
+
+/* A guest that is copied while it runs (hold_live.c): it is asked to suspend itself; whoever waited
+ * for that, or has it stand, does not want it any more; it does go on; and what is to be said if it
+ * did not suspend itself within so many seconds. */
+int hold_suspend(struct hold *h, struct error *e);
+void hold_go_on(struct hold *h);
+bool hold_goes_on(const struct hold *h);
+void hold_say_late(const struct hold *h, unsigned seconds, struct error *e);
+
+/* It was handed over, and nobody has said what became of that. */
+bool hold_handed(const struct hold *h);
 
 /* Why the guest stands, checked; PVMM_HOLD_NONE before it runs and after its end. */
 enum pvmm_hold hold_state(const struct mailbox *m);

@@ -46,6 +46,7 @@ int main(int argc, char **argv)
         {"reboot", command_reboot},   {"dump", command_dump},
         {"save", command_save},       {"diff", command_diff},
         {"report", command_report},   {"convert", command_convert},
+        {"migrate", command_migrate}, {"resume", command_resume},
     };
     const size_t count = sizeof(commands) / sizeof(commands[0]);
 

@@ -117,7 +117,9 @@ static void do_info(struct supervised *g, struct json_object *request, struct an
     put_int(reply, "memory", g->memory);
     put_int(reply, "vcpus", g->vcpus);
     put_text(reply, "state", letters);
-    put_text(reply, "hold", holds[hold_state(g->mailbox)]);
+    put_text(reply, "hold",
+             g->hold != NULL && hold_handed(g->hold) ? "handed over"
+                                                     : holds[hold_state(g->mailbox)]);
     put_seconds(reply, "cpu_seconds", seconds);
     if (g->mailbox != NULL)
         put_int(reply, "qemu_pid", (uint64_t)g->qemu);
@@ -277,6 +279,21 @@ static void do_suspend(struct supervised *g, struct json_object *request, struct
     wish_in_time(g, request, a, WISH_SUSPEND, NULL);
 }
 
+static void do_live(struct supervised *g, struct json_object *request, struct answer *a,
+                    struct json_object *reply)
+{
+    (void)reply;
+    wish_in_time(g, request, a, WISH_LIVE, NULL);
+}
+
+static void do_resume(struct supervised *g, struct json_object *request, struct answer *a,
+                      struct json_object *reply)
+{
+    (void)request;
+    (void)reply;
+    wish(g, a, WISH_RESUME, NULL, 0);
+}
+
 static void do_shutdown(struct supervised *g, struct json_object *request, struct answer *a,
                         struct json_object *reply)
 {
@@ -299,10 +316,25 @@ void request_grant(const struct supervised *g, enum hold_wish wish, struct answe
 {
     struct json_object *reply = new_reply(true);
 
-    if (wish == WISH_HOLD || wish == WISH_SUSPEND) {
+    if (wish == WISH_HOLD || wish == WISH_SUSPEND || wish == WISH_LIVE) {
         put_text(reply, "name", g->name);
         put_int(reply, "memory", g->memory);
         put_int(reply, "domid", g->mailbox->box->domid);
+    }
+    finish_reply(a, reply);
+}
+
+void request_tell(const struct live_round *round, struct answer *a)
+{
+    struct json_object *reply = new_reply(true);
+
+    a->stream = STREAM_NONE;
+    if (round->round != 0) {
+        put_int(reply, "round", round->round);
+        put_int(reply, "at", round->at);
+        put_int(reply, "bytes", round->bytes);
+        put_int(reply, "frames", round->frames);
+        put_int(reply, "told", round->told);
     }
     finish_reply(a, reply);
 }
@@ -315,6 +347,7 @@ static const struct {
     {"trace", do_trace}, {"trace-json", do_trace_json}, {"destroy", do_destroy},
     {"pause", do_pause}, {"unpause", do_unpause},       {"shutdown", do_shutdown},
     {"hold", do_hold},   {"suspend", do_suspend},       {"memory", do_memory},
+    {"live", do_live},   {"resume", do_resume},
 };
 
 static void perform(struct supervised *g, struct json_object *request, struct answer *a)

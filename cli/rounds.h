@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A guest copied while it runs, in rounds: all of it, then what was written meanwhile, and so on,
+ * until what is left would not let it stand for longer than is allowed. Then it is asked to suspend
+ * itself, and the rest goes.
+ *
+ * How long it would stand is what is left (pages that were written, tables, what never went) at the
+ * rate of the last round worth measuring, and a constant for everything else.
+ */
+#ifndef PVMM_CLI_ROUNDS_H
+#define PVMM_CLI_ROUNDS_H
+
+#include <json-c/json.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "error.h"
+#include "held.h"
+#include "transfer.h"
+
+#define ROUNDS_DOWNTIME 300u /* milliseconds that it may stand */
+#define ROUNDS_MAX      30u
+
+enum rounds_voice { ROUNDS_QUIET, ROUNDS_TELL, ROUNDS_VERBOSE };
+
+struct rounds_wish {
+    const char *command; /* for what is said */
+    unsigned downtime;   /* milliseconds */
+    unsigned rounds;     /* at most, before it is to stand */
+    bool gives_up;       /* on a guest that writes too fast; else it stands for longer */
+    unsigned timeout;    /* seconds for it to suspend itself */
+    enum rounds_voice voice;
+    int signals;
+};
+
+struct rounds {
+    const struct rounds_wish *wish;
+    struct held *guest;
+    struct pv_live *live;
+    uint64_t *words; /* what was written and did not go yet, */
+    size_t bytes;    /* of it */
+    uint64_t frames, told;
+    uint64_t number;           /* of the hypervisor's round */
+    struct pv_live_told last;  /* what went last, */
+    double seconds, rate;      /* for how long; pages a second */
+    uint64_t sent_pages, sent; /* in all; bytes */
+    unsigned stuck;            /* rounds in a row that were of no use */
+    bool too_fast, interrupted, drawn;
+    int64_t begun, next, stood; /* stood: since when; 0: it does not */
+    struct json_object *list;   /* of the rounds */
+};
+
+/* Of a guest that is held as "live"; the heads of the stream go to `fd`. Of *r `begun` is set
+ * already. rounds_end() also after an error. */
+int rounds_begin(struct rounds *r, const struct rounds_wish *w, struct held *guest, int fd,
+                 const struct pv_save_options *how, struct error *e);
+
+/* Until it may stand. EXIT_TOO_FAST: it writes faster than this goes, and that was not wanted. */
+int rounds_copy(struct rounds *r, struct error *e);
+
+/* It stands, and the rest goes. */
+int rounds_finish(struct rounds *r, struct pv_saved *saved, struct error *e);
+
+void rounds_end(struct rounds *r);
+
+/* For people, behind the time since it began. */
+void rounds_say(const struct rounds *r, const char *what);
+
+#endif
