@@ -215,7 +215,7 @@ static int prepare_stream(struct plan *p, struct error *e)
 {
     struct arrival_options o = {.path = p->o->kernel,
                                 .max_pfns = most_pages(p->o),
-                                .live = p->o->live,
+                                .live = p->o->live || target_holds_back(&p->target),
                                 .paused = p->o->paused || target_holds_back(&p->target),
                                 .begun = p->begun,
                                 .has_begun = p->begun_bytes > 0,

@@ -71,6 +71,7 @@ struct taking {
     uint32_t behind;                    /* type of libxc's last record */
     uint32_t had;                       /* bits by type: of libxc's that come once */
     uint8_t *vcpu_had;                  /* o->max_vcpus of them; bits by type */
+    bool live;                          /* pages may come again */
     uint64_t skipped, skipped_bytes;    /* optional records */
     uint64_t listed, most_listed;       /* pfns in records of pages; may be */
     struct take_frame *frame;           /* by pfn */
