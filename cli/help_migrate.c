@@ -12,8 +12,12 @@ const char help_save[] =
     "guest ended; if anything fails, or the command is ended, the guest goes on.\n"
     "\n"
     "  -c, --checkpoint   the guest goes on afterwards\n"
-    "  -l, --live         it runs on while it is copied, and stands still only for the rest; see\n"
-    "                     \"pvmm migrate --help\" for --max-downtime, --max-rounds and --too-fast\n"
+    "  -l, --live         it runs on while it is copied, and stands still only for the rest, as\n"
+    "                     under \"pvmm migrate\"; with it:\n"
+    "      --max-downtime MS  milliseconds that it may stand still (default 300)\n"
+    "      --max-rounds N  it is stopped after so many rounds at the latest (default 30)\n"
+    "      --too-fast WHAT  of a guest that writes too fast for that: \"stop\" (default), and it\n"
+    "                     stands for longer; or \"give-up\"\n"
     "  -p, --paused       likewise, but paused, until \"pvmm unpause\"\n"
     "      --format WHAT  \"xl\" (default), as \"xl save\" writes it, with a configuration; or\n"
     "                     \"libxc\", the stream of libxenguest alone\n"
@@ -26,7 +30,7 @@ const char help_save[] =
     "  143  ended by SIGTERM or SIGHUP\n";
 
 const char help_migrate[] =
-    "Usage: pvmm migrate [OPTION]... --to COMMAND NAME\n"
+    "Usage: pvmm migrate [OPTION]... NAME --to COMMAND\n"
     "\n"
     "Moves a running guest to the other end of COMMAND, a line for the shell whose standard input\n"
     "and output lead to a \"pvmm restore -\" there:\n"

@@ -250,12 +250,12 @@ static struct json_object *result(const struct migration *m, int rc, const struc
     put_int(o, "exit_code", rc == 0 ? 0 : (uint64_t)e->code);
     put_text(o, "error", rc == 0 ? NULL : e->text);
     put_int(o, "memory", m->guest.bytes);
-    put(o, "seconds", json_object_new_double(seconds_since(m->begun)));
+    rounds_put_seconds(o, "seconds", seconds_since(m->begun));
     put_bool(o, "too_fast", m->rounds.too_fast);
     put_int(o, "pages", m->rounds.sent_pages);
     put_int(o, "bytes", m->rounds.sent);
     if (rc == 0)
-        put(o, "stop_seconds", json_object_new_double(m->stopped));
+        rounds_put_seconds(o, "stop_seconds", m->stopped);
     put(o, "rounds", json_object_get(m->rounds.list));
     return o;
 }

@@ -85,6 +85,14 @@ static void tell(struct rounds *r, uint64_t written, double expected)
                 expected);
 }
 
+void rounds_put_seconds(struct json_object *o, const char *key, double seconds)
+{
+    char digits[32];
+
+    snprintf(digits, sizeof(digits), "%.3f", seconds);
+    put(o, key, json_object_new_double_s(seconds, digits));
+}
+
 static void list(struct rounds *r, uint64_t written, double expected)
 {
     struct json_object *o = json_object_new_object();
@@ -92,11 +100,11 @@ static void list(struct rounds *r, uint64_t written, double expected)
     put_int(o, "round", r->last.round);
     put_int(o, "pages", r->last.pages);
     put_int(o, "bytes", r->last.bytes);
-    put(o, "seconds", json_object_new_double(r->seconds));
+    rounds_put_seconds(o, "seconds", r->seconds);
     put_bool(o, "standing", expected < 0);
     if (expected >= 0) {
         put_int(o, "written_meanwhile", written);
-        put(o, "expected_stop_seconds", json_object_new_double(expected));
+        rounds_put_seconds(o, "expected_stop_seconds", expected);
     }
     json_object_array_add(r->list, o);
 }

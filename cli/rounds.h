@@ -66,4 +66,6 @@ void rounds_end(struct rounds *r);
 /* For people, behind the time since it began. */
 void rounds_say(const struct rounds *r, const char *what);
 
+void rounds_put_seconds(struct json_object *o, const char *key, double seconds);
+
 #endif

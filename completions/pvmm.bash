@@ -83,14 +83,15 @@ _pvmm_choices() { # OPTION
     --records) echo off ;;
     --source) echo container m2p linear mfn_list_list stream symbols flat tables ;;
     --to) echo core stream elf ;;
+    --too-fast) echo stop give-up ;;
     esac
 }
 
 # What completes a word that the help texts call WHAT.
 _pvmm_complete_as() { # PROGRAM WHAT OPTION CURRENT
-    local choices
+    local choices=''
 
-    choices=$(_pvmm_choices "$3")
+    [[ $2 == COMMAND ]] || choices=$(_pvmm_choices "$3")
     if [[ $choices ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$choices" -- "$4")
         [[ $3 != --hypervisor ]] || compopt -o default

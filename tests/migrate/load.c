@@ -143,11 +143,10 @@ static unsigned page_wrong(uint64_t number, uint64_t generation)
 }
 
 /* At its pace by the clock. What is replaced is looked at first. */
-static void *writer(void *unused)
+static void writer(void)
 {
     int64_t due = now_us(CLOCK_MONOTONIC);
 
-    (void)unused;
     nice_to(-15);
     for (uint64_t n = board->written;; n++) {
         const uint64_t turn = n & (board->pages - 1), number = page_of_turn(turn);
@@ -197,9 +196,8 @@ static void look_at(uint64_t turn)
              (unsigned long)page_at(number)[GENERATION]);
 }
 
-static void *reader(void *unused)
+static void reader(void)
 {
-    (void)unused;
     nice_to(10);
     for (;; board->passes++)
         for (uint64_t turn = 0; turn < board->pages; turn++)
@@ -207,9 +205,8 @@ static void *reader(void *unused)
 }
 
 /* By the time of day: the monotonic clock stands while the guest is on its way. */
-static void *heart(void *unused)
+static void heart(void)
 {
-    (void)unused;
     nice_to(-20);
     for (int64_t last = now_us(CLOCK_REALTIME);;) {
         int64_t now;
@@ -223,6 +220,12 @@ static void *heart(void *unused)
         last = now;
         board->beats++;
     }
+}
+
+static void *part(void *work)
+{
+    (*(void (**)(void))work)();
+    return NULL;
 }
 
 static _Noreturn void die(const char *what)
@@ -245,7 +248,7 @@ static void board_open(int flags)
 
 static int run(unsigned long mib, unsigned long mbps)
 {
-    static void *(*const work[])(void *) = {writer, reader, heart};
+    static void (*const work[])(void) = {writer, reader, heart};
     pthread_t thread;
 
     if (mib == 0 || (mib & (mib - 1)) != 0 || mbps == 0)
@@ -263,7 +266,7 @@ static int run(unsigned long mib, unsigned long mbps)
     for (uint64_t i = 0; i < board->pages; i++)
         page_write(i, 0);
     for (int i = 0; i < (int)(sizeof(work) / sizeof(work[0])); i++)
-        if (pthread_create(&thread, NULL, work[i], NULL) != 0)
+        if (pthread_create(&thread, NULL, part, (void *)&work[i]) != 0)
             die("pthread_create");
     while (board->passes == 0)
         rest_us(20000);

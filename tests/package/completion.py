@@ -72,7 +72,7 @@ def operands():
                           (("run", "-i", ""), FILES), (("run", "--initrd", "=", ""), FILES),
                           (("run", "--gdb", ""), FILES), (("run", "--name", ""), NOTHING),
                           (("run", "-m", "64M", "--strict", ""), FILES), (("run", "kernel", ""), NOTHING),
-                          (("dump", "name", ""), FILES), (("nonsense", ""), NOTHING), (("nonsense", "--"), NOTHING)):
+                          (("dump", "name", ""), FILES), (("migrate", "--to", ""), NOTHING), (("nonsense", ""), NOTHING), (("nonsense", "--"), NOTHING)):
         check(f"{words}", offered(*words) == wanted, offered(*words))
     os.makedirs("folder")
     check("a folder for a recording", offered("replay", "fol") == (["folder"], "-o filenames"))
@@ -87,7 +87,8 @@ def choices(commands):
     texts = {command: run(command, "--help").stdout for command in commands}
     texts["restore"] += texts["run"]
     for option, words in lists.items():
-        having = [command for command in commands if option in offered(command, "--")[0]]
+        having = [command for command in commands
+                  if option in offered(command, "--")[0] and f"{option} COMMAND" not in texts[command]]
         for command in having:
             check(f"{command} {option}: {words}", all(word in texts[command] for word in words))
             got = offered(command, option, "")
@@ -103,7 +104,8 @@ def guests():
         end = time.time() + PATIENCE
         while name not in run("list").stdout and time.time() < end:
             time.sleep(0.1)
-        for words in (("console", ""), ("dump", "comp"), ("list", ""), ("console", "-e", "^A", ""), ("save", "-c", "")):
+        for words in (("console", ""), ("dump", "comp"), ("list", ""), ("console", "-e", "^A", ""), ("save", "-c", ""),
+                      ("resume", ""), ("migrate", "-q", "")):
             check(f"{words}: the guest", offered(*words) == ([name], ""), offered(*words))
         check("of another letter", offered("destroy", "x") == NOTHING, offered("destroy", "x"))
         typed("pvmm destr\tcom\t", f"pvmm destroy {name} ")
