@@ -7,15 +7,18 @@ clock; where it came from it is over, and nothing is left. LIMIT: milliseconds t
 "-": any."""
 import json
 import os
-import re
+import shutil
+import signal
+import subprocess
 import sys
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, f"{HERE}/../save")
 import guests  # noqa: E402
 from guests import Debian, median, nothing_left, same, strays  # noqa: E402
-from setting import BUILD, DIR, PATIENCE, PVMM, TMP, main, need, no_trace, pvmm, spawn, until  # noqa: E402
+from setting import BUILD, PATIENCE, PVMM, TMP, main, need, no_trace, processes, spawn  # noqa: E402
 
 COUNT = int(sys.argv[3])
 MIB = int(sys.argv[4]) if len(sys.argv) > 4 else 1024
@@ -39,12 +42,12 @@ class Mover(Debian):
         self.verdict_at = f"{host}.json"
         self.words = ("--detach", "--no-core", "--accel", "tcg", "--json", self.verdict_at)
         self.name, self.text, self.at = NAME, b"", 0
-        self.fresh = guests.threading.Condition()
+        self.fresh = threading.Condition()
 
     def attach(self):
-        self.p = spawn("console", NAME, stdin=guests.subprocess.PIPE, stdout=guests.subprocess.PIPE,
+        self.p = spawn("console", NAME, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                        env=environment(self.host))
-        self.thread = guests.threading.Thread(target=self.collect, daemon=True)
+        self.thread = threading.Thread(target=self.collect, daemon=True)
         self.thread.start()
         return self
 
@@ -96,7 +99,7 @@ def migrate(g, to):
     restore = f"exec {PVMM} restore {' '.join(to.words)} - 2>{to.errors_at}"
     start = time.time()
     p = spawn("migrate", "--json", told, "--to", f"PVMM_RUNTIME_DIR={to.host}; {restore}", NAME, env=environment(g.host),
-              stderr=guests.subprocess.PIPE)
+              stderr=subprocess.PIPE)
     said = p.communicate(timeout=PATIENCE)[1].decode(errors="replace")
     need(f"migrate ends with {p.returncode}", p.returncode == 0, said + to.errors())
     seconds = time.time() - start
@@ -185,7 +188,7 @@ def moves():
     g.p.stdin.flush()
     g.over()
     for host in HOSTS:
-        os.system(f"rm -rf {host}")
+        shutil.rmtree(host)
     nothing_left()
     table(figures)
     print(f"in the end: {g.tells(status)}; {load['written'] * 4096 / 2**20:.0f} MiB written, "
@@ -194,4 +197,16 @@ def moves():
     need(f"moves {slow} let it stand for {LIMIT} s or more", not slow)
 
 
-main(moves)
+def moves_and_no_more():
+    """What is in the background is nobody's child."""
+    try:
+        moves()
+    finally:
+        for pid in processes(f"{TMP}/"):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+
+main(moves_and_no_more)
