@@ -136,8 +136,12 @@ static bool tell(void *context, const char *doing, uint64_t done, uint64_t total
 static int bring_in(struct arrival *a, struct pv_error *e)
 {
     const struct pv_take_ops ops = {.begin = begin, .frame = frame};
-    const struct pv_take_options o = {
-        .max_pfns = a->o.max_pfns, .max_vcpus = 1, .live = a->o.live, .progress = {tell, a}};
+    const struct pv_take_options o = {.max_pfns = a->o.max_pfns,
+                                      .max_vcpus = 1,
+                                      .live = a->o.live,
+                                      .begun = &a->o.begun,
+                                      .begun_bytes = a->o.has_begun,
+                                      .progress = {tell, a}};
     struct pv_take_start start;
 
     if (pv_take(&a->taken, a->o.fd, &ops, a, &o, e) != 0)

@@ -27,6 +27,8 @@ struct arrival_options {
     uint64_t max_pfns; /* a guest with more is refused */
     bool live;         /* of struct pv_take_options */
     bool paused;       /* it is not to run yet when it is there */
+    uint8_t begun;     /* its first byte, */
+    bool has_begun;    /* if that was read already */
     bool progress;     /* tell on stderr how far it is */
     int signals;       /* a signalfd: arrival_open() ends when a signal comes */
     int64_t deadline;  /* likewise; NEVER */

@@ -7,55 +7,119 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TEXT_MAX (HANDOVER_CHARS - 64) /* of NAME and TEXT: room for what stands before them */
+
+static const char *const plain[] = {
+    [HANDOVER_ARRIVED] = "arrived", [HANDOVER_GO] = "go", [HANDOVER_RUNNING] = "running"};
+
+/* ---- writing */
+
+static void put_text(char to[TEXT_MAX + 1], const char *from)
+{
+    size_t n = 0;
+
+    for (; from[n] != '\0' && n < TEXT_MAX; n++)
+        to[n] = isprint((unsigned char)from[n]) ? from[n] : '?';
+    to[n] = '\0';
+}
+
 size_t handover_format(char *to, size_t size, const struct handover_line *l)
 {
-    int n = 0;
+    char text[TEXT_MAX + 1];
+    int n;
 
+    put_text(text, l->text);
     switch (l->word) {
     case HANDOVER_OFFER:
         n = snprintf(to, size, HANDOVER_MAGIC "%d %" PRIu64 " %s\n", HANDOVER_VERSION, l->memory,
-                     l->text[0] != '\0' ? l->text : "-");
+                     text[0] != '\0' ? text : "-");
         break;
     case HANDOVER_READY:
         n = snprintf(to, size, HANDOVER_MAGIC "%d ready\n", HANDOVER_VERSION);
         break;
-    case HANDOVER_ARRIVED:
-        n = snprintf(to, size, "arrived\n");
-        break;
-    case HANDOVER_GO:
-        n = snprintf(to, size, "go\n");
-        break;
-    case HANDOVER_RUNNING:
-        n = snprintf(to, size, "running\n");
-        break;
     case HANDOVER_FAILED:
-        n = snprintf(to, size, "failed %.400s\n", l->text);
+        n = snprintf(to, size, "failed %s\n", text);
         break;
-    case HANDOVER_UNKNOWN:
+    case HANDOVER_ARRIVED:
+    case HANDOVER_GO:
+    case HANDOVER_RUNNING:
+        n = snprintf(to, size, "%s\n", plain[l->word]);
         break;
+    default:
+        n = -1;
     }
-    return n < 0 ? 0 : (size_t)n;
+    return n > 0 && (size_t)n < size ? (size_t)n : 0;
+}
+
+/* ---- reading */
+
+static bool begins(const char **text, const char *with)
+{
+    const size_t n = strlen(with);
+
+    if (strncmp(*text, with, n) != 0)
+        return false;
+    *text += n;
+    return true;
+}
+
+static bool take_number(const char **text, uint64_t *out)
+{
+    char *end;
+
+    if (!isdigit((unsigned char)**text))
+        return false;
+    *out = strtoull(*text, &end, 10);
+    *text = end;
+    return true;
+}
+
+static void take_rest(struct handover_line *l, const char *text)
+{
+    snprintf(l->text, sizeof(l->text), "%s", strcmp(text, "-") == 0 ? "" : text);
+}
+
+/* Behind the magic: "1 ready", or "1 MEMORY NAME". */
+static enum handover_word parse_magic(struct handover_line *l, const char *text)
+{
+    uint64_t version;
+
+    if (!take_number(&text, &version) || version != HANDOVER_VERSION || !begins(&text, " "))
+        return HANDOVER_UNKNOWN;
+    if (strcmp(text, "ready") == 0)
+        return HANDOVER_READY;
+    if (!take_number(&text, &l->memory) || !begins(&text, " ") || *text == '\0')
+        return HANDOVER_UNKNOWN;
+    take_rest(l, text);
+    return HANDOVER_OFFER;
+}
+
+static enum handover_word parse(struct handover_line *l, const char *text)
+{
+    if (begins(&text, HANDOVER_MAGIC))
+        return parse_magic(l, text);
+    if (begins(&text, "failed ")) {
+        take_rest(l, text);
+        return HANDOVER_FAILED;
+    }
+    for (size_t i = 0; i < sizeof(plain) / sizeof(*plain); i++) {
+        if (plain[i] != NULL && strcmp(text, plain[i]) == 0)
+            return (enum handover_word)i;
+    }
+    return HANDOVER_UNKNOWN;
 }
 
 void handover_parse(struct handover_line *l, const char *text, size_t n)
 {
-    char line[HANDOVER_CHARS + 1];
+    char copy[HANDOVER_CHARS];
 
     *l = (struct handover_line){.word = HANDOVER_UNKNOWN};
-    if (n >= sizeof(line))
-        return;
-    memcpy(line, text, n);
-    line[n] = '\0';
-    if (strcmp(line, "arrived") == 0)
-        l->word = HANDOVER_ARRIVED;
-    else if (strcmp(line, "go") == 0)
-        l->word = HANDOVER_GO;
-    else if (strcmp(line, "running") == 0)
-        l->word = HANDOVER_RUNNING;
-    else if (strcmp(line, HANDOVER_MAGIC "1 ready") == 0)
-        l->word = HANDOVER_READY;
-    else if (strncmp(line, "failed ", 7) == 0) {
-        l->word = HANDOVER_FAILED;
-        snprintf(l->text, sizeof(l->text), "%s", line + 7);
-    }
+    if (n >= sizeof(copy))
+        n = sizeof(copy) - 1;
+    for (size_t i = 0; i < n; i++)
+        copy[i] = isprint((unsigned char)text[i]) ? text[i] : '?';
+    copy[n] = '\0';
+    l->word = parse(l, copy);
+    if (l->word == HANDOVER_UNKNOWN)
+        snprintf(l->text, sizeof(l->text), "%s", copy);
 }

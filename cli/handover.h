@@ -12,10 +12,10 @@
  *                                                               does not go on by itself
  *                                         <-     "running\n"    the source's guest is over
  *
- * At any time the target may say "failed TEXT\n" instead: the guest does not run there, and never
- * will. The end of the source's words before "go" tells the target the same.
- * MEMORY: bytes, decimal. NAME: a guest's name, or "-". TEXT: printable, no newline. Lines are at
- * most HANDOVER_CHARS long, their ends included.
+ * Until it has read "go", the target may say "failed TEXT\n" instead: the guest never runs there.
+ * After that it says "running" or nothing. The end of the source's words before "go" tells the
+ * target that the guest goes on where it was. MEMORY: bytes, decimal. NAME: a guest's name, or "-".
+ * TEXT: printable, no newline. Lines are at most HANDOVER_CHARS long, their ends included.
  */
 #ifndef PVMM_CLI_HANDOVER_H
 #define PVMM_CLI_HANDOVER_H
@@ -29,13 +29,13 @@
 #define HANDOVER_MAGIC   "pvmm migration "
 
 enum handover_word {
-    HANDOVER_OFFER,   /* MEMORY and NAME follow */
+    HANDOVER_OFFER, /* MEMORY and NAME follow */
     HANDOVER_READY,
     HANDOVER_ARRIVED,
     HANDOVER_GO,
     HANDOVER_RUNNING,
     HANDOVER_FAILED,  /* TEXT follows */
-    HANDOVER_UNKNOWN, /* anything else, another version included */
+    HANDOVER_UNKNOWN, /* anything else, another version included; text: all of it */
 };
 
 struct handover_line {

@@ -18,7 +18,7 @@ const char help_restore[] =
     "one)\n"
     "  -p, --paused           it does not run before \"pvmm unpause\", by its name\n"
     "      --live             pages may come again, and the last counts: the stream of a guest\n"
-    "                         that ran while it was saved\n"
+    "                         that ran while it was saved (ours say so themselves)\n"
     "      --max-memory SIZE  refuse a larger guest (default: this host's memory)\n"
     "\n"
     "As of \"pvmm run\" (see there): --seed, --on-suspend, --strict, --symbols,\n"

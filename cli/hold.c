@@ -151,6 +151,8 @@ static int check_life(const struct hold *h, struct error *e)
         return refuse(e, "it has ended");
     if (!runs(h))
         return refuse(e, "it has not started yet");
+    if (h->arrives)
+        return refuse(e, "it is arriving from elsewhere, and may still go on there");
     if (hold_handed(h))
         return refuse(e, "it was handed over, and stands (pvmm resume, if it does not run there)");
     return h->suspending == SUSPEND_NOT ? 0 : refuse(e, "it is being saved");

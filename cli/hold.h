@@ -76,6 +76,8 @@ struct hold {
     int ram_fd;
 
     /* its own */
+    bool arrives;      /* set by the caller: it comes from elsewhere, and is not to run until it is
+                          let (target.h): nothing can be asked of it */
     bool paused;       /* by the user */
     unsigned holders;  /* connections that hold it */
     const char *asked; /* what control/shutdown was written for; NULL: nothing is asked */

@@ -27,6 +27,12 @@
 #define BLANK_FROM   0x100000000ull /* firmware and loaders are 32-bit: above, all is new */
 #define MODULES_MAX  (1024 * MIB)   /* QEMU puts them below the PCI hole, after the hypervisor */
 
+static void close_fd(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
 static int open_output(const char *path, FILE **out, struct error *e)
 {
     if (path == NULL)
@@ -103,6 +109,21 @@ bool plan_wants_stdin(const struct plan *p)
     return p->o->restore && strcmp(p->o->kernel, "-") == 0;
 }
 
+int plan_look_at_stdin(struct plan *p, struct error *e)
+{
+    if (!plan_wants_stdin(p) || isatty(STDIN_FILENO))
+        return 0;
+    if (target_open(&p->target, plan_deadline(p), &p->begun, &p->begun_bytes, e) != 0)
+        return -1;
+    p->target.stays = p->o->paused;
+    return 0;
+}
+
+bool plan_detaches(const struct plan *p)
+{
+    return p->o->detach || p->target.stage != TARGET_NONE;
+}
+
 static int open_stream(const struct plan *p, struct error *e)
 {
     const char *path = p->o->kernel;
@@ -152,21 +173,63 @@ static int check_name(const struct plan *p, struct error *e)
                      p->o->detach ? "--detach" : "--paused");
 }
 
+static int check_name_is_free(const char *name, struct error *e)
+{
+    struct registry r;
+    struct error ignored;
+    int fd;
+
+    if (registry_open(&r, false, e) != 0)
+        return -1;
+    fd = registry_connect(&r, name, &ignored);
+    registry_close(&r);
+    if (fd < 0)
+        return 0;
+    close(fd);
+    return error_set(e, EXIT_ENVIRONMENT, "a guest named \"%s\" is running here", name);
+}
+
+/* All that can be told before there is a stream. */
+static int accept_offer(struct plan *p, struct error *e)
+{
+    const struct handover_line *offer = &p->target.offer;
+    const uint64_t most = most_pages(p->o) * PAGE;
+    bool xen;
+
+    if (p->name == NULL && offer->text[0] != '\0')
+        p->name = offer->text;
+    if (p->name == NULL)
+        return error_set(e, EXIT_USAGE, "the guest has no name: --name is wanted");
+    if (guest_name_check(p->name, e) != 0 || check_name_is_free(p->name, e) != 0)
+        return -1;
+    if (offer->memory > most)
+        return error_set(e, EXIT_ENVIRONMENT, "the guest has %llu MiB, and there is room for %llu",
+                         (unsigned long long)(offer->memory / MIB),
+                         (unsigned long long)(most / MIB));
+    p->hypervisor_fd = hv_image_load(p->o->hypervisor, &xen, e);
+    return p->hypervisor_fd < 0 ? -1 : target_ready(&p->target, e);
+}
+
 /* The signals first: the stream may be a pipe that nothing comes out of. */
 static int prepare_stream(struct plan *p, struct error *e)
 {
     struct arrival_options o = {.path = p->o->kernel,
                                 .max_pfns = most_pages(p->o),
-                                .live = p->o->live,
-                                .paused = p->o->paused,
+                                .live = p->o->live || target_holds_back(&p->target),
+                                .paused = p->o->paused || target_holds_back(&p->target),
+                                .begun = p->begun,
+                                .has_begun = p->begun_bytes > 0,
                                 .progress = isatty(STDERR_FILENO),
                                 .deadline = plan_deadline(p)};
 
     if (prepare_signals(p, e) != 0)
         return -1;
+    if (p->target.stage == TARGET_OFFERED && accept_offer(p, e) != 0)
+        return -1;
     p->stream_fd = open_stream(p, e);
     if (p->stream_fd < 0)
         return -1;
+    p->target.in = p->stream_fd;
     o.fd = p->stream_fd;
     o.signals = p->signals;
     p->arrival = arrival_open(&o, e);
@@ -410,6 +473,7 @@ int plan_prepare(struct plan *p, struct error *e)
         prepare_expect(p, e) != 0 || prepare_arguments(p, e) != 0 ||
         (p->o->restore ? prepare_stream : prepare_guest)(p, e) != 0)
         return -1;
+    close_fd(p->hypervisor_fd);
     p->hypervisor_fd = hv_image_load(p->o->hypervisor, &p->real_xen, e);
     if (p->hypervisor_fd < 0 || prepare_memory_map(p, e) != 0 || prepare_explainer(p, e) != 0)
         return -1;
@@ -428,6 +492,7 @@ struct plan plan_new(const struct options *o)
         .memory = o->memory,
         .kernel = {.elf_fd = -1, .original_fd = -1},
         .stream_fd = -1,
+        .target = TARGET_NO_MIGRATION,
         .initrd_fd = -1,
         .e820_fd = -1,
         .hypervisor_fd = -1,
@@ -445,12 +510,6 @@ static void close_file(FILE *f)
 {
     if (f != NULL)
         fclose(f);
-}
-
-static void close_fd(int fd)
-{
-    if (fd >= 0)
-        close(fd);
 }
 
 void plan_close(struct plan *p)

@@ -15,6 +15,7 @@
 #include "options.h"
 #include "qemu.h"
 #include "record.h"
+#include "target.h"
 
 #define MIB (UINT64_C(1) << 20)
 
@@ -23,9 +24,12 @@ struct plan {
     struct kernel kernel; /* of a run */
     int stream_fd;        /* of a restore: what the guest comes out of; -1 */
     struct arrival *arrival;
-    const char *name; /* the guest's; NULL: none */
-    uint64_t memory;  /* bytes, of the guest */
-    int initrd_fd;    /* -1: none */
+    struct target target;
+    uint8_t begun;      /* the stream's first byte, */
+    size_t begun_bytes; /* if that was read already */
+    const char *name;   /* the guest's; NULL: none */
+    uint64_t memory;    /* bytes, of the guest */
+    int initrd_fd;      /* -1: none */
     uint64_t initrd_size;
     int e820_fd; /* -1: none */
     int hypervisor_fd;
@@ -53,6 +57,11 @@ struct plan plan_new(const struct options *o);
 
 /* Does a stream come from standard input? */
 bool plan_wants_stdin(const struct plan *p);
+
+/* What begins on standard input, if a stream is to come from there: a migration goes on in the
+ * background without being asked to. */
+int plan_look_at_stdin(struct plan *p, struct error *e);
+bool plan_detaches(const struct plan *p);
 
 /* Opens, reads and checks what the options name. -1: *e says why; plan_close() is due all the same.
  */

@@ -49,10 +49,13 @@ static int attempt(struct plan *p, const char *accel, bool on_trial, struct cons
         .store = {.wanted = p->o->store && !p->real_xen,
                   .name = p->name != NULL ? p->name : "guest",
                   .memory = p->memory},
-        .hold = {.cancels = p->o->cancel_suspend, .paused = p->o->paused},
+        .hold = {.cancels = p->o->cancel_suspend,
+                 .arrives = target_holds_back(&p->target),
+                 .paused = p->o->paused || target_holds_back(&p->target)},
         .stand = {.port = p->real_xen ? 0 : p->o->gdb_port},
         .record = p->o->record != NULL ? &p->record : NULL,
         .arrival = p->arrival,
+        .target = &p->target,
         .deadline = plan_deadline(p),
     };
     m.ram_fd = machine_memory(p, e);
@@ -85,8 +88,8 @@ static bool kvm_failed(const struct report *r, const struct console *c)
 #define CPUID_80000001_ECX_SVM (1u << 2) /* AMD APM 2, 15.4 */
 
 /* Without them a /dev/kvm may open all the same: that
- * of a machine which is itself a guest of such a kind (KVM on PVM) runs a hypervisor for a while, and
- * then stands. */
+ * of a machine which is itself a guest of such a kind (KVM on PVM) runs a hypervisor for a while,
+ * and then stands. */
 static bool processor_virtualizes(void)
 {
     unsigned a, b, c, d;
@@ -241,7 +244,8 @@ int run(const struct options *o)
                         .memory = o->memory,
                         .strict = o->strict,
                         .restored = o->restore};
-    if (o->detach && detach_fork(&p.detach, plan_wants_stdin(&p), &e) != 0)
+    if (plan_look_at_stdin(&p, &e) != 0 ||
+        (plan_detaches(&p) && detach_fork(&p.detach, plan_wants_stdin(&p), &e) != 0))
         report_error(&r, &e);
     else if (plan_prepare(&p, &e) != 0 || start(&p, &r, &e) != 0) {
         record_discard(&p.record);
@@ -253,6 +257,7 @@ int run(const struct options *o)
         finish_record(&p, &r);
     }
     control_close(p.control);
+    target_close(&p.target, r.message);
     report_print(&r, stderr);
     if (p.json != NULL && report_json(&r, p.json) != 0) {
         fprintf(stderr, "pvmm: cannot write %s\n", o->json);

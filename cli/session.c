@@ -32,6 +32,7 @@ enum source {
     STDOUT,
     MONITOR,
     ARRIVAL,
+    TARGET,
     SOURCES
 };
 
@@ -172,6 +173,12 @@ static void serve_arrival(struct session *s)
     s->store.target = arrival_memory(s->arrival);
 }
 
+static void serve_target(struct session *s)
+{
+    if (s->end == END_NONE && target_serve(s->target, &s->mailbox, &s->hold, &s->trouble) != 0)
+        finish(s, END_ARRIVAL);
+}
+
 /* What the state of things means, whoever brought the news. */
 static void take_stock(struct session *s)
 {
@@ -180,6 +187,7 @@ static void take_stock(struct session *s)
     keep_pace(s);
     let_guest_go_on(s);
     serve_arrival(s);
+    serve_target(s);
     serve_wishes(s);
     if (stand_serve(&s->stand, &s->mailbox, &s->bell, s->qemu.com2_in))
         s->deadline = NEVER; /* a person has all the time there is */
@@ -195,7 +203,8 @@ static void take_stock(struct session *s)
     }
     if (s->console->broken)
         finish(s, END_OUTPUT);
-    if (s->real_xen ? s->console->seen : mailbox_state(&s->mailbox) >= PVMM_STATE_RUNNING)
+    if (s->real_xen ? s->console->seen
+                    : mailbox_state(&s->mailbox) >= PVMM_STATE_RUNNING && target_is_done(s->target))
         detach_started(s->detach);
     if (s->expect_seen)
         finish(s, END_EXPECT);
@@ -263,6 +272,7 @@ static void wait_for_news(struct session *s, struct pollfd *p)
     fill(&p[ERRORS], s->qemu.errors, true, false);
     fill(&p[MONITOR], s->qemu.qmp, s->record != NULL && s->record->qmp.fd >= 0, false);
     fill(&p[ARRIVAL], arrival_news(s->arrival), s->arrival != NULL, false);
+    fill(&p[TARGET], target_news(s->target), true, false);
     fill(&p[STDIN], STDIN_FILENO, console_wants_input(c), false);
     fill(&p[STDOUT], STDOUT_FILENO, false, console_has_output(c));
     while (poll(p, n, patience_ms(s)) < 0 && errno == EINTR)

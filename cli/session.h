@@ -16,14 +16,16 @@
 #include "qemu.h"
 #include "record.h"
 #include "stand.h"
+#include "target.h"
 #include "verdict.h"
 #include "xenlog.h"
 
 struct session {
     /* set by the caller */
     bool real_xen;
-    bool on_trial;  /* KVM, and nobody knows yet whether it works */
-    bool from_disc; /* firmware and GRUB come before the hypervisor */
+    bool on_trial;         /* KVM, and nobody knows yet whether it works */
+    bool from_disc;        /* firmware and GRUB come before the hypervisor */
+    struct target *target; /* of a migration, which ends here; stage TARGET_NONE: there is none */
     bool verbose;
     const regex_t *expect;   /* NULL: none */
     FILE *log;               /* NULL: none */

@@ -125,9 +125,13 @@ struct pv_take_ops {
 struct pv_take_options {
     uint64_t max_pfns;  /* a stream with more is refused */
     unsigned max_vcpus; /* likewise */
-    bool live;          /* pages may come again, and the last counts; else that is refused */
+    bool live;          /* pages may come again, and the last counts; else that is refused, but of a
+                           stream that says so itself, as ours do */
+    const void *begun;  /* what was read of it already, */
+    size_t begun_bytes; /* at most PV_BEGUN_MOST */
     struct pv_progress progress; /* by pages */
 };
+#define PV_BEGUN_MOST 16u
 
 /*
  * Reads a whole stream from `fd` (a file, a pipe; compressed or not; libxc's or xl's) strictly:

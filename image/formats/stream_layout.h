@@ -82,6 +82,9 @@ struct record_header {
 };
 
 #define RECORD_OPTIONAL 0x80000000u /* may be skipped by who does not know it */
+/* Ours, without content, in front of the pages: the guest ran meanwhile, and pages may come again.
+ */
+#define RECORD_PVMM_LIVE (RECORD_OPTIONAL | 0x70766d6du) /* "pvmm" */
 
 enum libxc_record {
     LIBXC_END,

@@ -42,7 +42,7 @@ int pv_live_begin(struct pv_live **out, struct pv_view *running, int fd,
         return pv_no_memory(e);
     l->running = running;
     l->o = *o;
-    l->s = (struct save){.v = running, .o = &l->o, .sink.own = -1};
+    l->s = (struct save){.v = running, .o = &l->o, .live = true, .sink.own = -1};
     if (prepare(l, e) || sink_open(&l->s.sink, fd, &l->o, e) || save_front(&l->s, e)) {
         pv_live_free(l);
         return pv_context(e, "cannot begin the save stream");

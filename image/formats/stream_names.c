@@ -36,6 +36,8 @@ static const char *const libxc_names[LIBXC_RECORDS] = {
 
 const char *stream_record_name(uint32_t type, bool of_libxc)
 {
+    if (of_libxc && type == RECORD_PVMM_LIVE)
+        return "PVMM_LIVE";
     if (type & RECORD_OPTIONAL)
         return "an optional one";
     if (of_libxc)

@@ -236,8 +236,18 @@ static int take_known(struct taking *c, const struct known *k, struct pv_error *
     return 0;
 }
 
+static int take_live(struct taking *c, struct pv_error *e)
+{
+    if (c->had & 1u << LIBXC_PAGE_DATA)
+        return take_refuse(c, e, "out of order: it cannot come behind pages");
+    c->live = true;
+    return skip_optional(c, e);
+}
+
 static int take_libxc_record(struct taking *c, struct pv_error *e)
 {
+    if (c->h.type == RECORD_PVMM_LIVE)
+        return take_live(c, e);
     if (c->h.type & RECORD_OPTIONAL)
         return skip_optional(c, e);
     if (c->h.type >= LIBXC_RECORDS)
@@ -335,7 +345,7 @@ static void count_pages(struct pv_taken *t)
 
 static int take_all(struct taking *c, int fd, struct pv_error *e)
 {
-    if (take_input_open(&c->in, fd, &c->o->progress, e) || take_outer(c, e) ||
+    if (take_input_open(&c->in, fd, c->o, e) || take_outer(c, e) ||
         (c->t->of_xl ? take_libxl_records(c, e) : take_libxc_records(c, e)) || check_end(c, e))
         return -1;
     count_pages(c->t);
@@ -352,6 +362,7 @@ int pv_take(struct pv_taken **out, int fd, const struct pv_take_ops *ops, void *
         c->ops = ops;
         c->context = context;
         c->o = o;
+        c->live = o->live;
         c->vcpu_had = calloc(o->max_vcpus ? o->max_vcpus : 1, sizeof(*c->vcpu_had));
     }
     int rc = c && *out && c->vcpu_had ? take_all(c, fd, e) : pv_no_memory(e);

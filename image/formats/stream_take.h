@@ -26,7 +26,7 @@ struct take_input {
     uint64_t done, total; /* pages, for progress */
 };
 
-int take_input_open(struct take_input *in, int fd, const struct pv_progress *progress,
+int take_input_open(struct take_input *in, int fd, const struct pv_take_options *o,
                     struct pv_error *e);
 void take_input_close(struct take_input *in);
 int take_input_tell(struct take_input *in, struct pv_error *e);
@@ -71,6 +71,7 @@ struct taking {
     uint32_t behind;                    /* type of libxc's last record */
     uint32_t had;                       /* bits by type: of libxc's that come once */
     uint8_t *vcpu_had;                  /* o->max_vcpus of them; bits by type */
+    bool live;                          /* pages may come again */
     uint64_t skipped, skipped_bytes;    /* optional records */
     uint64_t listed, most_listed;       /* pfns in records of pages; may be */
     struct take_frame *frame;           /* by pfn */

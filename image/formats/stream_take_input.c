@@ -181,16 +181,20 @@ static int begin(struct take_input *in, struct pv_error *e)
     return in->ahead && in->state ? 0 : pv_no_memory(e);
 }
 
-int take_input_open(struct take_input *in, int fd, const struct pv_progress *progress,
+int take_input_open(struct take_input *in, int fd, const struct pv_take_options *o,
                     struct pv_error *e)
 {
     struct stat st;
     if (fstat(fd, &st) < 0)
         return pv_fail_errno(e, "cannot look at it");
-    *in = (struct take_input){.fd = fd, .progress = progress, .regular = S_ISREG(st.st_mode)};
+    *in = (struct take_input){.fd = fd, .progress = &o->progress, .regular = S_ISREG(st.st_mode)};
     posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL); /* a hint */
     in->raw = malloc(RAW_BYTES);
-    return in->raw ? begin(in, e) : pv_no_memory(e);
+    if (!in->raw)
+        return pv_no_memory(e);
+    in->raw_end = o->begun_bytes < PV_BEGUN_MOST ? o->begun_bytes : PV_BEGUN_MOST;
+    memcpy(in->raw, o->begun ? o->begun : "", in->raw_end);
+    return begin(in, e);
 }
 
 void take_input_close(struct take_input *in)

@@ -23,7 +23,7 @@ static int check_double(struct taking *c, uint64_t pfn, struct pv_error *e)
     uint32_t *record = &c->t->page[pfn].record;
     if (*record == c->number)
         return take_refuse(c, e, "pfn %llx comes twice", (unsigned long long)pfn);
-    if (*record != TAKE_UNSEEN && !c->o->live)
+    if (*record != TAKE_UNSEEN && !c->live)
         return take_refuse(c, e, "pfn %llx came already, in record %u", (unsigned long long)pfn,
                            *record);
     *record = (uint32_t)c->number;

@@ -46,10 +46,10 @@ static int put_headers(struct save *s, struct pv_error *e)
 static int put_static(struct save *s, struct pv_error *e)
 {
     const struct pv_info info = {(uint8_t)s->v->width, (uint8_t)pv_top_level(s->v), {0}};
-    return save_record(&s->sink, LIBXC_PV_INFO, &info, sizeof(info), e) ||
-                   save_record(&s->sink, LIBXC_STATIC_DATA_END, NULL, 0, e)
-               ? -1
-               : 0;
+    if (save_record(&s->sink, LIBXC_PV_INFO, &info, sizeof(info), e) ||
+        save_record(&s->sink, LIBXC_STATIC_DATA_END, NULL, 0, e))
+        return -1;
+    return s->live ? save_record(&s->sink, RECORD_PVMM_LIVE, NULL, 0, e) : 0;
 }
 
 static int put_list(struct save *s, struct pv_error *e)

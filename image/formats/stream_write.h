@@ -107,6 +107,7 @@ int save_xl_end(struct sink *k, struct pv_error *e);
 struct save {
     const struct pv_view *v;
     const struct pv_save_options *o;
+    bool live; /* pages may go several times */
     struct save_list list;
     struct save_count count;
     struct save_state state;
