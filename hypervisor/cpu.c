@@ -3,6 +3,7 @@
 #include "cpu.h"
 
 #include "asm.h"
+#include "dirty.h"
 #include "log.h"
 #include "machine.h"
 #include "shadow.h"
@@ -111,6 +112,7 @@ void cpu_load_gdt(struct vcpu *v)
     for (unsigned i = 0; i < CORE_GDT_FRAMES; i++) {
         mfn_t m = v->mem.gdt[i];
 
+        dirty_mark(m);
         if (mfn_eq(m, NO_MFN))
             paging_map_descriptor(i, zero, DESC_FLAGS);
         else
@@ -152,6 +154,7 @@ void cpu_load_ldt(struct vcpu *v)
 
 void cpu_map_ldt_page(unsigned index, mfn_t m)
 {
+    dirty_mark(m);
     this_cpu()->ldt_mapped = true;
     paging_map_descriptor(DESC_PAGE(DESCRIPTOR_LDT) + index, m, DESC_FLAGS | PTE_RW);
 }
