@@ -31,6 +31,7 @@ struct migration {
     struct pv_saved saved;
     int64_t begun;
     bool gone;      /* "go" was said: the guest does not go on by itself any more */
+    double seconds; /* until it ran there, or was not to */
     double stopped; /* seconds from the guest's standing here to its running there */
 };
 
@@ -218,6 +219,7 @@ static int move(struct migration *m, struct error *e)
 
     if (rc == 0)
         rc = go(m, e);
+    m->seconds = seconds_since(m->begun);
     if (rc == 0)
         end_here(m);
     held_let_go(&m->guest); /* first of all, as it may stand */
@@ -235,7 +237,7 @@ static void tell(const struct migration *m)
         fprintf(stderr,
                 "pvmm migrate: guest \"%s\" was moved in %.2f s: %u rounds, %" PRIu64
                 " pages, %.1f MiB; it stood still for %.2f s\n",
-                m->o->name, seconds_since(m->begun), m->rounds.last.round, m->rounds.sent_pages,
+                m->o->name, m->seconds, m->rounds.last.round, m->rounds.sent_pages,
                 (double)m->rounds.sent / (1 << 20), m->stopped);
 }
 
@@ -250,7 +252,7 @@ static struct json_object *result(const struct migration *m, int rc, const struc
     put_int(o, "exit_code", rc == 0 ? 0 : (uint64_t)e->code);
     put_text(o, "error", rc == 0 ? NULL : e->text);
     put_int(o, "memory", m->guest.bytes);
-    rounds_put_seconds(o, "seconds", seconds_since(m->begun));
+    rounds_put_seconds(o, "seconds", m->seconds);
     put_bool(o, "too_fast", m->rounds.too_fast);
     put_int(o, "pages", m->rounds.sent_pages);
     put_int(o, "bytes", m->rounds.sent);
