@@ -160,7 +160,7 @@ def too_fast():
 def moved():
     g = TestKernel.boot("guest")
     pvmm("migrate", g.name, "--to", other("whole"), "-q", says="^$")
-    g.end()
+    need("its verdict", "clean: the guest was moved" in g.end(), g.errors())
     pvmm("resume", g.name, code=1, says="no guest")
 
 
@@ -178,7 +178,7 @@ def saved_live():
             beats(g)
         else:
             g.end()
-        back = TestKernel("restore", "back", "--live", path)
+        back = TestKernel("restore", "back", path)
         beats(back)
         need("it did not begin again", b"LIVE up" not in back.text and back.status() > before)
         back.leave()
