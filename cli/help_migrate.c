@@ -35,7 +35,7 @@ const char help_migrate[] =
     "Moves a running guest to the other end of COMMAND, a line for the shell whose standard input\n"
     "and output lead to a \"pvmm restore -\" there:\n"
     "\n"
-    "  pvmm migrate web --to 'ssh host pvmm restore --detach -'\n"
+    "  pvmm migrate web --to 'ssh host pvmm restore -'\n"
     "\n"
     "It runs on while its memory is copied in rounds: all of it, then what was written meanwhile,\n"
     "and so on. When what is left would let it stand for no longer than --max-downtime, it is "

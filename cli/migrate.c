@@ -31,6 +31,7 @@ struct migration {
     struct pv_saved saved;
     int64_t begun;
     bool gone;      /* "go" was said: the guest does not go on by itself any more */
+    double seconds; /* until it ran there, or was not to */
     double stopped; /* seconds from the guest's standing here to its running there */
 };
 
@@ -40,6 +41,20 @@ static double seconds_since(int64_t t)
 }
 
 /* --- before "go": whatever fails, the guest goes on */
+
+static int out_of_turn(enum handover_word said, enum handover_word due, struct error *e)
+{
+    static const char *const words[] = {
+        [HANDOVER_OFFER] = "an offer",    [HANDOVER_READY] = "ready",
+        [HANDOVER_ARRIVED] = "arrived",   [HANDOVER_GO] = "go",
+        [HANDOVER_RUNNING] = "running",   [HANDOVER_FAILED] = "failed",
+        [HANDOVER_UNKNOWN] = "something",
+    };
+
+    return error_set(e, EXIT_ENVIRONMENT,
+                     "the other end says \"%s\" where \"%s\" is due (is it \"pvmm restore -\"?)",
+                     words[said], words[due]);
+}
 
 /* The word that is to come, or why it does not. */
 static int await_word(struct migration *m, enum handover_word word, unsigned seconds,
@@ -53,7 +68,7 @@ static int await_word(struct migration *m, enum handover_word word, unsigned sec
         return 0;
     if (l.word == HANDOVER_FAILED)
         return error_set(e, EXIT_ENVIRONMENT, "the other end: %s", l.text);
-    return error_set(e, EXIT_ENVIRONMENT, "the other end says what is not its turn to say");
+    return out_of_turn(l.word, word, e);
 }
 
 static int offer(struct migration *m, struct error *e)
@@ -191,7 +206,7 @@ static int go(struct migration *m, struct error *e)
         return take_back(m, e);
     }
     if (answer.word != HANDOVER_RUNNING) {
-        error_set(e, EXIT_ENVIRONMENT, "the other end says what is not its turn to say");
+        out_of_turn(answer.word, HANDOVER_RUNNING, e);
         return unresolved(m, e);
     }
     m->stopped = seconds_since(m->rounds.stood);
@@ -218,6 +233,7 @@ static int move(struct migration *m, struct error *e)
 
     if (rc == 0)
         rc = go(m, e);
+    m->seconds = seconds_since(m->begun);
     if (rc == 0)
         end_here(m);
     held_let_go(&m->guest); /* first of all, as it may stand */
@@ -235,7 +251,7 @@ static void tell(const struct migration *m)
         fprintf(stderr,
                 "pvmm migrate: guest \"%s\" was moved in %.2f s: %u rounds, %" PRIu64
                 " pages, %.1f MiB; it stood still for %.2f s\n",
-                m->o->name, seconds_since(m->begun), m->rounds.last.round, m->rounds.sent_pages,
+                m->o->name, m->seconds, m->rounds.last.round, m->rounds.sent_pages,
                 (double)m->rounds.sent / (1 << 20), m->stopped);
 }
 
@@ -250,7 +266,7 @@ static struct json_object *result(const struct migration *m, int rc, const struc
     put_int(o, "exit_code", rc == 0 ? 0 : (uint64_t)e->code);
     put_text(o, "error", rc == 0 ? NULL : e->text);
     put_int(o, "memory", m->guest.bytes);
-    rounds_put_seconds(o, "seconds", seconds_since(m->begun));
+    rounds_put_seconds(o, "seconds", m->seconds);
     put_bool(o, "too_fast", m->rounds.too_fast);
     put_int(o, "pages", m->rounds.sent_pages);
     put_int(o, "bytes", m->rounds.sent);

@@ -78,6 +78,18 @@ says_version "$IMAGE" "hypervisor $IMAGE (build id $booted)"
 says_version "$dir/hypervisor" "hypervisor $dir/hypervisor (build id none)"
 says_version "$dir/none" "hypervisor none: $dir/none: cannot open it: No such file or directory"
 says_version "$0" "hypervisor none: $0: neither a bzImage nor an ELF file, compressed or not, is in it"
+check "migrate without a name" 129 "a guest's name is wanted" migrate --to false
+check "migrate to nowhere" 129 "--to COMMAND is wanted" migrate web
+check "migrate, two names" 129 "follows it" migrate web web --to false
+check "migrate, bad name" 129 "name" migrate a/b --to false
+for n in 0 x -1 1.5 3600001; do
+    check "--max-downtime $n" 129 "not a number of milliseconds" migrate --max-downtime "$n" web --to false
+    check "--max-rounds $n" 129 "not a number of rounds" save --live --max-rounds "$n" web x
+done
+check "--too-fast x" 129 "one of stop, give-up" migrate --too-fast x web --to false
+check "--max-rounds without --live" 129 "are for --live" save --max-rounds 2 web x
+check "migrate, no guest" 1 "no guest" migrate none --to false
+check "resume, no guest" 1 "no guest" resume none
 # Every option is in both; what restore has of run is explained there.
 root=$(dirname "$0")/../..
 documented() { # COMMAND MARK LEAST

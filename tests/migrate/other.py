@@ -14,11 +14,12 @@
   PATH            of those that say nothing more: their process, when they have come that far
 """
 import os
-import select
+import struct
 import sys
 import time
 
 HOW = sys.argv[1]
+LIBXC_CONTEXT = 1
 
 
 def say(text):
@@ -48,18 +49,44 @@ def line():
     return text.decode().rstrip("\n")
 
 
-def take():
-    """A stream of xl's ends in a record of type 0 and length 0, and nothing follows it."""
-    size, tail = 0, b""
-    while not (tail == bytes(8) and not select.select([0], [], [], 0.3)[0]):
-        data = os.read(0, 1 << 16)
-        if not data:
+taken = 0
+
+
+def read(n):
+    """The next bytes of the stream."""
+    global taken
+    data = b""
+    while len(data) < n:
+        piece = os.read(0, n - len(data))
+        if not piece:
             end()
-        size, tail = size + len(data), (tail + data)[-8:]
-        if HOW == "full" and size > 1 << 20:
-            end("failed no room on the disk")
-        if HOW == "stuck" and size > 1 << 20:
-            stay()
+        data += piece
+    taken += n
+    if HOW == "full" and taken > 1 << 20:
+        end("failed no room on the disk")
+    if HOW == "stuck" and taken > 1 << 20:
+        stay()
+    return data
+
+
+def records(of_libxl):
+    """To the END record."""
+    while True:
+        kind, length = struct.unpack("<II", read(8))
+        read(length + 7 & ~7)
+        if kind == 0:
+            return
+        if of_libxl and kind == LIBXC_CONTEXT:
+            read(24 + 16)  # image and domain header
+            records(False)
+
+
+def take():
+    """A file as `xl save` writes it: its head, libxl's records, and libxc's among these."""
+    read(32 + 12)
+    read(struct.unpack("<I", read(4))[0])
+    read(16)
+    records(True)
 
 
 word, version, memory, name = line().rsplit(" ", 3)
