@@ -27,6 +27,7 @@ enum long_option {
     OPT_ICOUNT,
     OPT_STRICT,
     OPT_JSON,
+    OPT_JUNIT,
     OPT_SEED,
     OPT_ACCEL,
     OPT_LOADER,
@@ -66,6 +67,7 @@ static const struct option run_options[] = {
     {"icount", no_argument, NULL, OPT_ICOUNT},
     {"strict", no_argument, NULL, OPT_STRICT},
     {"json", required_argument, NULL, OPT_JSON},
+    {"junit", required_argument, NULL, OPT_JUNIT},
     {"seed", required_argument, NULL, OPT_SEED},
     {"accel", required_argument, NULL, OPT_ACCEL},
     {"loader", required_argument, NULL, OPT_LOADER},
@@ -103,6 +105,7 @@ static const struct option restore_options[] = {
     {"timeout", required_argument, NULL, OPT_TIMEOUT},
     {"strict", no_argument, NULL, OPT_STRICT},
     {"json", required_argument, NULL, OPT_JSON},
+    {"junit", required_argument, NULL, OPT_JUNIT},
     {"seed", required_argument, NULL, OPT_SEED},
     {"accel", required_argument, NULL, OPT_ACCEL},
     {"cpu", required_argument, NULL, OPT_CPU},
@@ -192,6 +195,16 @@ static int parse_timeout(struct options *o, const char *text, struct error *e)
     if (end == text || *end != '\0' || !isfinite(o->timeout) || o->timeout <= 0 || o->timeout > 1e8)
         return error_set(e, EXIT_USAGE, "--timeout %s: not a number of seconds", text);
     return 0;
+}
+
+static int parse_verdict_file(const char **file, const char *option, const char *arg,
+                              struct error *e)
+{
+    *file = arg;
+    if (strcmp(arg, "-") != 0)
+        return 0;
+    return error_set(e, EXIT_USAGE, "%s -: standard output is the guest's console; name a file",
+                     option);
 }
 
 static int parse_seed(struct options *o, const char *text, struct error *e)
@@ -378,11 +391,9 @@ static int parse_long(struct options *o, int opt, char *arg, struct error *e)
         o->record = arg;
         return 0;
     case OPT_JSON:
-        o->json = arg;
-        if (strcmp(arg, "-") == 0)
-            return error_set(e, EXIT_USAGE,
-                             "--json -: standard output is the guest's console; name a file");
-        return 0;
+        return parse_verdict_file(&o->json, "--json", arg, e);
+    case OPT_JUNIT:
+        return parse_verdict_file(&o->junit, "--junit", arg, e);
     case OPT_SEED:
         return parse_seed(o, arg, e);
     case OPT_ACCEL:

@@ -11,6 +11,7 @@
 #include "control.h"
 #include "detach.h"
 #include "explainer.h"
+#include "junit.h"
 #include "kernel.h"
 #include "options.h"
 #include "qemu.h"
@@ -42,6 +43,7 @@ struct plan {
     bool has_expect;
     regex_t expect;
     FILE *log, *json, *trace;
+    struct junit junit;
     char *core; /* where the image of a crashed guest's memory goes; NULL: nowhere */
     struct explainer explainer;
     int signals;

@@ -118,6 +118,11 @@ static void forget_log(FILE *log)
         fprintf(log, "... what follows is another try\n"); /* a pipe, for instance */
 }
 
+static void tail_tap(void *ctx, const char *data, size_t size)
+{
+    tail_add(ctx, data, size);
+}
+
 static int start(struct plan *p, struct report *r, struct error *e)
 {
     static struct console console;
@@ -125,6 +130,8 @@ static int start(struct plan *p, struct report *r, struct error *e)
 
     r->memory = p->memory;
     console.all_keys = p->o->all_keys;
+    console.tap = p->junit.tail != NULL ? tail_tap : NULL;
+    console.tap_ctx = p->junit.tail;
     console.spool = p->o->record != NULL ? &p->record.spool : NULL;
     terminal_raw();
     if (try_kvm(p)) {
@@ -232,6 +239,18 @@ static void finish_record(struct plan *p, struct report *r)
         regret(r, &e);
 }
 
+/* Last of all, as it has the exit code. Of what could not be begun nothing is written. */
+static void write_junit(struct plan *p, struct report *r)
+{
+    struct error e;
+
+    if (p->junit.file.fd < 0 || junit_finish(&p->junit, r, p->o, &p->kernel, &e) == 0)
+        return;
+    fprintf(stderr, "pvmm: --junit: %s\n", e.text);
+    if (r->exit_code == EXIT_CLEAN)
+        r->exit_code = EXIT_ENVIRONMENT;
+}
+
 int run(const struct options *o)
 {
     static struct report r;
@@ -264,6 +283,7 @@ int run(const struct options *o)
         if (r.exit_code == EXIT_CLEAN)
             r.exit_code = EXIT_ENVIRONMENT;
     }
+    write_junit(&p, &r);
     plan_close(&p);
     return r.exit_code;
 }
