@@ -130,7 +130,8 @@ static void guest_ended(struct report *r)
         return;
     case PVMM_OUTCOME_SUSPEND:
         if (r->facts.saved) {
-            guest_went_down(r, "saved", "was saved");
+            guest_went_down(r, r->facts.moved ? "moved" : "saved",
+                            r->facts.moved ? "was moved" : "was saved");
             return;
         }
         say(r, EXIT_CRASHED, word, "the guest suspended itself, and nobody will resume it");

@@ -177,7 +177,7 @@ int hold_suspend(struct hold *h, struct error *e)
 
 bool hold_handed(const struct hold *h)
 {
-    return h->live.handed && !h->live.connected;
+    return h->live.handed && !h->live.connected && h->suspending == SUSPEND_STANDS;
 }
 
 /* The one wish of a guest that was handed over. */

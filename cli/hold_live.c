@@ -263,7 +263,7 @@ bool hold_live_leave(struct hold *h)
     h->live.connected = false;
     h->live.wanted = false;
     h->live.doing = LIVE_NOTHING;
-    h->live.handed = stays;
+    h->live.handed &= stays || h->suspending == SUSPEND_ENDS;
     if (!stays && h->suspending != SUSPEND_NOT && h->suspending != SUSPEND_ENDS)
         hold_go_on(h);
     return stays;

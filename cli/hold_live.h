@@ -44,7 +44,7 @@ struct hold_live {
     bool wanted;          /* "round" was said, and not rung yet */
     uint64_t heeded;      /* of the mailbox, before that bell */
     bool watched;         /* by the hypervisor, as far as was asked */
-    bool handed;          /* "handover" was said: it stands until "resume" */
+    bool handed;          /* "handover" was said: it stands until "resume", or is over */
     struct live_round is;
     char trouble[160]; /* what the hypervisor says of a round makes no sense; "": it does */
 };

@@ -338,6 +338,7 @@ static void take_facts(struct session *s, struct run_facts *f)
     f->hello = s->mailbox.box != NULL;
     f->ended = guest_over(s);
     f->saved = s->hold.saved;
+    f->moved = s->hold.live.handed;
     if (s->real_xen) {
         f->verdict.outcome = s->xen.outcome;
         memcpy(f->verdict.message, s->xen.message, sizeof(f->verdict.message));

@@ -33,11 +33,12 @@ struct run_facts {
     enum session_end end;
     bool expect_given, expect_seen;
     bool real_xen;
-    bool from_disc;              /* GRUB was the boot loader */
-    bool hello;                  /* the hypervisor came up (never under a real Xen) */
-    bool has_verdict;            /* `verdict` was read from the mailbox */
-    bool ended;                  /* ... and it is complete */
-    bool saved;                  /* `pvmm save` ended it */
+    bool from_disc;   /* GRUB was the boot loader */
+    bool hello;       /* the hypervisor came up (never under a real Xen) */
+    bool has_verdict; /* `verdict` was read from the mailbox */
+    bool ended;       /* ... and it is complete */
+    bool saved;       /* `pvmm save` ended it, or `pvmm migrate`: */
+    bool moved;
     struct pvmm_verdict verdict; /* under a real Xen: outcome and message only */
     int qemu_status;             /* of waitpid(), with END_MACHINE */
     char qemu_said[256];

@@ -381,6 +381,7 @@ static const struct verdict_case verdict_cases[] = {
     {{GUEST(PVMM_OUTCOME_REBOOT)}, EXIT_CLEAN, "reboot"},
     {{GUEST(PVMM_OUTCOME_SUSPEND)}, EXIT_CRASHED, "suspend"},
     {{GUEST(PVMM_OUTCOME_SUSPEND), .saved = true}, EXIT_CLEAN, "saved"},
+    {{GUEST(PVMM_OUTCOME_SUSPEND), .saved = true, .moved = true}, EXIT_CLEAN, "moved"},
     {{GUEST(PVMM_OUTCOME_CRASH)}, EXIT_CRASHED, "crash"},
     {{GUEST(PVMM_OUTCOME_KILLED)}, EXIT_CRASHED, "killed"},
     {{GUEST(PVMM_OUTCOME_BAD_GUEST)}, EXIT_UNTESTABLE, "untestable"},
