@@ -61,6 +61,10 @@ int rounds_copy(struct rounds *r, struct error *e);
 /* It stands, and the rest goes. */
 int rounds_finish(struct rounds *r, struct pv_saved *saved, struct error *e);
 
+/* Nothing more is written. The stream has its pipe open a second time: who reads it sees no end
+ * before. */
+void rounds_close_stream(struct rounds *r);
+
 void rounds_end(struct rounds *r);
 
 /* For people, behind the time since it began. */

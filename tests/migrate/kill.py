@@ -233,6 +233,7 @@ def measure_migration():
     said = p.communicate(timeout=90)[1].decode(errors="replace")
     need("a migration that nobody kills", p.returncode == 0, said)
     took = time.time() - start
+    need("it waits for a command that has nothing more to do", took < 4)
     need("ends_well: it is where it was", info(EAST) is None)
     beats(WEST)
     destroy(WEST)
