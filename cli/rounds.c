@@ -352,8 +352,9 @@ int rounds_finish(struct rounds *r, struct pv_saved *saved, struct error *e)
     return 0;
 }
 
-void rounds_close_stream(struct rounds *r)
+void rounds_close(struct rounds *r)
 {
+    wipe(r);
     if (r->live != NULL)
         pv_live_free(r->live);
     r->live = NULL;
@@ -361,8 +362,7 @@ void rounds_close_stream(struct rounds *r)
 
 void rounds_end(struct rounds *r)
 {
-    wipe(r);
-    rounds_close_stream(r);
+    rounds_close(r);
     free(r->words);
     json_object_put(r->list);
     r->words = NULL;
