@@ -42,6 +42,20 @@ static double seconds_since(int64_t t)
 
 /* --- before "go": whatever fails, the guest goes on */
 
+static int out_of_turn(enum handover_word said, enum handover_word due, struct error *e)
+{
+    static const char *const words[] = {
+        [HANDOVER_OFFER] = "an offer",    [HANDOVER_READY] = "ready",
+        [HANDOVER_ARRIVED] = "arrived",   [HANDOVER_GO] = "go",
+        [HANDOVER_RUNNING] = "running",   [HANDOVER_FAILED] = "failed",
+        [HANDOVER_UNKNOWN] = "something",
+    };
+
+    return error_set(e, EXIT_ENVIRONMENT,
+                     "the other end says \"%s\" where \"%s\" is due (is it \"pvmm restore -\"?)",
+                     words[said], words[due]);
+}
+
 /* The word that is to come, or why it does not. */
 static int await_word(struct migration *m, enum handover_word word, unsigned seconds,
                       struct error *e)
@@ -54,7 +68,7 @@ static int await_word(struct migration *m, enum handover_word word, unsigned sec
         return 0;
     if (l.word == HANDOVER_FAILED)
         return error_set(e, EXIT_ENVIRONMENT, "the other end: %s", l.text);
-    return error_set(e, EXIT_ENVIRONMENT, "the other end says what is not its turn to say");
+    return out_of_turn(l.word, word, e);
 }
 
 static int offer(struct migration *m, struct error *e)
@@ -206,7 +220,7 @@ static int go(struct migration *m, struct error *e)
         return take_back(m, e);
     }
     if (answer.word != HANDOVER_RUNNING) {
-        error_set(e, EXIT_ENVIRONMENT, "the other end says what is not its turn to say");
+        out_of_turn(answer.word, HANDOVER_RUNNING, e);
         return unresolved(m, e);
     }
     m->stopped = seconds_since(m->rounds.stood);

@@ -3,6 +3,7 @@
 #include "cpu.h"
 
 #include "asm.h"
+#include "dirty.h"
 #include "log.h"
 #include "machine.h"
 #include "shadow.h"
@@ -40,7 +41,7 @@ void tlb_flush_hardware(void)
 void tlb_flush_local(void)
 {
     tlb_flushes++;
-    if (shadow_on)
+    if (__builtin_expect(shadow_on, false))
         shadow_flush();
     load_cr3(read_cr3());
 }
@@ -48,7 +49,7 @@ void tlb_flush_local(void)
 void tlb_flush_page(gva_t va)
 {
     tlb_page_flushes++;
-    if (shadow_on)
+    if (__builtin_expect(shadow_on, false))
         shadow_flush_page(va);
     invlpg(va.a);
 }
@@ -73,7 +74,7 @@ mfn_t cpu_guest_root(const struct vcpu *v)
 }
 
 /* It flushes the TLB, and so the shadows, too: R9 believes the clock that it moves. */
-static mfn_t shadowed(mfn_t root)
+static __attribute__((noinline)) mfn_t shadowed(mfn_t root)
 {
     shadow_flush();
     return shadow_root(root);
@@ -83,7 +84,7 @@ void cpu_load_root(struct vcpu *v)
 {
     mfn_t root = cpu_guest_root(v);
 
-    if (shadow_on)
+    if (__builtin_expect(shadow_on, false))
         root = shadowed(root);
     root_switches++;
     load_cr3(mfn_address(root, 0).a);
@@ -111,6 +112,7 @@ void cpu_load_gdt(struct vcpu *v)
     for (unsigned i = 0; i < CORE_GDT_FRAMES; i++) {
         mfn_t m = v->mem.gdt[i];
 
+        dirty_mark(m);
         if (mfn_eq(m, NO_MFN))
             paging_map_descriptor(i, zero, DESC_FLAGS);
         else
@@ -152,6 +154,7 @@ void cpu_load_ldt(struct vcpu *v)
 
 void cpu_map_ldt_page(unsigned index, mfn_t m)
 {
+    dirty_mark(m);
     this_cpu()->ldt_mapped = true;
     paging_map_descriptor(DESC_PAGE(DESCRIPTOR_LDT) + index, m, DESC_FLAGS | PTE_RW);
 }

@@ -2,14 +2,18 @@
 /*
  * Which frames of the guest were written, in rounds: <pvmm/dirty.h> says what the host is told.
  *
- * What the guest writes is seen by shadow.c. What the hypervisor writes for it comes by one of
- * these ways, too: through the guest's addresses     copy_to_guest(), guest words: the shadows, as
- * the guest's own a request's frame                 whoever asked the core for the write marks it:
- * MMUEXT CLEAR_PAGE, COPY_PAGE, GNTTABOP_copy rings, queues of event channels   domain_page() marks
- *   whenever it likes                 vcpu_info; the CPU, descriptors' accessed bits: marked in
- *                                     every round
+ * What the guest writes is seen by shadow.c. What the hypervisor writes for it, too, where it goes
+ * through the guest's addresses (copy_to_guest(), guest words). The rest goes through the direct
+ * map:
+ *
+ * - on a request: who asks the core for the write marks the frame (MMUEXT CLEAR_PAGE and COPY_PAGE,
+ *   GNTTABOP_copy, update_descriptor);
+ * - rings and queues of event channels: domain_page() marks;
+ * - vcpu_info, and the accessed bits that the CPU sets in descriptors: when such a frame comes into
+ *   use, and in every round.
+ *
  * Page tables are not told; a frame that ceases to be one is, as one that is new to the guest
- * (dirty_act()).
+ * (dirty_act()). Nor are frames that the hypervisor lends, of no pfn: shared_info, grant tables.
  */
 #ifndef PVMM_HV_DIRTY_H
 #define PVMM_HV_DIRTY_H

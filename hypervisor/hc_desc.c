@@ -3,6 +3,7 @@
 #include "hypercall.h"
 
 #include "asm.h"
+#include "dirty.h"
 
 #define GDT_ENTRIES_PER_FRAME 512u
 #define RPL_GUEST             3u
@@ -31,6 +32,7 @@ int64_t hc_update_descriptor(struct call *c)
 {
     if (!request_begin(c))
         return call_restart(c);
+    dirty_mark(maddr_frame((maddr_t){c->arg[0]}));
     int rc = core_update_descriptor(the_core(), &c->v->mem, (maddr_t){c->arg[0]}, c->arg[1]);
     return request_end(c, rc);
 }

@@ -144,12 +144,16 @@ static int named_frames(struct vcpu *v, uint32_t named, struct core_domain **fra
 
 /* Watched, and told before: the core tells of changes that hold a reference, the shadows must know
  * of the accessed and dirty bits, too. */
-static inline void entries_change(const struct core_update *u, unsigned n)
+static __attribute__((noinline)) void tell_shadows(const struct core_update *u, unsigned n)
 {
-    if (__builtin_expect(!shadow_on, true))
-        return;
     for (unsigned i = 0; i < n; i++)
         shadow_entry_changes(u[i].ptr);
+}
+
+static inline void entries_change(const struct core_update *u, unsigned n)
+{
+    if (__builtin_expect(shadow_on, false))
+        tell_shadows(u, n);
 }
 
 static int update_some(struct call *c, struct core_domain *frames, const struct core_update *u,
@@ -196,7 +200,8 @@ static int64_t update_alone(struct call *c)
     if (!request_begin(c))
         return call_restart(c);
     if (fetch_alone(c->arg[0], &u)) {
-        entries_change(&u, 1);
+        if (__builtin_expect(shadow_on, false))
+            shadow_entry_changes(u.ptr);
         rc = core_mmu_update(the_core(), &c->v->mem, d, d, &u, 1, &done);
     }
     if (rc == 0 && core_end(the_core(), &c->v->mem) == 0)

@@ -4,6 +4,7 @@
 
 #include <xen/sched.h>
 
+#include "dirty.h"
 #include "string.h"
 
 #define MS                1000000ull
@@ -60,6 +61,7 @@ static int vcpu_info_check(const struct call *c, const struct vcpu *v,
 static void vcpu_info_move(struct vcpu *v, const struct vcpu_register_vcpu_info *where)
 {
     vcpu_info_t *to = (vcpu_info_t *)((uint8_t *)direct_frame(mfn(where->mfn)) + where->offset);
+    dirty_mark(mfn(where->mfn));
     memcpy(to, v->info, sizeof(*to));
     v->info = to;
     __atomic_store_n(&to->evtchn_pending_sel, ~0ul, __ATOMIC_SEQ_CST);

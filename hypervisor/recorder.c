@@ -108,22 +108,13 @@ static inline uint64_t marked(uint64_t act, const struct regs *r)
     return act;
 }
 
-static inline void tell_watch(uint64_t act, maddr_t at, uint64_t old)
-{
-    if (__builtin_expect(dirty_bits != NULL, false))
-        dirty_act((enum core_act)(act >> PVMM_RECORD_ACT_SHIFT), at, old);
-}
-
 /* One CPU writes. `at` has no bits where the marks are: the core names frames that exist. */
-__attribute__((noinline)) void recorder_write(uint64_t act, maddr_t at, uint64_t old, uint64_t now)
+static inline void record(uint64_t act, maddr_t at, uint64_t old, uint64_t now)
 {
     struct cpu *cpu = this_cpu();
     const struct regs *r = guest_regs(cpu);
     struct pvmm_record *to = ring.next;
 
-    tell_watch(act, at, old);
-    if (!to)
-        return;
     *to = (struct pvmm_record){
         .time = rdtsc(),
         .rip = origin_of(r),
@@ -133,4 +124,21 @@ __attribute__((noinline)) void recorder_write(uint64_t act, maddr_t at, uint64_t
     };
     ring.next = to + 1 == ring.end ? ring.first : to + 1;
     __atomic_store_n(&mailbox.recorder.written, mailbox.recorder.written + 1, __ATOMIC_RELEASE);
+}
+
+/* On its own, lest the calls here cost registers there. */
+static __attribute__((noinline)) void watched_write(uint64_t act, maddr_t at, uint64_t old,
+                                                    uint64_t now)
+{
+    dirty_act((enum core_act)(act >> PVMM_RECORD_ACT_SHIFT), at, old);
+    if (ring.first)
+        record(act, at, old, now);
+}
+
+__attribute__((noinline)) void recorder_write(uint64_t act, maddr_t at, uint64_t old, uint64_t now)
+{
+    if (__builtin_expect(dirty_bits != NULL, false))
+        watched_write(act, at, old, now);
+    else
+        record(act, at, old, now);
 }

@@ -48,6 +48,7 @@ static void mailbox(void)
     MAILBOX(machine.context_valid);
     MAILBOX(machine.context);
     MAILBOX(received);
+    MAILBOX(reports.waiting);
     MAILBOX(hold);
     MAILBOX(extended);
     MAILBOX(transfer.version);
