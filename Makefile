@@ -145,7 +145,7 @@ mutate: $(BUILD)/build.ninja
 	ninja -C $(BUILD) tests/image/mutate
 	$(BUILD)/tests/image/mutate --seed $(SEED) --cases $(MUTATIONS) $(IMAGES)
 
-# Guests that pvmm and real Xen hand to each other, eight ways; the suite interop, with its lines shown.
+# Guests that pvmm and real Xen hand to each other, ten ways; the suite interop, with its lines shown.
 interop:
 	@$(MAKE) --no-print-directory deps
 	@$(MAKE) --no-print-directory all

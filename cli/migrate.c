@@ -253,6 +253,7 @@ static int move(struct migration *m, struct error *e)
     held_let_go(&m->guest); /* first of all, as it may stand */
     if (rc != 0 && e->code != EXIT_UNRESOLVED && m->rounds.stood != 0)
         rounds_say(&m->rounds, "the guest goes on");
+    rounds_close(&m->rounds);
     peer_end(&m->peer, LEAVE_PATIENCE, m->gone);
     return rc;
 }

@@ -145,8 +145,9 @@ def answers_that_are_lost():
 def too_fast():
     """A downtime that nothing can keep, and rounds that are not enough."""
     g = TestKernel.boot("guest")
-    refused(g, other("whole"), 135, "as many rounds as may be", "--max-downtime", "1", "--max-rounds", "1", "--too-fast",
-            "give-up")
+    refused(g, other("whole", MARK), 135, "as many rounds as may be", "--max-downtime", "1", "--max-rounds", "1",
+            "--too-fast", "give-up")
+    await_mark()
     refused(g, other("whole"), 135, "writes too fast", "--max-downtime", "1", "--too-fast", "give-up")
     pvmm("migrate", g.name, "--to", other("whole"), "--max-downtime", "1", "--max-rounds", "2", "--json", f"{TMP}/json",
          says="it is stopped all the same")
