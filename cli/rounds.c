@@ -352,14 +352,19 @@ int rounds_finish(struct rounds *r, struct pv_saved *saved, struct error *e)
     return 0;
 }
 
-void rounds_end(struct rounds *r)
+void rounds_close(struct rounds *r)
 {
     wipe(r);
     if (r->live != NULL)
         pv_live_free(r->live);
+    r->live = NULL;
+}
+
+void rounds_end(struct rounds *r)
+{
+    rounds_close(r);
     free(r->words);
     json_object_put(r->list);
-    r->live = NULL;
     r->words = NULL;
     r->list = NULL;
 }

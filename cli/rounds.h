@@ -61,6 +61,8 @@ int rounds_copy(struct rounds *r, struct error *e);
 /* It stands, and the rest goes. */
 int rounds_finish(struct rounds *r, struct pv_saved *saved, struct error *e);
 
+/* Nothing more will be written: the stream's end is that of `fd`, which it has a descriptor of. */
+void rounds_close(struct rounds *r);
 void rounds_end(struct rounds *r);
 
 /* For people, behind the time since it began. */

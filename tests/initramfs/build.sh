@@ -1,9 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Pack the test ramdisk: build.sh OUTPUT BUSYBOX WORKLOAD INIT. The same inputs give the same bytes.
+# Pack the test ramdisk: build.sh OUTPUT BUSYBOX WORKLOAD INIT [PROGRAM...]. The same inputs give the same bytes.
 set -eu
 
 out=$1 busybox=$2 workload=$3 init=$4
+shift 4
 
 # A busybox that wants libraries would be dead on arrival.
 if LC_ALL=C readelf -l "$busybox" | grep -q INTERP; then
@@ -17,6 +18,9 @@ mkdir -p "$root/bin" "$root/dev" "$root/proc" "$root/sys" "$root/tmp"
 install -m 755 "$busybox" "$root/bin/busybox"
 install -m 755 -s "$workload" "$root/bin/workload"
 install -m 755 "$init" "$root/init"
+for program; do
+    install -m 755 -s "$program" "$root/bin"
+done
 ln -s busybox "$root/bin/sh"
 
 find "$root" -exec touch -h -d @0 {} +

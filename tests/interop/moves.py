@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Guests that pvmm and real Xen hand to each other: moves.py PVMM BUILD TEST-KERNEL BANNER.
 
-The unmodified Debian kernel and the test kernel, each: runs on pvmm, leaves a dump and a save; goes on from that
-save as a domain of xl's, in the lab; runs there from its beginning, leaves a core and a save; goes on from that save
+The unmodified Debian kernel and the test kernel, each: runs on pvmm, leaves a dump and a save, and one that was
+made while it ran; goes on from either as a domain of xl's, in the lab; runs there from its beginning, leaves a core and a save; goes on from that save
 on pvmm. Every guest that has moved must have what it had: processes, memory, the time of its host, a console that
 answers. One line for each way; exit code 0 when all of them are green, 77 where the lab has not been fetched.
 """
@@ -24,16 +24,18 @@ import time
 import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, HERE)
+sys.path[:0] = [HERE, os.path.join(HERE, "../save")]
 import lab  # noqa: E402
+import streams  # noqa: E402
 from lab import children  # noqa: E402
 
 PATIENCE = int(os.environ.get("PVMM_TEST_PATIENCE", "300"))
 # Seconds. While Linux boots it counts ticks, and where the host is busy an emulated machine loses some, under real Xen
 # too: it is late from then on. A move must leave it as late as it was.
 LATE, SKEW = 20, 3
-WAYS = ("xl save -> pvmm restore", "pvmm save -> xl restore", "pvmm dump -> libkdumpfile", "xl dump-core -> pvmm check")
-FROM_XL, TO_XL, DUMP, CHECK = WAYS
+WAYS = ("xl save -> pvmm restore", "pvmm save -> xl restore", "pvmm save --live -> xl restore", "pvmm dump -> libkdumpfile",
+        "xl dump-core -> pvmm check")
+FROM_XL, TO_XL, LIVE, DUMP, CHECK = WAYS
 
 
 class Flunk(Exception):
@@ -118,8 +120,9 @@ class Debian:
         return {"same": who[1], "beat": int(beat[1]), "date": int(who[2])}
 
     def banner(self, console):
+        """Behind it, on the same line, may be the echo of what is typed next."""
         return (found("a symbol", r"^([0-9a-f]{16}) \w linux_banner$", console)[1],
-                found("it", "^(Linux version .*)$", console)[1], ["linux"])
+                found("it", r"^(Linux version .* \(\d{4}-\d\d-\d\d\))", console)[1], ["linux"])
 
 
 def unpack(bzimage, to):
@@ -131,6 +134,15 @@ def unpack(bzimage, to):
     begin = (sectors + 1) * 512 + offset
     with open(to, "wb") as f:
         f.write(lzma.LZMADecompressor().decompress(data[begin:begin + length]))
+
+
+def comes_again(path):
+    """How many pages of a save stream have come already when they come."""
+    with open(path, "rb") as f:
+        stream = streams.Stream(f.read())
+    came = [word & streams.PFN for record in stream.records if record.kind == streams.PAGE_DATA
+            for word in record.words() if word >> 60 not in streams.NO_CONTENT]
+    return len(came) - len(set(came))
 
 
 def its_time_is(facts, asked, answered):
@@ -257,7 +269,7 @@ class Setting:
     def begins_here(self, guest):
         here = None
         try:
-            with self.part(guest, DUMP, TO_XL):
+            with self.part(guest, DUMP, TO_XL, LIVE):
                 ramdisk = ["-i", guest.ramdisk] if guest.ramdisk else []
                 here = Here(self, guest.name + "-begins",
                             ["run", "--name", guest.name, "--no-core", "--timeout", "600", "-m", f"{guest.memory}M",
@@ -267,6 +279,8 @@ class Setting:
                 its_time_is(facts, *clock)
             with self.part(guest, DUMP):
                 self.dump(guest, here)
+            with self.part(guest, LIVE):
+                self.saves_live(guest, here)
             with self.part(guest, TO_XL):
                 self.command(self.pvmm, "save", guest.name, self.path(f"{guest.name}-here.save"))
         finally:
@@ -279,6 +293,15 @@ class Setting:
         address, text, system = guest.banner(here.text)
         read = self.command(self.banner, core, address, *system).strip()
         check("libkdumpfile reads something else", read == text, f"{read}\n{text}")
+        here.ask(guest.asks)
+
+    def saves_live(self, guest, here):
+        """A copy in rounds, in which pages come again; the guest goes on."""
+        path = self.path(f"{guest.name}-live.save")
+        self.command(self.pvmm, "save", "--live", "--checkpoint", guest.name, path)
+        again = comes_again(path)
+        check("no page of it comes twice", again)
+        print(f"({guest.title}, live: {again} pages come again)", flush=True)
         here.ask(guest.asks)
 
     def arrives_here(self, guest):
@@ -320,9 +343,10 @@ class Setting:
         for guest in self.guests:
             files.append(self.write(f"begins.{guest.name}", lines_of(guest.beginning)))
             files.append(self.write(f"asks.{guest.name}", lines_of(guest.asks)))
-            save = self.path(f"{guest.name}-here.save")
-            if os.path.exists(save):
-                lines.append(f"arrives {guest.name} {disk(save)}")
+            for save, phase in (("here", "arrived"), ("live", "arrived-live")):
+                save = self.path(f"{guest.name}-{save}.save")
+                if os.path.exists(save):
+                    lines.append(f"arrives {guest.name} {disk(save)} {phase}")
         for guest in self.guests:
             kernel = f"kernel-{guest.name}"
             files += [guest.ramdisk] if guest.ramdisk else []
@@ -337,11 +361,12 @@ class Setting:
         rc = lab.run(self.build, job, self.work, files, 2 * PATIENCE, images)
         self.log = read(self.path("job.log" if rc != lab.LOST else "dom0-console.log"))
         for guest in self.guests:
-            with self.part(guest, FROM_XL, TO_XL, CHECK):
+            with self.part(guest, FROM_XL, TO_XL, LIVE, CHECK):
                 check(f"the lab ended with {rc}", rc == 0, self.log)
-            with self.part(guest, TO_XL):
-                facts = self.judge(guest, "arrived")
-                moved_well(self.facts[guest.name, "begun here"], facts)
+            for way, phase in ((TO_XL, "arrived"), (LIVE, "arrived-live")):
+                with self.part(guest, way):
+                    facts = self.judge(guest, phase)
+                    moved_well(self.facts[guest.name, "begun here"], facts)
             with self.part(guest, FROM_XL, CHECK):
                 self.facts[guest.name, "begun there"] = self.judge(guest, "began")
 
@@ -355,7 +380,7 @@ class Setting:
         said = "\n".join(console[int(marks[here][2]):int(marks[here + 1][2])])
         failed = re.findall(r"^(?:STEP \S+ [1-9].*|FAILED.*)$", told, re.M)
         check("; ".join(failed), not failed, told + said)
-        facts = guest.facts(said, phase == "arrived")
+        facts = guest.facts(said, phase.startswith("arrived"))
         clock = found("dom0's clock", rf"^DATE {guest.name} (\d+) (\d+)$", told)
         its_time_is(facts, int(clock[1]), int(clock[2]))
         return facts
@@ -376,7 +401,7 @@ class Setting:
         for way in WAYS:
             for guest in self.guests:
                 told = self.failed.get((guest.name, way))
-                print(f"{'FAILED' if told else 'ok':<7} {way:<28} {guest.title:<20} "
+                print(f"{'FAILED' if told else 'ok':<7} {way:<30} {guest.title:<20} "
                       f"{self.seconds[guest.name, way]:6.1f} s", flush=True)
         for (name, way), told in self.failed.items():
             print(f"\n{way}, {name}: {told}", file=sys.stderr)

@@ -11,7 +11,8 @@
   fails           failed instead of running
   lost            ends when it was told to go
   dumb            says nothing when it was told to go
-  PATH            of those that say nothing more: their process, when they have come that far
+  PATH            of those that say nothing more: their process, when they have come that far; also of one that finds
+                  its input ended
 """
 import os
 import struct
@@ -32,10 +33,14 @@ def end(text=None):
     sys.exit(2)
 
 
+def mark():
+    with open(sys.argv[2], "w", encoding="ascii") as f:
+        f.write(f"{os.getpid()}\n")
+
+
 def stay():
     if len(sys.argv) > 2:
-        with open(sys.argv[2], "w", encoding="ascii") as f:
-            f.write(f"{os.getpid()}\n")
+        mark()
     time.sleep(1000)
 
 
@@ -59,6 +64,8 @@ def read(n):
     while len(data) < n:
         piece = os.read(0, n - len(data))
         if not piece:
+            if len(sys.argv) > 2:
+                mark()
             end()
         data += piece
     taken += n

@@ -28,7 +28,7 @@ def info(g):
 def beats(g):
     before = g.status()
     now = g.status()
-    need(f"beat {before} is followed by {now}", now == before + 1)
+    need(f"beat {before} is followed by {now}", before < now <= before + 5)
 
 
 def goes_on(g):
@@ -82,7 +82,7 @@ def commands_that_lead_nowhere():
     refused(g, "exit 127", 128, "ended with exit code 127")
     refused(g, "kill -9 $$", 128, "was killed by signal 9")
     refused(g, "yes", 128, 'says "y", which is no word of a migration')
-    refused(g, "cat", 128, r'says "pvmm migration 1 \d+ guest", which is no word')
+    refused(g, "cat", 128, 'says "an offer" where "ready" is due')
     refused(g, "echo; exec cat > /dev/null", 128, 'says "", which is no word')
     refused(g, "head -c 1000 /dev/zero", 128, r'says "\?{60}\.\.\."')
     refused(g, other("unready"), 128, "the other end: no room in memory")
@@ -145,8 +145,9 @@ def answers_that_are_lost():
 def too_fast():
     """A downtime that nothing can keep, and rounds that are not enough."""
     g = TestKernel.boot("guest")
-    refused(g, other("whole"), 135, "as many rounds as may be", "--max-downtime", "1", "--max-rounds", "1", "--too-fast",
-            "give-up")
+    refused(g, other("whole", MARK), 135, "as many rounds as may be", "--max-downtime", "1", "--max-rounds", "1",
+            "--too-fast", "give-up")
+    await_mark()
     refused(g, other("whole"), 135, "writes too fast", "--max-downtime", "1", "--too-fast", "give-up")
     pvmm("migrate", g.name, "--to", other("whole"), "--max-downtime", "1", "--max-rounds", "2", "--json", f"{TMP}/json",
          says="it is stopped all the same")

@@ -22,8 +22,8 @@ says() { # NAME FILE
     done 3<"$2"
 }
 
-arrives() { # NAME DISK
-    mark arrived "$1"
+arrives() { # NAME DISK PHASE
+    mark "$3" "$1"
     step "restore-$1" xl restore "$2" && says "$1" "asks.$1"
     mark gone "$1"
     step "destroy-$1" xl destroy "$1"
