@@ -23,7 +23,7 @@ const char help_restore[] =
     "\n"
     "As of \"pvmm run\" (see there): --seed, --on-suspend, --strict, --symbols,\n"
     "--symbols-anyway, --records, --trace, --core, --no-core, --expect, --timeout, --json,\n"
-    "--log, --detach, --all-keys, --accel (auto is tcg), --cpu, --machine, --machine-memory,\n"
+    "--junit, --log, --detach, --all-keys, --accel (auto is tcg), --cpu, --machine, --machine-memory,\n"
     "--memory-file, --qemu, --verbose.\n"
     "\n"
     "Exit codes: as of \"pvmm run\", and\n"

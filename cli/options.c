@@ -27,6 +27,7 @@ enum long_option {
     OPT_ICOUNT,
     OPT_STRICT,
     OPT_JSON,
+    OPT_JUNIT,
     OPT_SEED,
     OPT_ACCEL,
     OPT_LOADER,
@@ -66,6 +67,7 @@ static const struct option run_options[] = {
     {"icount", no_argument, NULL, OPT_ICOUNT},
     {"strict", no_argument, NULL, OPT_STRICT},
     {"json", required_argument, NULL, OPT_JSON},
+    {"junit", required_argument, NULL, OPT_JUNIT},
     {"seed", required_argument, NULL, OPT_SEED},
     {"accel", required_argument, NULL, OPT_ACCEL},
     {"loader", required_argument, NULL, OPT_LOADER},
@@ -103,6 +105,7 @@ static const struct option restore_options[] = {
     {"timeout", required_argument, NULL, OPT_TIMEOUT},
     {"strict", no_argument, NULL, OPT_STRICT},
     {"json", required_argument, NULL, OPT_JSON},
+    {"junit", required_argument, NULL, OPT_JUNIT},
     {"seed", required_argument, NULL, OPT_SEED},
     {"accel", required_argument, NULL, OPT_ACCEL},
     {"cpu", required_argument, NULL, OPT_CPU},
@@ -376,6 +379,9 @@ static int parse_long(struct options *o, int opt, char *arg, struct error *e)
         return 0;
     case OPT_RECORD:
         o->record = arg;
+        return 0;
+    case OPT_JUNIT:
+        o->junit = arg;
         return 0;
     case OPT_JSON:
         o->json = arg;

@@ -468,10 +468,10 @@ static int prepare_record(struct plan *p, struct error *e)
 
 int plan_prepare(struct plan *p, struct error *e)
 {
-    if (open_output(p->o->json, &p->json, e) != 0 || open_output(p->o->log, &p->log, e) != 0 ||
-        open_output(p->o->trace, &p->trace, e) != 0 || prepare_memory_file(p, e) != 0 ||
-        prepare_expect(p, e) != 0 || prepare_arguments(p, e) != 0 ||
-        (p->o->restore ? prepare_stream : prepare_guest)(p, e) != 0)
+    if (open_output(p->o->json, &p->json, e) != 0 || open_output(p->o->junit, &p->junit, e) != 0 ||
+        open_output(p->o->log, &p->log, e) != 0 || open_output(p->o->trace, &p->trace, e) != 0 ||
+        prepare_memory_file(p, e) != 0 || prepare_expect(p, e) != 0 ||
+        prepare_arguments(p, e) != 0 || (p->o->restore ? prepare_stream : prepare_guest)(p, e) != 0)
         return -1;
     close_fd(p->hypervisor_fd);
     p->hypervisor_fd = hv_image_load(p->o->hypervisor, &p->real_xen, e);
@@ -518,6 +518,7 @@ void plan_close(struct plan *p)
         regfree(&p->expect);
     close_file(p->log);
     close_file(p->json);
+    close_file(p->junit);
     close_file(p->trace);
     explainer_close(&p->explainer);
     arrival_close(p->arrival);

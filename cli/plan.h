@@ -41,7 +41,7 @@ struct plan {
     uint64_t megabytes; /* of the machine */
     bool has_expect;
     regex_t expect;
-    FILE *log, *json, *trace;
+    FILE *log, *json, *junit, *trace;
     char *core; /* where the image of a crashed guest's memory goes; NULL: nowhere */
     struct explainer explainer;
     int signals;

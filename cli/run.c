@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "corefile.h"
 #include "exitcodes.h"
+#include "junit.h"
 #include "memfd.h"
 #include "plan.h"
 #include "session.h"
@@ -232,6 +233,13 @@ static void finish_record(struct plan *p, struct report *r)
         regret(r, &e);
 }
 
+static void not_written(struct report *r, const char *path)
+{
+    fprintf(stderr, "pvmm: cannot write %s\n", path);
+    if (r->exit_code == EXIT_CLEAN)
+        r->exit_code = EXIT_ENVIRONMENT;
+}
+
 int run(const struct options *o)
 {
     static struct report r;
@@ -259,11 +267,10 @@ int run(const struct options *o)
     control_close(p.control);
     target_close(&p.target, r.message);
     report_print(&r, stderr);
-    if (p.json != NULL && report_json(&r, p.json) != 0) {
-        fprintf(stderr, "pvmm: cannot write %s\n", o->json);
-        if (r.exit_code == EXIT_CLEAN)
-            r.exit_code = EXIT_ENVIRONMENT;
-    }
+    if (p.json != NULL && report_json(&r, p.json) != 0)
+        not_written(&r, o->json);
+    if (p.junit != NULL && report_junit(&r, p.junit) != 0)
+        not_written(&r, o->junit);
     plan_close(&p);
     return r.exit_code;
 }
