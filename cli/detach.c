@@ -68,11 +68,17 @@ int detach_fork(struct detach *d, bool keep_stdin, struct error *e)
     return 0;
 }
 
+void detach_alone(const struct detach *d)
+{
+    if (d != NULL && d->report >= 0)
+        prctl(PR_SET_PDEATHSIG, 0);
+}
+
 void detach_started(struct detach *d)
 {
     if (d == NULL || d->report < 0)
         return;
-    prctl(PR_SET_PDEATHSIG, 0);
+    detach_alone(d);
     setsid();
     redirect(STDERR_FILENO, O_WRONLY);
     if (chdir("/") != 0 || write(d->report, "", 1) != 1) {

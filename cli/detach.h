@@ -20,6 +20,9 @@ struct detach {
  * output is let go, and standard input unless something is still to be read from it. */
 int detach_fork(struct detach *d, bool keep_stdin, struct error *e);
 
+/* The command's death is not to be this process's any more. */
+void detach_alone(const struct detach *d);
+
 /* The guest has started: let the command end, and let go of its terminal. May be called again. */
 void detach_started(struct detach *d);
 

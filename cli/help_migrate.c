@@ -60,8 +60,8 @@ const char help_migrate[] =
     "  -v, --verbose          more than these\n"
     "\n" REACHING_CODES "  130  interrupted by SIGINT; it goes on here\n"
     "  134  the other end was told to let it run, and did not say that it does: here the guest\n"
-    "       stands, with all of its memory. \"pvmm resume NAME\" if it does not run there, \"pvmm\n"
-    "       destroy NAME\" if it does\n"
+    "       stands, with all of its memory. \"pvmm resume NAME\" once it is gone there, \"pvmm\n"
+    "       destroy NAME\" if it runs there\n"
     "  135  with --too-fast give-up: it writes too fast, and goes on here\n"
     "  143  ended by SIGTERM or SIGHUP; it goes on here\n";
 

@@ -136,13 +136,26 @@ static int say_to_pvmm(struct migration *m, const char *word, struct error *e)
     return held_ask(&m->guest, &q, NULL, e);
 }
 
+/* No "go" was said, but its pvmm may have heard "handover" all the same. */
+static int handed_to_nobody(const struct migration *m, struct error *e)
+{
+    char why[ERROR_CHARS];
+
+    snprintf(why, sizeof(why), "%s", e->text);
+    return error_set(e, EXIT_UNRESOLVED,
+                     "%s: it never runs there; if it stands here (pvmm list): \"pvmm resume %s\"",
+                     why, m->o->name);
+}
+
 /* It has all of it. From the answer to "handover" on a signal changes nothing any more. */
 static int hand_over(struct migration *m, struct error *e)
 {
     if (await_word(m, HANDOVER_ARRIVED, STAND_PATIENCE, e) != 0)
         return -1;
     rounds_say(&m->rounds, "it has arrived");
-    return say_to_pvmm(m, "handover", e);
+    if (say_to_pvmm(m, "handover", e) == 0)
+        return 0;
+    return held_check(&m->guest, &(struct error){0}) != 0 ? -1 : handed_to_nobody(m, e);
 }
 
 static int to_the_brink(struct migration *m, struct error *e)
@@ -157,10 +170,11 @@ static int unresolved(const struct migration *m, struct error *e)
     char why[ERROR_CHARS];
 
     snprintf(why, sizeof(why), "%s", e->text);
-    return error_set(e, EXIT_UNRESOLVED,
-                     "%s: whether guest \"%s\" runs there is not known; here it stands, whole: "
-                     "\"pvmm resume %s\" if it does not run there, \"pvmm destroy %s\" if it does",
-                     why, m->o->name, m->o->name, m->o->name);
+    return error_set(
+        e, EXIT_UNRESOLVED,
+        "%s: whether guest \"%s\" runs there is not known; here it stands, whole: "
+        "\"pvmm resume %s\" once it is gone there, \"pvmm destroy %s\" if it runs there",
+        why, m->o->name, m->o->name, m->o->name);
 }
 
 /* It will never run there. */
@@ -237,7 +251,7 @@ static int move(struct migration *m, struct error *e)
     if (rc == 0)
         end_here(m);
     held_let_go(&m->guest); /* first of all, as it may stand */
-    if (rc != 0 && !m->gone && m->rounds.stood != 0)
+    if (rc != 0 && e->code != EXIT_UNRESOLVED && m->rounds.stood != 0)
         rounds_say(&m->rounds, "the guest goes on");
     rounds_close(&m->rounds);
     peer_end(&m->peer, LEAVE_PATIENCE, m->gone);

@@ -177,6 +177,9 @@ static void serve_target(struct session *s)
 {
     if (s->end == END_NONE && target_serve(s->target, &s->mailbox, &s->hold, &s->trouble) != 0)
         finish(s, END_ARRIVAL);
+    if (s->target->stage ==
+        TARGET_GOES) /* the source's guest may be over as soon as this one runs */
+        detach_alone(s->detach);
 }
 
 /* What the state of things means, whoever brought the news. */

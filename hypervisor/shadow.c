@@ -124,11 +124,13 @@ void shadow_entry_changes(uint64_t at)
     const mfn_t table = maddr_frame((maddr_t){at});
     const struct core *c = the_core();
 
-    if (shadow_out_of_date || table.n >= c->nr_frames)
+    if (table.n >= c->nr_frames)
         return;
-    /* What is no table is refused, or is a page of the m2p's. */
-    if (core_frame_type(c, table) >= TYPE_L1 && core_frame_type(c, table) <= TYPE_L4)
-        shadow_out_of_date = pte_present(*(const uint64_t *)direct((maddr_t){at & ~7ull}));
+    /* What is no table is refused, or gets the value as any word. */
+    if (core_frame_type(c, table) < TYPE_L1 || core_frame_type(c, table) > TYPE_L4)
+        dirty_mark(table);
+    else if (pte_present(*(const uint64_t *)direct((maddr_t){at & ~7ull})))
+        shadow_out_of_date = true;
 }
 
 void shadow_flush(void)

@@ -9,9 +9,10 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, sys.argv[1])
-from machine import ENDED, NO_HOLD, PAUSED, Flunk, Layout, Machine  # noqa: E402,F401
+from machine import ENDED, NO_HOLD, PAUSED, RUNNING, Flunk, Layout, Machine  # noqa: E402,F401
 
 TABLES = range(1, 5)  # L1..L4
+TABLE = 0x7ff << 32  # USE_VALIDATED, or USE_HELD: of a part of it
 ALLOCATED = 1  # and not HOLD_SHARED
 OFF, ON = 0, 1  # enum pvmm_dirty_state
 
@@ -74,7 +75,7 @@ class Watch:
         for n in range(count):
             use, hold = words[2 * n], words[2 * n + 1]
             if hold >> 48 == owner << 2 | ALLOCATED:
-                found[n] = (bool(use >> 60 in TABLES and use >> 42 & 1), m2p[n], hash(m.page(n)))
+                found[n] = (bool(use >> 60 in TABLES and use & TABLE), m2p[n], hash(m.page(n)))
         return found
 
     def stand(self):

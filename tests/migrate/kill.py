@@ -1,0 +1,351 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""kill.py PVMM BUILD COUNT [SEED]: COUNT kills, by SIGKILL, at random moments: of saves, restores and migrations; of
+the tool, of a pipe's process, of the other end, of QEMU and its pvmm on either side. What must hold then are the
+properties of docs/migration.md:
+
+  never_both      the guest runs at one end at most
+  never_none      it runs somewhere, or stands handed over with its memory whole, unless its own machine was killed
+  no_go_no_run    what the source still has was never told to run elsewhere
+  stands_is_whole a guest that stood handed over goes on, sums right, or is over by `destroy`
+and, of files: the one that was there before is whole, or the new one is."""
+import collections
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, f"{HERE}/../save")
+from guests import TEST_KERNEL, TestKernel  # noqa: E402
+from setting import PVMM, TMP, main, need, processes, pvmm, spawn, until  # noqa: E402
+
+COUNT = int(sys.argv[3])
+SEED = int(sys.argv[4]) if len(sys.argv) > 4 else 200
+EAST, WEST = f"{TMP}/guests", f"{TMP}/west"
+FOLDER = f"{TMP}/saves"
+FILE = f"{FOLDER}/guest.save"
+NAME = "guest"
+SHARES = (("migrate", 0.6), ("save", 0.25), ("restore", 0.15))
+QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+dice = random.Random(SEED)
+tally = collections.Counter()
+
+
+def at(host):
+    return {"env": os.environ | {"PVMM_RUNTIME_DIR": host}}
+
+
+def info(host):
+    """What `pvmm list` says of the guest on that host; None: it is not there."""
+    p = subprocess.run([PVMM, "list", "--json", NAME], capture_output=True, timeout=60, **at(host))
+    guests = json.loads(p.stdout)["guests"] if p.returncode == 0 else []
+    return guests[0] if guests else None
+
+
+def runs(host):
+    i = info(host)
+    return i is not None and i["hold"] is None and "r" in i["state"]
+
+
+class Seen(TestKernel):
+    """The guest's life on a host, seen through `pvmm console`."""
+
+    def __init__(self, host):
+        self.host, self.name, self.text, self.at = host, NAME, b"", 0
+        self.fresh = threading.Condition()
+        self.p = spawn("console", NAME, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **at(host))
+        self.thread = threading.Thread(target=self.collect, daemon=True)
+        self.thread.start()
+
+    def errors(self):
+        return ""
+
+    def close(self):
+        self.p.kill()
+        self.p.wait()
+        self.thread.join(10)
+        self.p.stdin.close()
+        self.p.stdout.close()
+
+
+def beats(host):
+    """It goes on there, and all that it looks at at every beat is right."""
+    g = Seen(host)
+    first = g.status()
+    need("stands_is_whole: it goes on", g.status() > first)
+    need("stands_is_whole: it began again", host == EAST or b"LIVE up" not in g.text)
+    g.close()
+
+
+def boot():
+    p = spawn("run", "--detach", "--name", NAME, "--no-core", "--accel", "tcg", "-m", "16M", "-a", "live", TEST_KERNEL,
+              **at(EAST), **QUIET)
+    need("a guest starts", p.wait(60) == 0)
+    beats(EAST)
+
+
+def destroy(host):
+    subprocess.run([PVMM, "destroy", NAME], timeout=60, check=False, **at(host), **QUIET)
+    until(f"{host} is empty", lambda: info(host) is None, 30)
+
+
+# ---- whom to kill
+
+def children(pid):
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+            return [int(c) for c in f.read().split()]
+    except OSError:
+        return []
+
+
+def words(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as f:
+            return f.read().split(b"\0")
+    except OSError:
+        return []
+
+
+def tree(pid):
+    found = [pid]
+    for child in children(pid):
+        found += tree(child)
+    return found
+
+
+def is_qemu(pid):
+    return b"qemu-system" in (words(pid) or [b""])[0]
+
+
+def owner(host):
+    """The processes of the guest that has the name there: its pvmm and its QEMU."""
+    i = info(host)
+    return (i["id"], i["qemu_pid"]) if i else (None, None)
+
+
+def commands(tool, what):
+    """Processes below the tool with that word in their command line."""
+    return [p for p in tree(tool) if p != tool and what in words(p)]
+
+
+VICTIMS = {
+    "tool": lambda tool, source: [tool],
+    "pipe there": lambda tool, source: commands(tool, b"cat")[:1],
+    "pipe back": lambda tool, source: commands(tool, b"cat")[1:2],
+    "other end": lambda tool, source: commands(tool, b"restore")[:1],
+    "other pvmm": lambda tool, source: commands(tool, b"restore")[1:2],
+    "other QEMU": lambda tool, source: [p for p in tree(tool) if is_qemu(p)][:1],
+    "QEMU": lambda tool, source: [source[1]],
+    "pvmm": lambda tool, source: [source[0]],
+}
+
+
+def kill_after(delay, tool, victim, source):
+    """False: the victim was not there (any more)."""
+    end = time.time() + delay
+    while time.time() < end and tool.poll() is None:
+        time.sleep(0.001)
+    for pid in VICTIMS[victim](tool.pid, source):
+        try:
+            os.kill(pid, signal.SIGKILL)
+            return True
+        except (ProcessLookupError, TypeError):
+            pass
+    return False
+
+
+# ---- migrations
+
+def migrate():
+    return spawn("migrate", "-q", NAME, "--to",
+                 f"cat | PVMM_RUNTIME_DIR={WEST} {PVMM} restore --no-core --accel tcg - 2>/dev/null | cat", **at(EAST),
+                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def settled():
+    """At the other end: nothing, or a guest that was let go."""
+    west = info(WEST)
+    return west is None or (west["hold"] is None and "r" in west["state"])
+
+
+def never_both():
+    need("never_both: it runs at both ends", not (runs(EAST) and runs(WEST)))
+
+
+def resolve(said):
+    """What a person would do who reads the message."""
+    need("the message says how", f"pvmm resume {NAME}" in said or not said, said)
+    if info(WEST) is not None:
+        need("no_go_no_run: it stands at the other end", runs(WEST))
+        beats(WEST)
+        destroy(EAST)
+        return "stood, destroyed"
+    pvmm("resume", NAME, **at(EAST))
+    beats(EAST)
+    return "stood, resumed"
+
+
+def look(victim, hit, said):
+    """The outcome; afterwards one guest runs, at one end, or none, and that was its machine's end."""
+    east, west = info(EAST), info(WEST)
+    never_both()
+    if east is not None and east["hold"] == "handed over":
+        return resolve(said)
+    if east is not None:
+        need("no_go_no_run: the source goes on, and the other end has a guest", west is None, str(west))
+        beats(EAST)
+        return "goes on"
+    if west is not None:
+        beats(WEST)
+        return "moved"
+    need("never_none: no guest at either end", hit and victim in ("QEMU", "pvmm", "other QEMU", "other pvmm"), said)
+    return "lost"
+
+
+def one_migration(took):
+    victim = dice.choice(list(VICTIMS))
+    if info(EAST) is None:
+        boot()
+    source = owner(EAST)
+    delay = took * 1.1 * dice.random() ** 0.7  # more of them near its end
+    p = migrate()
+    hit = kill_after(delay, p, victim, source)
+    said = p.communicate(timeout=90)[1].decode(errors="replace")
+    until("the other end has come to rest", settled, 30)
+    outcome = look(victim, hit, said)
+    if info(WEST) is not None:
+        destroy(WEST)
+    until("the other end leaves nothing", lambda: not processes(WEST), 20, lambda: str(processes(WEST)))
+    tally["migrate", victim if hit else "too late", outcome] += 1
+
+
+def measure_migration():
+    boot()
+    start = time.time()
+    p = migrate()
+    said = p.communicate(timeout=90)[1].decode(errors="replace")
+    need("a migration that nobody kills", p.returncode == 0, said)
+    took = time.time() - start
+    need("it waits for a command that has nothing more to do", took < 4)
+    need("ends_well: it is where it was", info(EAST) is None)
+    beats(WEST)
+    destroy(WEST)
+    return took
+
+
+# ---- saves
+
+def read():
+    with open(FILE, "rb") as f:
+        return f.read()
+
+
+def whole(before):
+    """Which file is there; it is a complete image without a finding, whichever it is."""
+    pvmm("check", FILE)
+    return "new" if read() != before else "old"
+
+
+def one_save(took):
+    victim = dice.choice(["tool", "QEMU", "pvmm", "reader"])
+    if info(EAST) is None:
+        boot()
+    source, before = owner(EAST), read()
+    how = [*dice.choice(([], ["--live"])), *dice.choice(([], ["--compress=1"])), "--checkpoint"]
+    if victim == "reader":
+        p = subprocess.Popen(["sh", "-c", f"{PVMM} save {' '.join(how)} {NAME} - | cat > /dev/null"], **at(EAST), **QUIET)
+    else:
+        p = spawn("save", *how, NAME, FILE, **at(EAST), **QUIET)
+    pick = "pipe there" if victim == "reader" else victim
+    hit = kill_after(took * 1.1 * dice.random(), p, pick, source)
+    p.wait(60)
+    until("the save is gone", lambda: not [x for x in processes(EAST) if b"save" in words(x)], 30)
+    what = whole(before)
+    left = [n for n in os.listdir(FOLDER) if n != "guest.save"]
+    need(f"left beside it: {left}", all(n.startswith(".guest.save.pvmm-") for n in left) and len(left) <= 2)
+    if hit and victim in ("QEMU", "pvmm"):
+        until("its end", lambda: info(EAST) is None, 30)
+    else:
+        beats(EAST)
+    tally["save", victim if hit else "too late", f"file {what}, guest {'lost' if info(EAST) is None else 'goes on'}"] += 1
+
+
+def measure_save():
+    if info(EAST) is None:
+        boot()
+    start = time.time()
+    pvmm("save", "--checkpoint", NAME, FILE, **at(EAST))
+    return time.time() - start
+
+
+# ---- restores
+
+def one_restore(took):
+    victim = dice.choice(["tool", "other QEMU", "pipe there", "other end"])
+    before = read()
+    command = f"cat {FILE} | {PVMM} restore --detach --name {NAME} --no-core --accel tcg - "
+    p = subprocess.Popen(["sh", "-c", command], **at(WEST), **QUIET)
+    hit = kill_after(took * 1.1 * dice.random(), p, victim, (None, None))
+    p.wait(60)
+    until("it has come to rest", lambda: settled() and not [x for x in processes(WEST) if b"--detach" in words(x)]
+          or runs(WEST), 30)
+    outcome = "none"
+    if info(WEST) is not None:
+        beats(WEST)
+        destroy(WEST)
+        outcome = "runs"
+    until("nothing is left", lambda: not processes(WEST), 20, lambda: str(processes(WEST)))
+    need("the file is another", read() == before)
+    tally["restore", victim if hit else "too late", outcome] += 1
+
+
+def measure_restore():
+    start = time.time()
+    pvmm("restore", "--detach", "--name", NAME, "--no-core", "--accel", "tcg", FILE, **at(WEST))
+    took = time.time() - start
+    beats(WEST)
+    destroy(WEST)
+    return took
+
+
+# ---- the whole
+
+def run():
+    os.mkdir(FOLDER)
+    took = {"migrate": measure_migration(), "save": measure_save(), "restore": measure_restore()}
+    kinds = [kind for kind, share in SHARES for _ in range(round(COUNT * share))]
+    dice.shuffle(kinds)
+    for i, kind in enumerate(kinds):
+        state = dice.getstate()
+        try:
+            {"migrate": one_migration, "save": one_save, "restore": one_restore}[kind](took[kind])
+        except BaseException:
+            print(f"kill {i}, a {kind}, seed {SEED}: {hash(state)}")
+            raise
+        if i % 20 == 19:
+            print(f"{i + 1} kills", flush=True)
+    if info(EAST) is not None:
+        destroy(EAST)
+    for host in (EAST, WEST):  # the socket of a pvmm that was killed stays until the name is taken again
+        until(f"nothing runs in {host}", lambda: not processes(host), 20, lambda: str(processes(host)))
+    shutil.rmtree(FOLDER)
+    report(took)
+
+
+def report(took):
+    print(f"{sum(tally.values())} kills, seed {SEED}; a migration takes {took['migrate']:.2f} s, a save "
+          f"{took['save']:.2f} s, a restore {took['restore']:.2f} s")
+    for (kind, victim, outcome), n in sorted(tally.items()):
+        print(f"  {kind:8} {victim:11} {outcome:24} {n:4}")
+    need("never_both, never_none, no_go_no_run, stands_is_whole: too few were met in the middle",
+         sum(n for (_, v, _), n in tally.items() if v != "too late") >= COUNT // 2)
+
+
+main(run)
