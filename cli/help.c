@@ -99,7 +99,7 @@ const char help_run[] =
     "      --timeout SECONDS  give up after that long (default: never)\n"
     "      --json FILE        write the whole verdict there, whatever it is; not \"-\", as\n"
     "                         stdout is the guest's console\n"
-    "      --junit FILE       write it as JUnit test results, too, for engines that run many\n"
+    "      --junit FILE       the same for CI systems, as JUnit's XML; whole or not at all\n"
     "      --log FILE         write the hypervisor's log there\n"
     "      --detach           go on in the background when the guest has started; needs --name,\n"
     "                         and the exit code says only whether the guest started\n"

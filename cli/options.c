@@ -197,6 +197,16 @@ static int parse_timeout(struct options *o, const char *text, struct error *e)
     return 0;
 }
 
+static int parse_verdict_file(const char **file, const char *option, const char *arg,
+                              struct error *e)
+{
+    *file = arg;
+    if (strcmp(arg, "-") != 0)
+        return 0;
+    return error_set(e, EXIT_USAGE, "%s -: standard output is the guest's console; name a file",
+                     option);
+}
+
 static int parse_seed(struct options *o, const char *text, struct error *e)
 {
     char *end;
@@ -380,15 +390,10 @@ static int parse_long(struct options *o, int opt, char *arg, struct error *e)
     case OPT_RECORD:
         o->record = arg;
         return 0;
-    case OPT_JUNIT:
-        o->junit = arg;
-        return 0;
     case OPT_JSON:
-        o->json = arg;
-        if (strcmp(arg, "-") == 0)
-            return error_set(e, EXIT_USAGE,
-                             "--json -: standard output is the guest's console; name a file");
-        return 0;
+        return parse_verdict_file(&o->json, "--json", arg, e);
+    case OPT_JUNIT:
+        return parse_verdict_file(&o->junit, "--junit", arg, e);
     case OPT_SEED:
         return parse_seed(o, arg, e);
     case OPT_ACCEL:

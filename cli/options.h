@@ -23,7 +23,7 @@ struct options {
     const char *xen_arguments; /* words more for the latter; NULL: none */
     const char *expect;        /* NULL: none */
     const char *json;          /* NULL: none */
-    const char *junit; /* the verdict as test results; NULL: nowhere */
+    const char *junit;         /* NULL: none */
     const char *log;           /* NULL: none */
     const char *core;          /* NULL: the kernel's name with .core, in the current directory */
     const char *trace;         /* NULL: none */

@@ -41,6 +41,24 @@ static int open_output(const char *path, FILE **out, struct error *e)
     return *out != NULL ? 0 : error_errno(e, EXIT_ENVIRONMENT, "cannot write %s", path);
 }
 
+/* A relative name means the directory of now: a detached run has another one. */
+static char *absolute(const char *path)
+{
+    char *here = path[0] != '/' ? getcwd(NULL, 0) : NULL, *whole = NULL;
+
+    if (path[0] == '/')
+        return strdup(path);
+    if (here != NULL && asprintf(&whole, "%s/%s", here, path) < 0)
+        whole = NULL;
+    free(here);
+    return whole;
+}
+
+static int prepare_junit(struct plan *p, struct error *e)
+{
+    return p->o->junit != NULL ? junit_begin(&p->junit, absolute(p->o->junit), e) : 0;
+}
+
 static int prepare_expect(struct plan *p, struct error *e)
 {
     char why[128];
@@ -267,19 +285,6 @@ static int refuse_for_xen(const struct plan *p, struct error *e)
     return error_set(e, EXIT_USAGE, "%s: a real Xen neither records nor reports anything", option);
 }
 
-/* A relative name means the directory of now: a detached run has another one. */
-static char *absolute(const char *path)
-{
-    char *here = path[0] != '/' ? getcwd(NULL, 0) : NULL, *whole = NULL;
-
-    if (path[0] == '/')
-        return strdup(path);
-    if (here != NULL && asprintf(&whole, "%s/%s", here, path) < 0)
-        whole = NULL;
-    free(here);
-    return whole;
-}
-
 /* What the core file is called after. */
 static const char *called(const struct plan *p)
 {
@@ -468,7 +473,7 @@ static int prepare_record(struct plan *p, struct error *e)
 
 int plan_prepare(struct plan *p, struct error *e)
 {
-    if (open_output(p->o->json, &p->json, e) != 0 || open_output(p->o->junit, &p->junit, e) != 0 ||
+    if (prepare_junit(p, e) != 0 || open_output(p->o->json, &p->json, e) != 0 ||
         open_output(p->o->log, &p->log, e) != 0 || open_output(p->o->trace, &p->trace, e) != 0 ||
         prepare_memory_file(p, e) != 0 || prepare_expect(p, e) != 0 ||
         prepare_arguments(p, e) != 0 || (p->o->restore ? prepare_stream : prepare_guest)(p, e) != 0)
@@ -503,6 +508,7 @@ struct plan plan_new(const struct options *o)
         .record = RECORD_NONE,
         .start = clock_now(),
         .explainer = {.ram_fd = -1, .kernel_fd = -1},
+        .junit = JUNIT_NONE,
     };
 }
 
@@ -518,8 +524,8 @@ void plan_close(struct plan *p)
         regfree(&p->expect);
     close_file(p->log);
     close_file(p->json);
-    close_file(p->junit);
     close_file(p->trace);
+    junit_close(&p->junit);
     explainer_close(&p->explainer);
     arrival_close(p->arrival);
     close_fd(p->stream_fd);

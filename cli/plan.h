@@ -11,6 +11,7 @@
 #include "control.h"
 #include "detach.h"
 #include "explainer.h"
+#include "junit.h"
 #include "kernel.h"
 #include "options.h"
 #include "qemu.h"
@@ -41,7 +42,8 @@ struct plan {
     uint64_t megabytes; /* of the machine */
     bool has_expect;
     regex_t expect;
-    FILE *log, *json, *junit, *trace;
+    FILE *log, *json, *trace;
+    struct junit junit;
     char *core; /* where the image of a crashed guest's memory goes; NULL: nowhere */
     struct explainer explainer;
     int signals;

@@ -9,7 +9,6 @@
 #include "clock.h"
 #include "corefile.h"
 #include "exitcodes.h"
-#include "junit.h"
 #include "memfd.h"
 #include "plan.h"
 #include "session.h"
@@ -119,6 +118,11 @@ static void forget_log(FILE *log)
         fprintf(log, "... what follows is another try\n"); /* a pipe, for instance */
 }
 
+static void tail_tap(void *ctx, const char *data, size_t size)
+{
+    tail_add(ctx, data, size);
+}
+
 static int start(struct plan *p, struct report *r, struct error *e)
 {
     static struct console console;
@@ -126,6 +130,8 @@ static int start(struct plan *p, struct report *r, struct error *e)
 
     r->memory = p->memory;
     console.all_keys = p->o->all_keys;
+    console.tap = p->junit.tail != NULL ? tail_tap : NULL;
+    console.tap_ctx = p->junit.tail;
     console.spool = p->o->record != NULL ? &p->record.spool : NULL;
     terminal_raw();
     if (try_kvm(p)) {
@@ -233,9 +239,14 @@ static void finish_record(struct plan *p, struct report *r)
         regret(r, &e);
 }
 
-static void not_written(struct report *r, const char *path)
+/* Last of all, as it has the exit code. Of what could not be begun nothing is written. */
+static void write_junit(struct plan *p, struct report *r)
 {
-    fprintf(stderr, "pvmm: cannot write %s\n", path);
+    struct error e;
+
+    if (p->junit.file.fd < 0 || junit_finish(&p->junit, r, p->o, &p->kernel, &e) == 0)
+        return;
+    fprintf(stderr, "pvmm: --junit: %s\n", e.text);
     if (r->exit_code == EXIT_CLEAN)
         r->exit_code = EXIT_ENVIRONMENT;
 }
@@ -267,10 +278,12 @@ int run(const struct options *o)
     control_close(p.control);
     target_close(&p.target, r.message);
     report_print(&r, stderr);
-    if (p.json != NULL && report_json(&r, p.json) != 0)
-        not_written(&r, o->json);
-    if (p.junit != NULL && report_junit(&r, p.junit) != 0)
-        not_written(&r, o->junit);
+    if (p.json != NULL && report_json(&r, p.json) != 0) {
+        fprintf(stderr, "pvmm: cannot write %s\n", o->json);
+        if (r.exit_code == EXIT_CLEAN)
+            r.exit_code = EXIT_ENVIRONMENT;
+    }
+    write_junit(&p, &r);
     plan_close(&p);
     return r.exit_code;
 }

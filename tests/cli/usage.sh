@@ -53,6 +53,8 @@ check "--json -" 129 "name a file" run --json - "$k"
 check "--icount with KVM" 129 "KVM" run --icount --accel kvm "$k"
 check "--expect, bad" 129 "--expect" run --expect 'a(' "$k"
 check "-a too long" 129 "1023 are the limit" run -a "$(printf '%01100d' 0)" "$k"
+check "--junit -" 129 "name a file" run --junit - "$k"
+check "--junit, no directory" 128 "cannot write" run --junit "$dir/no/junit" "$k"
 check "--json, no directory" 128 "cannot write" run --json "$dir/no/json" "$k"
 check "--log, no directory" 128 "cannot write" run --log "$dir/no/log" "$k"
 
