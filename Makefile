@@ -20,8 +20,8 @@ PACKAGES := qemu-system-x86 meson ninja-build gcc libc6-dev clang libclang-rt-14
             python3 libxen-dev libcmocka-dev libelf-dev liblzma-dev zlib1g-dev libzstd-dev \
             liblz4-dev libbz2-dev libjson-c-dev busybox-static cpio gzip bzip2 lz4 zstd xz-utils \
             binutils gcovr gcc-12 make grub-common grub-pc-bin xorriso mtools libzydis-dev libbpf-dev \
-            libkdumpfile-dev libmicrohttpd-dev libxml2-utils git chromium nodejs gdb python3-drgn crash build-essential debhelper debootstrap spin \
-            parallel python3-yaml python3-jsonschema
+            libkdumpfile-dev libmicrohttpd-dev git chromium nodejs gdb python3-drgn crash build-essential debhelper debootstrap \
+            spin parallel libxml2-utils python3-yaml python3-jsonschema
 
 PVMM   := $(BUILD)/pvmm
 KERNEL := $(BUILD)/kernel/vmlinuz

@@ -70,5 +70,5 @@ const char help_resume[] =
     "\n"
     "Lets a guest go on that stands because its migration was left in the middle (\"pvmm list\" "
     "says\n"
-    "\"handed over\"). To be said only if it does not run at the target: there would be two.\n"
+    "\"handed over\"). To be said only when it is gone at the target: else there would be two.\n"
     "\n" REACHING_CODES;

@@ -154,7 +154,7 @@ static int check_life(const struct hold *h, struct error *e)
     if (h->arrives)
         return refuse(e, "it is arriving from elsewhere, and may still go on there");
     if (hold_handed(h))
-        return refuse(e, "it was handed over, and stands (pvmm resume, if it does not run there)");
+        return refuse(e, "it was handed over, and stands (pvmm resume, if it is gone there)");
     return h->suspending == SUSPEND_NOT ? 0 : refuse(e, "it is being saved");
 }
 
@@ -339,7 +339,7 @@ void hold_leave(struct hold_ticket *t)
         hold_go_on(h);
     if (t->wish == WISH_LIVE && hold_live_leave(h))
         fprintf(stderr, "pvmm: the guest was handed over, and whoever did that is gone: it stands "
-                        "(pvmm resume, if it does not run there; else pvmm destroy)\n");
+                        "(pvmm resume, if it is gone there; pvmm destroy, if it runs there)\n");
 }
 
 bool hold_told(struct hold_ticket *t, const char *line)

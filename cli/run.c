@@ -9,7 +9,6 @@
 #include "clock.h"
 #include "corefile.h"
 #include "exitcodes.h"
-#include "junit.h"
 #include "memfd.h"
 #include "plan.h"
 #include "session.h"
@@ -240,13 +239,6 @@ static void finish_record(struct plan *p, struct report *r)
         regret(r, &e);
 }
 
-static void not_written(struct report *r, const char *path)
-{
-    fprintf(stderr, "pvmm: cannot write %s\n", path);
-    if (r->exit_code == EXIT_CLEAN)
-        r->exit_code = EXIT_ENVIRONMENT;
-}
-
 /* Last of all, as it has the exit code. Of what could not be begun nothing is written. */
 static void write_junit(struct plan *p, struct report *r)
 {
@@ -254,7 +246,7 @@ static void write_junit(struct plan *p, struct report *r)
 
     if (p->junit.file.fd < 0 || junit_finish(&p->junit, r, p->o, &p->kernel, &e) == 0)
         return;
-    fprintf(stderr, "pvmm: %s\n", e.text);
+    fprintf(stderr, "pvmm: --junit: %s\n", e.text);
     if (r->exit_code == EXIT_CLEAN)
         r->exit_code = EXIT_ENVIRONMENT;
 }
@@ -286,8 +278,11 @@ int run(const struct options *o)
     control_close(p.control);
     target_close(&p.target, r.message);
     report_print(&r, stderr);
-    if (p.json != NULL && report_json(&r, p.json) != 0)
-        not_written(&r, o->json);
+    if (p.json != NULL && report_json(&r, p.json) != 0) {
+        fprintf(stderr, "pvmm: cannot write %s\n", o->json);
+        if (r.exit_code == EXIT_CLEAN)
+            r.exit_code = EXIT_ENVIRONMENT;
+    }
     write_junit(&p, &r);
     plan_close(&p);
     return r.exit_code;

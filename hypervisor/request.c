@@ -3,6 +3,7 @@
 #include "request.h"
 
 #include "cpu.h"
+#include "dirty.h"
 #include "explain.h"
 #include "machine.h"
 #include "string.h"
@@ -73,9 +74,18 @@ static void log_refusal(const struct core_refusal *why, const struct request *q,
                  (unsigned)why->path[i].slot);
 }
 
+/* A promotion that failed leaves the entries it looked at as the core wants them (R3). */
+static void mark_refused(const struct core_refusal *why)
+{
+    for (unsigned i = 0; i < why->steps; i++)
+        dirty_mark(why->path[i].table);
+    dirty_mark(why->frame);
+}
+
 __attribute__((noinline, cold)) void request_refused(struct vcpu *v, const struct request *q,
                                                      bool log)
 {
+    mark_refused(&v->mem.refusal);
     if (log)
         log_refusal(&v->mem.refusal, q, guest_regs(this_cpu())->rip);
     /* That there is no more memory is no breach: to ask for it is everybody's right. */

@@ -139,7 +139,7 @@ def answers_that_are_lost():
     pvmm("destroy", g.name)
     g.p.wait(20)
     need("its pvmm", g.p.returncode == 133, g.errors())
-    need("a line in its pvmm's stderr", "pvmm resume, if it does not run there" in g.errors(), g.errors())
+    need("a line in its pvmm's stderr", "pvmm resume, if it is gone there" in g.errors(), g.errors())
 
 
 def too_fast():
