@@ -2,6 +2,8 @@
 #include "plan.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -127,14 +129,30 @@ bool plan_wants_stdin(const struct plan *p)
     return p->o->restore && strcmp(p->o->kernel, "-") == 0;
 }
 
+static bool is_readable(int fd)
+{
+    return poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, 0) > 0;
+}
+
+/* The command may still be left by a parent that waits: signals are as they were afterwards. */
 int plan_look_at_stdin(struct plan *p, struct error *e)
 {
+    sigset_t before;
+    int rc, signals;
+
     if (!plan_wants_stdin(p) || isatty(STDIN_FILENO))
         return 0;
-    if (target_open(&p->target, plan_deadline(p), &p->begun, &p->begun_bytes, e) != 0)
+    pthread_sigmask(SIG_SETMASK, NULL, &before);
+    signals = signals_watch(e);
+    if (signals < 0)
         return -1;
+    rc = target_open(&p->target, signals, plan_deadline(p), &p->begun, &p->begun_bytes, e);
+    if (rc == 0 && is_readable(signals))
+        rc = error_set(e, signals_code(signals), "-: interrupted before the guest was known");
     p->target.stays = p->o->paused;
-    return 0;
+    close(signals);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc;
 }
 
 bool plan_detaches(const struct plan *p)

@@ -33,10 +33,10 @@ static int say_word(const struct target *t, enum handover_word w, struct error *
 
 /* ---- the offer */
 
-/* 1: a byte; 0: none, and none will come. */
-static int next_byte(char *c, int64_t deadline)
+/* 1: a byte; 0: none, and none will come, or a signal did. */
+static int next_byte(char *c, int signals, int64_t deadline)
 {
-    struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
+    struct pollfd p[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = signals, .events = POLLIN}};
     ssize_t n;
 
     for (;;) {
@@ -44,21 +44,23 @@ static int next_byte(char *c, int64_t deadline)
 
         if (left <= 0)
             return 0;
-        if (poll(&p, 1, left > SECOND ? 1000 : (int)(left / 1000000) + 1) <= 0)
+        if (poll(p, 2, left > SECOND ? 1000 : (int)(left / 1000000) + 1) <= 0)
             continue;
+        if (p[1].revents)
+            return 0;
         n = read(STDIN_FILENO, c, 1);
         if (n >= 0 || (errno != EINTR && errno != EAGAIN))
             return n == 1;
     }
 }
 
-static int read_offer(struct target *t, char first, int64_t deadline, struct error *e)
+static int read_offer(struct target *t, char first, int signals, int64_t deadline, struct error *e)
 {
     size_t n = 0;
 
     for (char c = first; c != '\n' && n < sizeof(t->heard) - 1;) {
         t->heard[n++] = c;
-        if (!next_byte(&c, deadline))
+        if (!next_byte(&c, signals, deadline))
             break;
     }
     handover_parse(&t->offer, t->heard, n);
@@ -82,13 +84,14 @@ static int take_stdout(struct target *t, struct error *e)
     return 0;
 }
 
-int target_open(struct target *t, int64_t deadline, uint8_t *begun, size_t *n, struct error *e)
+int target_open(struct target *t, int signals, int64_t deadline, uint8_t *begun, size_t *n,
+                struct error *e)
 {
     char first;
 
     *t = TARGET_NO_MIGRATION;
     *n = 0;
-    if (!next_byte(&first, deadline))
+    if (!next_byte(&first, signals, deadline))
         return 0;
     if (first != HANDOVER_MAGIC[0]) { /* no stream begins like this */
         *begun = (uint8_t)first;
@@ -98,7 +101,7 @@ int target_open(struct target *t, int64_t deadline, uint8_t *begun, size_t *n, s
     if (take_stdout(t, e) != 0)
         return -1;
     t->stage = TARGET_OFFERED;
-    return read_offer(t, first, deadline, e);
+    return read_offer(t, first, signals, deadline, e);
 }
 
 int target_ready(struct target *t, struct error *e)
@@ -147,9 +150,9 @@ static int await_go(struct target *t, struct hold *h, struct error *e)
         return rc;
     handover_parse(&l, t->heard, t->n);
     if (l.word != HANDOVER_GO)
-        return error_set(e, EXIT_ENVIRONMENT,
-                         "the guest does not run here: its source said \"%s\" where \"go\" is due",
-                         l.text);
+        return error_set(
+            e, EXIT_ENVIRONMENT,
+            "the guest does not run here: its source said \"%.60s\" where \"go\" is due", l.text);
     t->stage = TARGET_GOES;
     h->arrives = false;
     h->paused = t->stays;

@@ -42,9 +42,11 @@ struct target {
 /*
  * Reads the beginning of standard input. Of a migration: the offer, and standard output is let go.
  * Of anything else: `begun` has what was read of it, *n bytes (0 or 1). -1: an offer that cannot be
- * understood; or nothing came before the deadline, or it ended: then it is no migration.
+ * understood. Where nothing came before the deadline or a signal (of the signalfd), or it ended, it
+ * is no migration.
  */
-int target_open(struct target *t, int64_t deadline, uint8_t *begun, size_t *n, struct error *e);
+int target_open(struct target *t, int signals, int64_t deadline, uint8_t *begun, size_t *n,
+                struct error *e);
 
 /* Everything is there that can be told before the stream comes. */
 int target_ready(struct target *t, struct error *e);
