@@ -356,4 +356,16 @@ def report(took):
          sum(n for (_, v, _), n in tally.items() if v != "too late") >= COUNT // 2)
 
 
-main(run)
+def run_and_no_more():
+    """What is in the background is nobody's child."""
+    try:
+        run()
+    finally:
+        for pid in processes(f"{TMP}/"):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+
+main(run_and_no_more)
