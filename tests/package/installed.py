@@ -68,7 +68,8 @@ def belongs(commands):
     all_files |= {f"{include}/pvguest/{name}" for name in names("include/pvguest/*.h")}
     all_files |= {f"{include}/pvimage/{name}" for name in headers()}
     all_files |= {f"{share}/doc/pvmm/{name}" for name in ("README.md", "CAVEATS.md", "LICENSE")}
-    docs = {os.path.relpath(path, SOURCE) for path in glob.glob(f"{SOURCE}/docs/**", recursive=True)
+    docs = {os.path.relpath(path, SOURCE) for part in ("docs", "examples")
+            for path in glob.glob(f"{SOURCE}/{part}/**", recursive=True)
             if os.path.isfile(path) and not path.endswith("meson.build")}
     return all_files | {f"{share}/doc/pvmm/{path}" for path in docs}
 
