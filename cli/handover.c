@@ -2,6 +2,7 @@
 #include "handover.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,9 +70,10 @@ static bool take_number(const char **text, uint64_t *out)
 
     if (!isdigit((unsigned char)**text))
         return false;
+    errno = 0;
     *out = strtoull(*text, &end, 10);
     *text = end;
-    return true;
+    return errno == 0;
 }
 
 static void take_rest(struct handover_line *l, const char *text)
