@@ -27,9 +27,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PAGE   4096u
-#define WORDS  (PAGE / 8)
-#define MIB    (1024ul * 1024ul)
+#include "../save/guestprog.h"
+
 #define BOARD  "/tmp/load"
 #define LEAP   0x9e3779b1ul /* odd: every page has its turn where their number is a power of two */
 #define SLICE  32u          /* pages written between two looks at the clock */
@@ -67,33 +66,10 @@ static void complain(const char *format, ...)
     fflush(stdout);
 }
 
-static int64_t now_us(clockid_t clock)
-{
-    struct timespec t;
-
-    clock_gettime(clock, &t);
-    return t.tv_sec * 1000000ll + t.tv_nsec / 1000;
-}
-
-static void rest_us(int64_t us)
-{
-    struct timespec t = {us / 1000000, us % 1000000 * 1000};
-
-    while (nanosleep(&t, &t) != 0 && errno == EINTR)
-        ;
-}
-
 /* This thread alone. */
 static void nice_to(int n)
 {
     setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), n);
-}
-
-static uint64_t mix(uint64_t x)
-{
-    x ^= x >> 31;
-    x *= 0x9e3779b97f4a7c15ull;
-    return x ^ x >> 29;
 }
 
 static uint64_t seed_of(uint64_t number, uint64_t generation)

@@ -30,9 +30,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PAGE  4096u
-#define WORDS (PAGE / 8)
-#define MIB   (1024ul * 1024ul)
+#include "guestprog.h"
+
 #define BOARD "/tmp/board"
 #define SLICE 64u /* pages between two short sleeps of the summer */
 
@@ -78,29 +77,6 @@ static _Noreturn void die(const char *what)
 {
     complain("%s: %s", what, strerror(errno));
     _exit(2);
-}
-
-static int64_t now_us(clockid_t clock)
-{
-    struct timespec t;
-
-    clock_gettime(clock, &t);
-    return t.tv_sec * 1000000ll + t.tv_nsec / 1000;
-}
-
-static void rest_us(int64_t us)
-{
-    struct timespec t = {us / 1000000, us % 1000000 * 1000};
-
-    while (nanosleep(&t, &t) != 0 && errno == EINTR)
-        ;
-}
-
-static uint64_t mix(uint64_t x)
-{
-    x ^= x >> 31;
-    x *= 0x9e3779b97f4a7c15ull;
-    return x ^ x >> 29;
 }
 
 /* For a process whose children are not to end. */
