@@ -142,8 +142,8 @@ static int named_frames(struct vcpu *v, uint32_t named, struct core_domain **fra
     return *frames || frames_id == DOMID_XEN ? 0 : -XEN_ESRCH;
 }
 
-/* Watched, and told before: the core tells of changes that hold a reference, the shadows must know
- * of the accessed and dirty bits, too. */
+/* While the guest is watched, and before the change: the core tells of changes of references alone,
+ * and the shadows must know of those of accessed and dirty bits, too. */
 static __attribute__((noinline)) void tell_shadows(const struct core_update *u, unsigned n)
 {
     for (unsigned i = 0; i < n; i++)
