@@ -17,6 +17,11 @@ static inline int64_t clock_now(void)
     return (int64_t)t.tv_sec * SECOND + t.tv_nsec;
 }
 
+static inline double clock_seconds_since(int64_t t)
+{
+    return (double)(clock_now() - t) / (double)SECOND;
+}
+
 /* The earlier of two deadlines. */
 static inline int64_t earlier(int64_t a, int64_t b)
 {

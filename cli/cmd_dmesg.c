@@ -7,28 +7,25 @@
 #include "exitcodes.h"
 #include "help.h"
 
+static int take_option(void *context, int opt, char **argv, struct error *e)
+{
+    bool *follow = context;
+
+    *follow |= opt == 'f';
+    return opt == 'f' ? 0 : command_bad_option(opt, argv, e);
+}
+
 /* -1: go on; otherwise the exit code. */
 static int parse(int argc, char **argv, const char **name, bool *follow)
 {
     static const struct option options[] = {
         {"follow", no_argument, NULL, 'f'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    const int code = command_options(argc, argv, ":fh", options, help_dmesg, take_option, follow);
     struct error e;
-    int opt;
 
-    optind = 1;
-    opterr = 0;
-    while ((opt = getopt_long(argc, argv, ":fh", options, NULL)) != -1) {
-        if (opt == 'h')
-            return command_help(help_dmesg);
-        if (opt != 'f') {
-            command_bad_option(opt, argv, &e);
-            return command_failed(argv[0], &e);
-        }
-        *follow = true;
-    }
-    if (command_one_word(argc, argv, "a guest's name", name, &e) != 0)
+    if (code < 0 && command_one_word(argc, argv, "a guest's name", name, &e) != 0)
         return command_failed(argv[0], &e);
-    return -1;
+    return code;
 }
 
 int command_dmesg(int argc, char **argv)

@@ -13,8 +13,10 @@
 
 enum { OPT_TO = 256, OPT_JSON, OPT_TIMEOUT };
 
-static int take_option(struct migrate_options *o, int opt, char **argv, struct error *e)
+static int take_option(void *context, int opt, char **argv, struct error *e)
 {
+    struct migrate_options *o = context;
+
     switch (opt) {
     case OPT_TO:
         o->command = optarg;
@@ -57,18 +59,10 @@ static int parse(int argc, char **argv, struct migrate_options *o)
                                             {"verbose", no_argument, NULL, 'v'},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
+    const int code = command_options(argc, argv, ":qvh", options, help_migrate, take_option, o);
     struct error e;
-    int opt;
 
-    optind = 1;
-    opterr = 0;
-    while ((opt = getopt_long(argc, argv, ":qvh", options, NULL)) != -1) {
-        if (opt == 'h')
-            return command_help(help_migrate);
-        if (take_option(o, opt, argv, &e) != 0)
-            return command_failed(argv[0], &e);
-    }
-    return take_name(argc, argv, o, &e) == 0 ? -1 : command_failed(argv[0], &e);
+    return code < 0 && take_name(argc, argv, o, &e) != 0 ? command_failed(argv[0], &e) : code;
 }
 
 int command_migrate(int argc, char **argv)

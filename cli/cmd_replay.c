@@ -68,8 +68,9 @@ static int parse_gdb(struct seek_question *q, const char *text, struct error *e)
     return 0;
 }
 
-static int parse_one(struct wanted *w, int opt, char **argv, struct error *e)
+static int take_option(void *context, int opt, char **argv, struct error *e)
 {
+    struct wanted *w = context;
     struct replay_options *o = &w->whole;
 
     switch (opt) {
@@ -138,17 +139,11 @@ static int parse(int argc, char **argv, struct wanted *w)
         {"verbose", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0}};
+    const int code = command_options(argc, argv, ":vh", options, help_replay, take_option, w);
     struct error e;
-    int opt;
 
-    optind = 1;
-    opterr = 0;
-    while ((opt = getopt_long(argc, argv, ":vh", options, NULL)) != -1) {
-        if (opt == 'h')
-            return command_help(help_replay);
-        if (parse_one(w, opt, argv, &e) != 0)
-            return command_failed(argv[0], &e);
-    }
+    if (code >= 0)
+        return code;
     if (command_one_word(argc, argv, "the folder of a recording", &w->whole.dir, &e) != 0 ||
         check(w, &e) != 0)
         return command_failed(argv[0], &e);

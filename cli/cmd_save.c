@@ -56,8 +56,10 @@ static int parse_level(struct request *r, const char *text, struct error *e)
     return 0;
 }
 
-static int take_option(struct request *r, int opt, char **argv, struct error *e)
+static int take_option(void *context, int opt, char **argv, struct error *e)
 {
+    struct request *r = context;
+
     switch (opt) {
     case 'c':
         r->checkpoint = true;
@@ -96,17 +98,11 @@ static int parse(int argc, char **argv, struct request *r)
                                             {"verbose", no_argument, NULL, 'v'},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
+    const int code = command_options(argc, argv, ":clpvh", options, help_save, take_option, r);
     struct error e;
-    int opt;
 
-    optind = 1;
-    opterr = 0;
-    while ((opt = getopt_long(argc, argv, ":clpvh", options, NULL)) != -1) {
-        if (opt == 'h')
-            return command_help(help_save);
-        if (take_option(r, opt, argv, &e) != 0)
-            return command_failed(argv[0], &e);
-    }
+    if (code >= 0)
+        return code;
     if (command_name_and_file(argc, argv, &r->name, &r->path, &e) != 0 ||
         guest_name_check(r->name, &e) != 0)
         return command_failed(argv[0], &e);
@@ -120,8 +116,7 @@ static int parse(int argc, char **argv, struct request *r)
 static void say(const struct request *r, const char *what)
 {
     if (r->verbose)
-        fprintf(stderr, "pvmm save: %.2f s: %s\n",
-                (double)(clock_now() - r->begun) / (double)SECOND, what);
+        fprintf(stderr, "pvmm save: %.2f s: %s\n", clock_seconds_since(r->begun), what);
 }
 
 static int write_stream(struct request *r, const struct held *h, int fd, struct pv_saved *saved,
@@ -170,8 +165,8 @@ static void tell(const struct request *r, const struct held *h, const struct pv_
 {
     fprintf(strcmp(r->path, "-") == 0 ? stderr : stdout,
             "%s: %" PRIu64 " pages, %.1f MiB, %.2f s (the guest stood still for %.2f s)\n", r->path,
-            saved->pages, (double)saved->bytes / (1 << 20),
-            (double)(clock_now() - r->begun) / (double)SECOND, h->stood);
+            saved->pages, (double)saved->bytes / (1 << 20), clock_seconds_since(r->begun),
+            h->stood);
 }
 
 /* A disk takes its time, and whoever gave up meanwhile wants his guest back. */

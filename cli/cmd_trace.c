@@ -12,6 +12,15 @@ struct wanted {
     bool follow, json;
 };
 
+static int take_option(void *context, int opt, char **argv, struct error *e)
+{
+    struct wanted *w = context;
+
+    w->follow |= opt == 'f';
+    w->json |= opt == 'j';
+    return opt == 'f' || opt == 'j' ? 0 : command_bad_option(opt, argv, e);
+}
+
 /* -1: go on; otherwise the exit code. */
 static int parse(int argc, char **argv, struct wanted *w)
 {
@@ -19,24 +28,12 @@ static int parse(int argc, char **argv, struct wanted *w)
                                             {"json", no_argument, NULL, 'j'},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
+    const int code = command_options(argc, argv, ":fh", options, help_trace, take_option, w);
     struct error e;
-    int opt;
 
-    optind = 1;
-    opterr = 0;
-    while ((opt = getopt_long(argc, argv, ":fh", options, NULL)) != -1) {
-        if (opt == 'h')
-            return command_help(help_trace);
-        if (opt != 'f' && opt != 'j') {
-            command_bad_option(opt, argv, &e);
-            return command_failed(argv[0], &e);
-        }
-        w->follow |= opt == 'f';
-        w->json |= opt == 'j';
-    }
-    if (command_one_word(argc, argv, "a guest's name", &w->name, &e) != 0)
+    if (code < 0 && command_one_word(argc, argv, "a guest's name", &w->name, &e) != 0)
         return command_failed(argv[0], &e);
-    return -1;
+    return code;
 }
 
 int command_trace(int argc, char **argv)

@@ -118,21 +118,34 @@ int command_rounds_option(struct rounds_wish *w, int opt, char **argv, struct er
     }
 }
 
-int command_no_options(int argc, char **argv, const char *help)
+int command_options(int argc, char **argv, const char *letters, const struct option *options,
+                    const char *help, take_option_fn *take, void *context)
 {
-    static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
     struct error e;
     int opt;
 
     optind = 1;
     opterr = 0;
-    while ((opt = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+    while ((opt = getopt_long(argc, argv, letters, options, NULL)) != -1) {
         if (opt == 'h')
             return command_help(help);
-        command_bad_option(opt, argv, &e);
-        return command_failed(argv[0], &e);
+        if (take(context, opt, argv, &e) != 0)
+            return command_failed(argv[0], &e);
     }
     return -1;
+}
+
+static int take_none(void *context, int opt, char **argv, struct error *e)
+{
+    (void)context;
+    return command_bad_option(opt, argv, e);
+}
+
+int command_no_options(int argc, char **argv, const char *help)
+{
+    static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+
+    return command_options(argc, argv, ":h", options, help, take_none, NULL);
 }
 
 int command_only_name(int argc, char **argv, const char *help, const char **name)

@@ -28,6 +28,15 @@ int command_failed(const char *command, const struct error *e);
 /* Text wrapped at 100 columns, from column `indent` on, where the first line is already. */
 void command_wrap(const char *text, int indent);
 
+/*
+ * The options of a command, in their order: -h is its help, and `take` gets every other, with
+ * `context`; it may say command_bad_option(). -1: go on, with the words that are left; otherwise
+ * the exit code.
+ */
+typedef int take_option_fn(void *context, int opt, char **argv, struct error *e);
+int command_options(int argc, char **argv, const char *letters, const struct option *options,
+                    const char *help, take_option_fn *take, void *context);
+
 /* What getopt_long() did not like, as a chain. */
 int command_bad_option(int opt, char **argv, struct error *e);
 

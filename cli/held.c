@@ -104,7 +104,7 @@ void held_let_go(struct held *h)
 {
     if (h->connection >= 0) {
         close(h->connection);
-        h->stood = (double)(clock_now() - h->since) / (double)SECOND;
+        h->stood = clock_seconds_since(h->since);
     }
     h->connection = -1;
     pv_close(h->view);

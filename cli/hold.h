@@ -11,34 +11,44 @@
  *                     guest is over (PVMM_OUTCOME_SUSPEND)
  *
  * Words of the protocol (control.h) for it, and their replies, which may be late:
- *   {"do": "pause"}, {"do": "unpause"}      when it stands, or runs; a guest that suspends, or
- * ended: refused
+ *
+ *   {"do": "pause"}, {"do": "unpause"}
+ *       when it stands, or runs; of a guest that suspends itself, or ended: refused
+ *
  *   {"do": "shutdown", "how": "poweroff" | "reboot", "timeout": SECONDS, "follow": BOOL}
- *                                           when the guest has taken the request; with "follow" the
- *                                           connection's end then says that it is gone
- *   {"do": "hold"}                          {"memory": BYTES, "domid": N, "name": ...} and, with
- * the reply's first byte, the machine's memory file, to be read only (SCM_RIGHTS)
- *   {"do": "memory"}                        {"memory": BYTES} and the file likewise; the guest goes
- * on running, and the connection ends with its machine
- *   {"do": "suspend", "timeout": SECONDS}   the same; then a line may follow from the client:
- * "end", and the connection's end says that the guest is gone; or "pause", after which it will
- * stand when it goes on One suspend at a time, and none of a guest that the user has paused: it
- * could not answer.
- *   {"do": "live", "timeout": SECONDS}      likewise; the guest goes on running, and what is
- * written to is watched (abi/pvmm/dirty.h) from the first "round" on, as long as the connection
- * lives. One at a time. Then lines may follow from the client, each after the answer to the one
- * before, which is a line {"ok": true, ...} or
- *                                           {"ok": false, "code": ...}, when it has come true:
- *     "round"      {"round": R, "at": OFFSET, "bytes": N, "frames": N, "told": N}: the bitmap of
- *                  round R is there, in the memory file; the first answers R = 1
- *     "suspend"    it stands, as with the word above; not within the bound: refused, it goes on
- *     "handover"   when this connection goes, the guest stands on, until somebody says "resume" or
- *                  it is destroyed
- *     "resume"     it goes on, also after "handover"
- *     "pause"      of a guest that stands: it will, too, when it goes on
- *     "end"        not answered: the connection's end says that the guest is gone
- *   {"do": "resume"}                        a guest that stands since a handover goes on; refused
- *                                           where none does, or while its connection lives
+ *       when the guest has taken the request; with "follow" the connection's end then says that it
+ *       is gone
+ *
+ *   {"do": "hold"}
+ *       {"memory": BYTES, "domid": N, "name": ...} and, with the reply's first byte, the machine's
+ *       memory file, to be read only (SCM_RIGHTS)
+ *
+ *   {"do": "memory"}
+ *       {"memory": BYTES} and the file likewise; the guest goes on running, and the connection ends
+ *       with its machine
+ *
+ *   {"do": "suspend", "timeout": SECONDS}
+ *       as "hold". Then a line may follow from the client: "end", and the connection's end says
+ *       that the guest is gone; or "pause", after which it will stand when it goes on. One suspend
+ *       at a time, and none of a guest that the user has paused: it could not answer
+ *
+ *   {"do": "live", "timeout": SECONDS}
+ *       as "hold", but the guest goes on running, and what is written to is watched
+ *       (abi/pvmm/dirty.h) from the first "round" on, as long as the connection lives. One at a
+ *       time. Then lines may follow from the client, each after the answer to the one before, which
+ *       is a line {"ok": true, ...} or {"ok": false, "code": ...}, when it has come true:
+ *         - "round": {"round": R, "at": OFFSET, "bytes": N, "frames": N, "told": N}: the bitmap of
+ *           round R is there, in the memory file; the first answers R = 1
+ *         - "suspend": it stands, as with the word above; not within the bound: refused, it goes on
+ *         - "handover": when this connection goes, the guest stands on, until somebody says
+ *           "resume", or it is destroyed
+ *         - "resume": it goes on, also after "handover"
+ *         - "pause": of a guest that stands: it will, too, when it goes on
+ *         - "end": not answered: the connection's end says that the guest is gone
+ *
+ *   {"do": "resume"}
+ *       a guest that stands since a handover goes on; refused where none does, or while its
+ *       connection lives
  *
  * A guest that was asked, and then not waited for any longer, because the time is up or the
  * connection gone, finds its control/shutdown empty again. If it suspends itself nevertheless, that
@@ -74,10 +84,10 @@ struct hold {
     const struct mailbox *mailbox;
     struct bell *bell;
     int ram_fd;
+    bool arrives; /* it comes from elsewhere, and is not to run until it is let (target.h): nothing
+                     can be asked of it */
 
     /* its own */
-    bool arrives;      /* set by the caller: it comes from elsewhere, and is not to run until it is
-                          let (target.h): nothing can be asked of it */
     bool paused;       /* by the user */
     unsigned holders;  /* connections that hold it */
     const char *asked; /* what control/shutdown was written for; NULL: nothing is asked */

@@ -35,11 +35,6 @@ struct migration {
     double stopped; /* seconds from the guest's standing here to its running there */
 };
 
-static double seconds_since(int64_t t)
-{
-    return (double)(clock_now() - t) / (double)SECOND;
-}
-
 /* --- before "go": whatever fails, the guest goes on */
 
 static int out_of_turn(enum handover_word said, enum handover_word due, struct error *e)
@@ -223,7 +218,7 @@ static int go(struct migration *m, struct error *e)
         out_of_turn(answer.word, HANDOVER_RUNNING, e);
         return unresolved(m, e);
     }
-    m->stopped = seconds_since(m->rounds.stood);
+    m->stopped = clock_seconds_since(m->rounds.stood);
     rounds_say(&m->rounds, "it runs there");
     return 0;
 }
@@ -247,7 +242,7 @@ static int move(struct migration *m, struct error *e)
 
     if (rc == 0)
         rc = go(m, e);
-    m->seconds = seconds_since(m->begun);
+    m->seconds = clock_seconds_since(m->begun);
     if (rc == 0)
         end_here(m);
     held_let_go(&m->guest); /* first of all, as it may stand */

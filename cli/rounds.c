@@ -23,11 +23,6 @@
 #define LINE_TIME  (SECOND / 4) /* between two words on a terminal */
 #define MIB        (double)(1 << 20)
 
-static double seconds_since(int64_t t)
-{
-    return (double)(clock_now() - t) / (double)SECOND;
-}
-
 /* --- what is said */
 
 static void wipe(struct rounds *r)
@@ -40,7 +35,8 @@ static void wipe(struct rounds *r)
 void rounds_say(const struct rounds *r, const char *what)
 {
     if (r->wish->voice == ROUNDS_VERBOSE)
-        fprintf(stderr, "pvmm %s: %.2f s: %s\n", r->wish->command, seconds_since(r->begun), what);
+        fprintf(stderr, "pvmm %s: %.2f s: %s\n", r->wish->command, clock_seconds_since(r->begun),
+                what);
 }
 
 static bool go_on(void *context, const char *doing, uint64_t done, uint64_t total)
@@ -223,7 +219,7 @@ static int failed(struct rounds *r, const struct pv_error *why, struct error *e)
 /* What went, and how fast. */
 static void measure(struct rounds *r, int64_t begun)
 {
-    r->seconds = seconds_since(begun);
+    r->seconds = clock_seconds_since(begun);
     r->sent_pages += r->last.pages;
     r->sent += r->last.bytes;
     if (r->seconds > 0 && ((r->last.pages >= WORTH && r->seconds >= WORTH_TIME) || r->rate == 0))

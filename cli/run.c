@@ -65,7 +65,7 @@ static int attempt(struct plan *p, const char *accel, bool on_trial, struct cons
     rc = session_run(&session, &m, console, &r->facts, e);
     close(m.ram_fd);
     r->accel = rc == 0 ? accel : NULL;
-    r->facts.wall = (double)(clock_now() - p->start) / (double)SECOND;
+    r->facts.wall = clock_seconds_since(p->start);
     return rc;
 }
 
