@@ -46,3 +46,21 @@ int error_context(struct error *e, const char *fmt, ...)
     snprintf(e->text + used, sizeof(e->text) - used, ": %s", chain);
     return -1;
 }
+
+int error_consequence(struct error *e, int code, const char *fmt, ...)
+{
+    char what[ERROR_CHARS / 2];
+    va_list args;
+    size_t room;
+
+    va_start(args, fmt);
+    vsnprintf(what, sizeof(what), fmt, args);
+    va_end(args);
+    room = sizeof(e->text) - strlen(what) - strlen("...: ") - 1;
+    if (strlen(e->text) > room)
+        memcpy(e->text + room, "...", sizeof("..."));
+    room = strlen(e->text);
+    snprintf(e->text + room, sizeof(e->text) - room, ": %s", what);
+    e->code = code;
+    return -1;
+}

@@ -24,4 +24,11 @@ int error_errno(struct error *e, int code, const char *fmt, ...)
 /* Put "context: " in front of the chain. Always returns -1. */
 int error_context(struct error *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/*
+ * Put ": consequence" behind the chain, for what it means to the user: a chain that is too long for
+ * it is cut short. Always returns -1.
+ */
+int error_consequence(struct error *e, int code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
 #endif

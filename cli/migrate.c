@@ -134,12 +134,9 @@ static int say_to_pvmm(struct migration *m, const char *word, struct error *e)
 /* No "go" was said, but its pvmm may have heard "handover" all the same. */
 static int handed_to_nobody(const struct migration *m, struct error *e)
 {
-    char why[ERROR_CHARS];
-
-    snprintf(why, sizeof(why), "%s", e->text);
-    return error_set(e, EXIT_UNRESOLVED,
-                     "%s: it never runs there; if it stands here (pvmm list): \"pvmm resume %s\"",
-                     why, m->o->name);
+    return error_consequence(
+        e, EXIT_UNRESOLVED,
+        "it never runs there; if it stands here (pvmm list): \"pvmm resume %s\"", m->o->name);
 }
 
 /* It has all of it. From the answer to "handover" on a signal changes nothing any more. */
@@ -162,14 +159,11 @@ static int to_the_brink(struct migration *m, struct error *e)
 
 static int unresolved(const struct migration *m, struct error *e)
 {
-    char why[ERROR_CHARS];
-
-    snprintf(why, sizeof(why), "%s", e->text);
-    return error_set(
+    return error_consequence(
         e, EXIT_UNRESOLVED,
-        "%s: whether guest \"%s\" runs there is not known; here it stands, whole: "
+        "whether guest \"%s\" runs there is not known; here it stands, whole: "
         "\"pvmm resume %s\" once it is gone there, \"pvmm destroy %s\" if it runs there",
-        why, m->o->name, m->o->name, m->o->name);
+        m->o->name, m->o->name, m->o->name);
 }
 
 /* It will never run there. */
@@ -245,9 +239,9 @@ static int move(struct migration *m, struct error *e)
     m->seconds = clock_seconds_since(m->begun);
     if (rc == 0)
         end_here(m);
+    else if (e->code != EXIT_UNRESOLVED && held_check(&m->guest, &(struct error){0}) == 0)
+        error_consequence(e, e->code, "guest \"%s\" goes on here", m->o->name);
     held_let_go(&m->guest); /* first of all, as it may stand */
-    if (rc != 0 && e->code != EXIT_UNRESOLVED && m->rounds.stood != 0)
-        rounds_say(&m->rounds, "the guest goes on");
     rounds_close(&m->rounds);
     peer_end(&m->peer, LEAVE_PATIENCE, m->gone);
     return rc;

@@ -182,6 +182,13 @@ static void serve_target(struct session *s)
         detach_alone(s->detach);
 }
 
+/* Of --timeout. A guest that was handed over may be the only one there is: it stands until it is
+ * known what became of it. */
+static int64_t life_deadline(const struct session *s)
+{
+    return s->hold.live.handed ? NEVER : s->deadline;
+}
+
 /* What the state of things means, whoever brought the news. */
 static void take_stock(struct session *s)
 {
@@ -213,7 +220,7 @@ static void take_stock(struct session *s)
         finish(s, END_EXPECT);
     if (guest_over(s))
         finish(s, END_GUEST);
-    if (now >= s->deadline)
+    if (now >= life_deadline(s))
         finish(s, END_TIMEOUT);
     if (mailbox_state(&s->mailbox) < PVMM_STATE_RUNNING && now >= s->trial_deadline)
         finish(s, END_NO_HELLO);
@@ -227,7 +234,7 @@ static void take_stock(struct session *s)
 
 static int64_t next_deadline(const struct session *s)
 {
-    int64_t next = s->end != END_NONE ? s->kill_deadline : s->deadline;
+    int64_t next = s->end != END_NONE ? s->kill_deadline : life_deadline(s);
 
     if (s->end == END_NONE && mailbox_state(&s->mailbox) < PVMM_STATE_RUNNING)
         next = earlier(next, s->trial_deadline);

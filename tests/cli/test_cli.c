@@ -54,6 +54,21 @@ static void expect_script(const struct grubcfg *g, const char *wanted)
     free(script);
 }
 
+static void what_it_means_is_never_cut(void **state)
+{
+    struct error e;
+
+    (void)state;
+    error_set(&e, 3, "no answer");
+    assert_int_equal(error_consequence(&e, 4, "say %s", "resume"), -1);
+    assert_int_equal(e.code, 4);
+    assert_string_equal(e.text, "no answer: say resume");
+    error_set(&e, 3, "%0*d", 2 * ERROR_CHARS, 1);
+    error_consequence(&e, 4, "say %s", "resume");
+    assert_int_equal(strlen(e.text), ERROR_CHARS - 1);
+    assert_non_null(strstr(e.text, "00...: say resume"));
+}
+
 static void scripts_hide_what_means_something_to_grub(void **state)
 {
     const struct grubcfg g = {.ramdisk = true,
@@ -481,6 +496,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(errors_chain_their_context),
         cmocka_unit_test(errors_longer_than_the_buffer_are_cut),
+        cmocka_unit_test(what_it_means_is_never_cut),
         cmocka_unit_test(scripts_hide_what_means_something_to_grub),
         cmocka_unit_test(scripts_without_arguments_or_ramdisk),
         cmocka_unit_test(scripts_end_with_the_memory_map),

@@ -8,17 +8,15 @@ tenth of the moves (1000); "-": any."""
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, f"{HERE}/../save")
 import guests  # noqa: E402
 from guests import Debian, median, nothing_left, same, strays  # noqa: E402
-from setting import BUILD, PATIENCE, PVMM, TMP, main, need, no_trace, processes, spawn  # noqa: E402
+from setting import BUILD, PATIENCE, PVMM, TMP, main, need, no_trace, spawn  # noqa: E402
 
 COUNT = int(sys.argv[3])
 MIB = int(sys.argv[4]) if len(sys.argv) > 4 else 1024
@@ -41,15 +39,10 @@ class Mover(Debian):
         self.host, self.errors_at = host, f"{host}.err"
         self.verdict_at = f"{host}.json"
         self.words = ("--detach", "--no-core", "--accel", "tcg", "--json", self.verdict_at)
-        self.name, self.text, self.at = NAME, b"", 0
-        self.fresh = threading.Condition()
+        self.name = NAME
 
     def attach(self):
-        self.p = spawn("console", NAME, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                       env=environment(self.host))
-        self.thread = threading.Thread(target=self.collect, daemon=True)
-        self.thread.start()
-        return self
+        return self.talk("console", NAME, env=environment(self.host))
 
     def errors(self):
         try:
@@ -86,7 +79,8 @@ def boot():
     g = Mover(HOSTS[0])
     words = f"console=hvc0 quiet loglevel=4 save.mib=1 load.mib={MIB} load.mbps={MBPS}"
     with open(g.errors_at, "wb") as err:
-        p = spawn("run", "--name", NAME, *g.words, "-m", f"{MIB + 256}M", "-i", RAMDISK, "-a", words, guests.DEBIAN, stderr=err, env=environment(g.host))
+        p = spawn("run", "--name", NAME, *g.words, "-m", f"{MIB + 256}M", "-i", RAMDISK, "-a", words, guests.DEBIAN,
+                  stderr=err, env=environment(g.host))
         need("it starts", p.wait(PATIENCE) == 0, g.errors())
     g.attach()
     g.says(rb"LOAD-READY .*")
@@ -98,8 +92,8 @@ def migrate(g, to):
     told = f"{TMP}/told.json"
     restore = f"exec {PVMM} restore {' '.join(to.words)} - 2>{to.errors_at}"
     start = time.time()
-    p = spawn("migrate", "--json", told, "--to", f"PVMM_RUNTIME_DIR={to.host}; {restore}", NAME, env=environment(g.host),
-              stderr=subprocess.PIPE)
+    p = spawn("migrate", "--json", told, "--to", f"PVMM_RUNTIME_DIR={to.host}; {restore}", NAME,
+              env=environment(g.host), stderr=subprocess.PIPE)
     said = p.communicate(timeout=PATIENCE)[1].decode(errors="replace")
     need(f"migrate ends with {p.returncode}", p.returncode == 0, said + to.errors())
     seconds = time.time() - start
@@ -175,8 +169,8 @@ def moves():
     g = boot()
     status, clock = g.status(), g.clock()
     pace, load = paced(g, g.load())
-    print(f"{MIB} MiB in a guest of {MIB + 256} MiB, after {time.time() - begun:.0f} s: {pace:.1f} MB/s, the longest gap "
-          f"{load['gap_us'] / 1000:.0f} ms", flush=True)
+    print(f"{MIB} MiB in a guest of {MIB + 256} MiB, after {time.time() - begun:.0f} s: {pace:.1f} MB/s, "
+          f"the longest gap {load['gap_us'] / 1000:.0f} ms", flush=True)
     figures = []
     for i in range(1, COUNT + 1):
         to = Mover(HOSTS[i % 2])
@@ -197,16 +191,4 @@ def moves():
     need(f"moves {slow} let it stand for {LIMIT} s or more", not slow)
 
 
-def moves_and_no_more():
-    """What is in the background is nobody's child."""
-    try:
-        moves()
-    finally:
-        for pid in processes(f"{TMP}/"):
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-
-
-main(moves_and_no_more)
+main(moves)

@@ -37,7 +37,7 @@ def goes_on(g):
 
 
 def refused(g, command, code, says, *options):
-    pvmm("migrate", g.name, "--to", command, *options, code=code, says=says)
+    pvmm("migrate", g.name, "--to", command, *options, code=code, says=f"(?s){says}.*: guest \"{g.name}\" goes on here")
     goes_on(g)
 
 
@@ -142,6 +142,20 @@ def answers_that_are_lost():
     need("a line in its pvmm's stderr", "pvmm resume, if it is gone there" in g.errors(), g.errors())
 
 
+def a_timeout_while_handed_over():
+    """It may be the only one there is, and outlives its --timeout until it is known what became of it."""
+    seconds = 15
+    begun = time.time()
+    g = TestKernel.boot("guest", "--timeout", str(seconds))
+    pvmm("migrate", g.name, "--to", other("lost"), code=134)
+    need("that took too long for what is to be seen", time.time() < begun + seconds)
+    time.sleep(begun + seconds + 1 - time.time())
+    need("it stands still", g.p.poll() is None and info(g)["hold"] == "handed over", g.errors())
+    pvmm("resume", g.name)
+    g.p.wait(20)
+    need("its pvmm", g.p.returncode == 124, g.errors())
+
+
 def too_fast():
     """A downtime that nothing can keep, and rounds that are not enough."""
     g = TestKernel.boot("guest")
@@ -209,8 +223,8 @@ def left_while_saved():
     g.leave()
 
 
-CASES = [commands_that_lead_nowhere, signals_before_go, answers_that_are_lost, too_fast, moved, saved_live,
-         left_while_saved]
+CASES = [commands_that_lead_nowhere, signals_before_go, answers_that_are_lost, a_timeout_while_handed_over, too_fast,
+         moved, saved_live, left_while_saved]
 
 
 def run():

@@ -21,13 +21,16 @@ class Guest:
     complaint = None
 
     def __init__(self, verb, name, *words, keep=()):
-        self.name, self.text, self.at = name, b"", 0
-        self.fresh = threading.Condition()
-        self.err = tempfile.TemporaryFile()
-        self.p = spawn(verb, "--name", name, "--no-core", "--accel", "tcg", *words, stdin=subprocess.PIPE,
-                       stdout=subprocess.PIPE, stderr=self.err, pass_fds=keep)
+        self.name, self.err = name, tempfile.TemporaryFile()
+        self.talk(verb, "--name", name, "--no-core", "--accel", "tcg", *words, stderr=self.err, pass_fds=keep)
+
+    def talk(self, *words, **how):
+        """With what has its console."""
+        self.text, self.at, self.fresh = b"", 0, threading.Condition()
+        self.p = spawn(*words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **how)
         self.thread = threading.Thread(target=self.collect, daemon=True)
         self.thread.start()
+        return self
 
     def collect(self):
         while data := os.read(self.p.stdout.fileno(), 65536):
@@ -146,8 +149,8 @@ class TestKernel(Guest):
     complaint = rb"BAD|LIVE (FATAL|refused|balloon|an unknown)|LIVE resumed (?!grant=ok sum=ok lists=ok spaces=ok).*\n"
 
     @classmethod
-    def boot(cls, name):
-        g = cls("run", name, "-m", "16M", "-a", "live", TEST_KERNEL)
+    def boot(cls, name, *words):
+        g = cls("run", name, "-m", "16M", "-a", "live", *words, TEST_KERNEL)
         g.says(rb"LIVE up .*")
         g.status()
         return g

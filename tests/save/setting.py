@@ -4,6 +4,7 @@ first arguments: PVMM BUILD."""
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -74,11 +75,16 @@ def no_trace(what, runtime=DIR, scratch=SCRATCH):
 
 
 def leave(code):
-    """Whatever happened, nothing of ours stays behind."""
+    """Whatever happened, nothing of ours stays behind; what is in the background is nobody's child."""
     for p in started:
         if p.poll() is None:
             p.kill()
             p.wait()
+    for pid in processes(TMP):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
     shutil.rmtree(TMP, ignore_errors=True)
     sys.stdout.flush()
     os._exit(code)
