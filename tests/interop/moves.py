@@ -3,9 +3,9 @@
 """Guests that pvmm and real Xen hand to each other: moves.py PVMM BUILD TEST-KERNEL BANNER.
 
 The unmodified Debian kernel and the test kernel, each: runs on pvmm, leaves a dump and a save, and one that was
-made while it ran; goes on from either as a domain of xl's, in the lab; runs there from its beginning, leaves a core and a save; goes on from that save
-on pvmm. Every guest that has moved must have what it had: processes, memory, the time of its host, a console that
-answers. One line for each way; exit code 0 when all of them are green, 77 where the lab has not been fetched.
+made while it ran; goes on from either as a domain of xl's, in the lab; runs there from its beginning, leaves a core
+and a save; goes on from that save on pvmm. Every guest that has moved must have what it had: processes,
+memory, the time of its host, a console that answers. One line for each way; exit code 0 when all of them are green, 77 where the lab has not been fetched.
 """
 import collections
 import contextlib
@@ -33,8 +33,8 @@ PATIENCE = int(os.environ.get("PVMM_TEST_PATIENCE", "300"))
 # Seconds. While Linux boots it counts ticks, and where the host is busy an emulated machine loses some, under real Xen
 # too: it is late from then on. A move must leave it as late as it was.
 LATE, SKEW = 20, 3
-WAYS = ("xl save -> pvmm restore", "pvmm save -> xl restore", "pvmm save --live -> xl restore", "pvmm dump -> libkdumpfile",
-        "xl dump-core -> pvmm check")
+WAYS = ("xl save -> pvmm restore", "pvmm save -> xl restore", "pvmm save --live -> xl restore",
+        "pvmm dump -> libkdumpfile", "xl dump-core -> pvmm check")
 FROM_XL, TO_XL, LIVE, DUMP, CHECK = WAYS
 
 

@@ -43,13 +43,14 @@ def every_request_is_told():
     with boot("conform", TEST_GUEST, 8 << 20) as m:
         m.until("it starts", lambda: m.state() >= RUNNING)
         figures = Watch(m).judge(10 ** 6, lambda: 0)
-        print(f"   {len(figures)} rounds, {sum(c for c, _ in figures)} frames changed, {sum(t for _, t in figures)} told")
+        print(f"   {len(figures)} rounds, {sum(c for c, _ in figures)} frames changed, "
+              f"{sum(t for _, t in figures)} told")
         if len(figures) < 50:
             raise Flunk("too few rounds for a test")
 
 
 def rounds_are_not_seen():
-    """A round every few milliseconds, the watch on and off: every test of the kernel passes, and nothing is miscounted."""
+    """A round every few milliseconds, the watch on and off: the kernel's tests all pass, nothing is miscounted."""
     with boot("") as m:
         m.says(b"ok ")
         w, rng, rounds = Watch(m), seeded(SEED), 0
@@ -109,7 +110,8 @@ def the_end_comes_watched():
         check("the watch", (m.get("dirty.state"), m.get("dirty.rounds")), (OFF, 0))
 
 
-CASES = [all_is_told, every_request_is_told, rounds_are_not_seen, a_guest_that_waits_writes_nothing, off_again, the_end_comes_watched]
+CASES = [all_is_told, every_request_is_told, rounds_are_not_seen, a_guest_that_waits_writes_nothing, off_again,
+         the_end_comes_watched]
 HYPERVISOR, PVKERNEL, TEST_GUEST = sys.argv[2], *sys.argv[4:6]
 LAYOUT = Layout(sys.argv[3])
 sys.exit(1 if run(CASES, sys.argv[6:]) else 0)

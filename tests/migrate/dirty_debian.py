@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Debian's kernel, watched: dirty_debian.py TRANSFER-FOLDER HYPERVISOR OFFSETS BUILD [CASE].
 
-Its processes (tests/save/guest.c) check what they compute; what they write to is judged by the memory, as in dirty.py."""
+Its processes (tests/save/guest.c) check what they compute; what they write to is judged by the memory,
+as in dirty.py."""
 import os
 import re
 import sys
@@ -89,9 +90,9 @@ def the_pace_is_kept():
         watched = pages_per_second(m, SECONDS, lambda: told.append(w.round().bit_count()))
         w.bell(b"n")
         after = pages_per_second(m, SECONDS)
-        print(f"   of {SUMS} MiB it rewrites {free * 4096 / 1e6:.1f} MB/s, {watched * 4096 / 1e6:.1f} MB/s watched with a round each"
-              f" second, {after * 4096 / 1e6:.1f} MB/s behind it; told of {sum(told) / SECONDS:.0f} frames/s;"
-              f" the slowest bell heeded after {w.slowest * 1000:.0f} ms")
+        print(f"   of {SUMS} MiB it rewrites {free * 4096 / 1e6:.1f} MB/s, {watched * 4096 / 1e6:.1f} MB/s "
+              f"watched with a round each second, {after * 4096 / 1e6:.1f} MB/s behind it; "
+              f"told of {sum(told) / SECONDS:.0f} frames/s; the slowest bell heeded after {w.slowest * 1000:.0f} ms")
         if watched < min(free, after) / 4:  # other work of the host counts, too
             raise Flunk("watched, it does not keep its pace")
         m.leaves()

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""target.py PVMM BUILD [CASE...]: `pvmm restore -` as the other end of a migration, before all kinds of sources. Without
-"go" no guest runs (no_go_no_run), and nothing is left; with it the guest runs, whatever becomes of the source."""
+"""target.py PVMM BUILD [CASE...]: `pvmm restore -` as the other end of a migration, before all kinds of sources.
+Without "go" no guest runs (no_go_no_run), and nothing is left; with it the guest runs, whatever becomes of the
+source."""
 import json
 import os
 import signal
@@ -167,7 +168,8 @@ def killed():
     s = comes()
     s.p.kill()
     s.p.wait()
-    until("no guest", lambda: subprocess.run([PVMM, "list", "guest"], capture_output=True, check=False).returncode == 1, 30)
+    until("no guest", lambda: subprocess.run([PVMM, "list", "guest"], capture_output=True,
+                                             check=False).returncode == 1, 30)
     for f in (s.p.stdin, s.p.stdout, s.p.stderr):
         f.close()
     no_trace("of what was killed")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A machine whose guest is watched: rings for rounds, and looks into its memory. A script's first argument is the folder
-of machine.py."""
+"""A machine whose guest is watched: rings for rounds, and looks into its memory. A script's first argument is the
+folder of machine.py."""
 import lzma
 import random
 import struct
@@ -67,7 +67,7 @@ class Watch:
         return bits
 
     def snapshot(self):
-        """Of each frame of the guest's that the hypervisor has not lent it: is it a page table, its pfn, its content."""
+        """Of each frame of the guest's that is not lent to it: is it a page table, its pfn, its content."""
         m, owner, found = self.m, self.m.get("domid") + 1, {}
         count = m.get("machine.nr_frames")
         words = struct.unpack_from(f"<{2 * count}Q", m.memory, m.get("machine.frames_at"))
@@ -100,7 +100,8 @@ class Watch:
                 missing, changed = untold(before, now, told)
                 figures.append((changed, told.bit_count()))
                 if missing:
-                    raise Flunk(f"round {n}: of {changed} frames that changed {len(missing)} were not told: {missing[:5]}")
+                    raise Flunk(f"round {n}: of {changed} frames that changed {len(missing)} were not told: "
+                                f"{missing[:5]}")
             before = now
             self.go_on()
             self.m.quiet(rest())

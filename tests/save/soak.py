@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """soak.py PVMM BUILD [--cycles N] [--seed N] [--memory SIZE]: one guest that is saved and restored for as long as it
 takes (make soak). Each cycle is drawn: the container, compressed or not, through a file or a pipe, with the guest
-ended by it or going on (and then destroyed), how large the next machine is, whether it comes back paused. After each the
-guest must be what it was: processes, memory, timers, shell, clock. A cycle that fails is told with its number and
+ended by it or going on (and then destroyed), how large the next machine is, whether it comes back paused. After each
+the guest must be what it was: processes, memory, timers, shell, clock. A cycle that fails is told with its number and
 words, and the next begins with a new guest. Ctrl-C ends it, with the summary so far. Exit code: 1 when anything was
 wrong, 130 when it was stopped."""
 import argparse
@@ -221,7 +221,8 @@ class Soak:
 
 
 def soak():
-    print(f"seed {seed}: {options.cycles} cycles of a guest of {options.memory}, {options.sums} MiB of it summed", flush=True)
+    print(f"seed {seed}: {options.cycles} cycles of a guest of {options.memory}, {options.sums} MiB of it summed",
+          flush=True)
     s, stopped = Soak(), False
     try:
         s.all_cycles()
