@@ -270,6 +270,7 @@ static void ring(struct arrival *a, struct bell *b)
     static const uint8_t both[] = {PVMM_BELL_PAUSE, PVMM_BELL_BUILD};
     const bool paused = a->o.paused;
 
+    incoming_date(&a->in, clock_wall());
     if (bell_ring(b, paused ? both : both + 1, paused ? 2 : 1))
         enter(a, STAGE_TOLD);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The monotonic clock in nanoseconds, and deadlines made from it. */
+/* The monotonic clock in nanoseconds, and deadlines made from it; the time of day. */
 #ifndef PVMM_CLI_CLOCK_H
 #define PVMM_CLI_CLOCK_H
 
@@ -20,6 +20,15 @@ static inline int64_t clock_now(void)
 static inline double clock_seconds_since(int64_t t)
 {
     return (double)(clock_now() - t) / (double)SECOND;
+}
+
+/* UNIX time, in nanoseconds. */
+static inline int64_t clock_wall(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * SECOND + t.tv_nsec;
 }
 
 /* The earlier of two deadlines. */

@@ -257,6 +257,12 @@ int incoming_finish(struct incoming *in, const struct pv_taken *t,
     return 0;
 }
 
+void incoming_date(struct incoming *in, int64_t wall_ns)
+{
+    in->to->wall_ns = (uint64_t)wall_ns;
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
 void incoming_close(struct incoming *in)
 {
     if (in->map != NULL)

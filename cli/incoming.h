@@ -46,6 +46,9 @@ void *incoming_at(const struct incoming *in, mfn_t m);
 int incoming_finish(struct incoming *in, const struct pv_taken *t,
                     const struct pv_take_start *start, struct pv_error *e);
 
+/* What time it is, as the hypervisor is about to be told that all is there. */
+void incoming_date(struct incoming *in, int64_t wall_ns);
+
 void incoming_close(struct incoming *in);
 
 #endif

@@ -9,8 +9,6 @@
 #include "interrupts.h"
 #include "machine.h"
 
-#define NS_PER_SECOND 1000000000ull
-
 /* Channel 2 of the PIT: its gate and output are bits of port 0x61. */
 #define PIT_HZ        1193182u
 #define PIT_CHANNEL2  0x42
@@ -37,7 +35,7 @@ static struct {
     uint32_t multiply; /* ns = (ticks << shift) * multiply >> 32; shift may be negative */
     int8_t shift;
     uint64_t timer_hz;
-    uint64_t wall_start; /* UNIX seconds at system time 0 */
+    uint64_t wall_start; /* UNIX time in ns at system time 0 */
 } clock;
 
 uint64_t now_ns(void)
@@ -62,9 +60,15 @@ void clock_vcpu_time(vcpu_time_info_t *t)
     t->flags = 0;
 }
 
-uint64_t wallclock_seconds_at_boot(void)
+uint64_t wallclock_at_boot(void)
 {
     return clock.wall_start;
+}
+
+void wallclock_set(uint64_t wall_ns, uint64_t at_ns)
+{
+    ASSERT(wall_ns >= at_ns);
+    clock.wall_start = wall_ns - at_ns;
 }
 
 /* ---- calibration */
@@ -154,7 +158,7 @@ void clock_init(void)
     calibrate();
     set_scale();
     clock.start = rdtsc();
-    clock.wall_start = rtc_read();
+    clock.wall_start = rtc_read() * NS_PER_SECOND;
     log_line("TSC %lu kHz, timer %lu kHz", tsc_khz(), clock.timer_hz / 1000);
 }
 

@@ -146,7 +146,7 @@ static uint32_t mxcsr_mask(void)
     return mask ? mask : MXCSR_MASK_OLD;
 }
 
-static void check_head(uint64_t pages)
+static void check_head(uint64_t pages, uint64_t heard_ns)
 {
     if (told.version != PVMM_TRANSFER_VERSION || told.bytes != sizeof(told))
         BAD_GUEST("the transfer is of version %u and %u bytes; known is version %u of %lu bytes",
@@ -160,6 +160,8 @@ static void check_head(uint64_t pages)
                   told.end_pfn, told.used, pfns_limit());
     if (told.vcpus != 1)
         BAD_GUEST("a domain of %u vCPUs: 1 is what there is", told.vcpus);
+    if (told.wall_ns < heard_ns || told.wall_ns >= PVMM_WALL_END)
+        BAD_GUEST("the time of day cannot be %lu ns", told.wall_ns);
 }
 
 static void check_context(void)
@@ -392,20 +394,23 @@ static void refuse_modules(void)
 void transfer_receive(uint64_t pages, bool with_store)
 {
     struct domain *d = &the_domain;
+    uint64_t heard_ns;
     refuse_modules();
     domain_init(d, pages);
     host_ports_bind(d, with_store);
     take_frames(pages);
     show_place(d, pages);
     wait_for_build();
+    heard_ns = now_ns();
     memcpy(&told, room.head, sizeof(told));
-    check_head(pages);
+    check_head(pages, heard_ns);
     check_context();
     take_list(pages);
     name_pages(d, pages);
     d->build_frames = told.end_pfn;
     e820_flat(&d->e820, told.end_pfn * PAGE_BYTES);
     give_pages(d, pages);
+    wallclock_set(told.wall_ns, heard_ns);
     take_shared_info(d, (const shared_info_t *)told.shared_info);
     pin_tables(&d->vcpu[0], pages);
     take_vcpu(&d->vcpu[0], told_context());

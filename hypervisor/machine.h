@@ -65,12 +65,14 @@ bool copy_from_guest(void *to, gva_t from, uint64_t bytes);
 bool copy_to_guest(gva_t to, const void *from, uint64_t bytes);
 
 /* ---- time (clock.c): system time is nanoseconds since the hypervisor's boot */
+#define NS_PER_SECOND 1000000000ull
 uint64_t now_ns(void);
 uint64_t tsc_khz(void);
 void clock_vcpu_time(vcpu_time_info_t *t); /* fills everything but `version` */
-uint64_t wallclock_seconds_at_boot(void);  /* UNIX time at system time 0, from the RTC */
-void timer_arm(uint64_t due_ns);           /* one-shot interrupt of this CPU; 0: off */
-void timer_interrupt(void);                /* sched.c: called when it fires */
+uint64_t wallclock_at_boot(void); /* UNIX time in ns at system time 0: the RTC's whole seconds, */
+void wallclock_set(uint64_t wall_ns, uint64_t at_ns); /* or what it was at system time at_ns */
+void timer_arm(uint64_t due_ns);                      /* one-shot interrupt of this CPU; 0: off */
+void timer_interrupt(void);                           /* sched.c: called when it fires */
 
 /* ---- serial lines (serial.c): 0 = COM1 (console), 1 = COM2 (doorbell) */
 void serial_write(unsigned line, const void *data, unsigned n);

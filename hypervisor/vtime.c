@@ -44,12 +44,12 @@ void vtime_publish(struct vcpu *v)
 
 void vtime_wallclock(struct domain *d)
 {
-    uint64_t seconds = wallclock_seconds_at_boot();
+    const uint64_t wall = wallclock_at_boot(), seconds = wall / NS_PER_SECOND;
     uint32_t version = d->shared->wc_version;
     __atomic_store_n(&d->shared->wc_version, version | 1, __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     d->shared->wc_sec = (uint32_t)seconds;
     d->shared->wc_sec_hi = (uint32_t)(seconds >> 32);
-    d->shared->wc_nsec = 0;
+    d->shared->wc_nsec = (uint32_t)(wall % NS_PER_SECOND);
     __atomic_store_n(&d->shared->wc_version, (version | 1) + 1, __ATOMIC_RELEASE);
 }

@@ -29,9 +29,10 @@
 
 #include <pvmm/machine.h>
 
-#define PVMM_TRANSFER_VERSION 1u
+#define PVMM_TRANSFER_VERSION 2u
 #define PVMM_NO_PFN           0xffffffffu /* of a pfn with 32 bits */
 #define PVMM_SHARED_BYTES     4096u
+#define PVMM_WALL_END         (1ull << 62) /* ns: the year 2116 */
 
 /* An element of the list: a frame of the domain. */
 struct pvmm_transfer_page {
@@ -55,6 +56,8 @@ struct pvmm_transfer {
     uint64_t pages;   /* elements of the list, as told */
     uint64_t used;    /* of these: with a pfn */
     uint64_t end_pfn; /* every pfn is below; the length of the guest's p2m list */
+    uint64_t wall_ns; /* UNIX time as PVMM_BELL_BUILD is rung, below PVMM_WALL_END: the machine's
+                         clock chip has whole seconds alone */
     uint32_t start_info_pfn;
     uint32_t store_pfn,
         console_pfn; /* of the two rings; store_pfn may be PVMM_NO_PFN where there is no store */

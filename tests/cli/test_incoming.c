@@ -238,6 +238,8 @@ static void test_told_to_the_hypervisor(void **state)
         assert_int_equal(h->list[i].pin, i < 4 ? pins[i] : 0);
     }
     to = (struct pvmm_transfer *)(h->ram + TRANSFER);
+    incoming_date(&h->in, 1795449600123456789);
+    assert_int_equal(to->wall_ns, 1795449600123456789);
     assert_int_equal(to->version, PVMM_TRANSFER_VERSION);
     assert_int_equal(to->bytes, sizeof(*to));
     assert_int_equal(to->pages, FRAMES);

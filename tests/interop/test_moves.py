@@ -57,8 +57,9 @@ class Judges(unittest.TestCase):
     def test_another_life(self):
         before = {"same": "1-70", "beat": 8, "late": (5, 6)}
         moves.moved_well(before, before | {"beat": 9})
+        moves.moved_well(before, before | {"beat": 9, "late": (0, 1)})
         for change in ({"beat": 8}, {"same": "1-71"}, {"late": (6 + moves.SKEW + 1, 30)},
-                       {"late": (0, 5 - moves.SKEW - 1)}):
+                       {"late": (-9, -moves.SKEW - 1)}):
             self.refused(moves.moved_well, before, before | {"beat": 9} | change)
 
     def test_a_clock(self):

@@ -28,12 +28,12 @@ def checkpoint(g, clock, i):
     return before, seconds
 
 
-def come_back(i, before, clock):
+def come_back(i, before):
     g = Debian("restore", f"back{i}", f"{TMP}/{i}.save")
     knows = g.ask(b"echo saved=$saved", rb"saved=(.*)").group(1)
     need(f"checkpoint {i} is of another time: its shell says {knows}", knows == b"%d" % i)
     g.moves_on(before)
-    need(f"the clock of checkpoint {i} is off", strays(g.clock(), clock) <= 2)
+    need(f"the clock of checkpoint {i} is off", strays(g.clock()) <= 1)
     return g
 
 
@@ -64,7 +64,7 @@ def checkpoints():
     clock = g.clock()
     taken = [checkpoint(g, clock, i) for i in range(CHECKPOINTS)]
     last = g.status()
-    old, young = (come_back(i, taken[i][0], clock) for i in (0, CHECKPOINTS - 1))
+    old, young = (come_back(i, taken[i][0]) for i in (0, CHECKPOINTS - 1))
     g.moves_on(last)
     for each in (g, old, young):
         each.leave()

@@ -9,6 +9,7 @@ START_INFO, CONSOLE, STORE, CODE, STACK, DATA, L1, L2, L3, L4, GDT, USER_L4, ZER
 PAGES = 14
 SHARED_SLOT = 64
 END_PFN = 0x2000
+WALL_NS = 3_000_000_000_123_456_789  # of 2065: no clock chip says so
 NO_PFN = 0xffffffff
 P, RW, US, AD = 1, 2, 4, 0x60
 TABLE = P | RW | US | AD
@@ -28,7 +29,7 @@ class Domain:
     def __init__(self, machine, code, suspend=0, store=True):
         self.m, self.layout, self.store = machine, machine.layout, store
         machine.until("an empty domain", lambda: machine.mailbox and machine.get("transfer.version"))
-        if machine.get("transfer.version") != 1 or machine.get("transfer.page_bytes") != 16:
+        if machine.get("transfer.version") != 2 or machine.get("transfer.page_bytes") != 16:
             raise Flunk("the version or the size of an element is another one")
         if machine.state() != 1:
             raise Flunk(f"the state is {machine.state()} while it waits")
@@ -123,8 +124,8 @@ class Domain:
             self.put(base, address(DATA))
 
     def fill_transfer(self):
-        for name, value in (("version", 1), ("bytes", self.layout.size["transfer"]), ("pages", self.count),
-                            ("used", PAGES), ("end_pfn", END_PFN), ("start_info_pfn", START_INFO),
+        for name, value in (("version", 2), ("bytes", self.layout.size["transfer"]), ("pages", self.count),
+                            ("used", PAGES), ("end_pfn", END_PFN), ("wall_ns", WALL_NS), ("start_info_pfn", START_INFO),
                             ("store_pfn", STORE if self.store else NO_PFN), ("console_pfn", CONSOLE), ("vcpus", 1)):
             self.head(name, value)
         # All of it stale: pending, unmasked, a clock of long ago.

@@ -76,6 +76,7 @@ static void transfer(void)
     TRANSFER(pages);
     TRANSFER(used);
     TRANSFER(end_pfn);
+    TRANSFER(wall_ns);
     TRANSFER(start_info_pfn);
     TRANSFER(store_pfn);
     TRANSFER(console_pfn);
@@ -132,6 +133,7 @@ static void shared(void)
     SHARED(evtchn_pending);
     SHARED(evtchn_mask);
     SHARED(wc_sec);
+    SHARED(wc_nsec);
     SHARED(arch);
     SHARED(arch.max_pfn);
     SHARED(arch.pfn_to_mfn_frame_list_list);

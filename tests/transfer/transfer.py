@@ -3,7 +3,6 @@
 """A guest that the host puts together, and every way to do it wrong: transfer.py HYPERVISOR OFFSETS GUEST [CASE]."""
 import struct
 import sys
-import time
 
 sys.dont_write_bytecode = True
 import domain as d  # noqa: E402
@@ -37,9 +36,10 @@ def check_published(m, dom):
     field = LAYOUT.at["shared.arch.pfn_to_mfn_frame_list_list"]
     check("the frame list list", struct.unpack_from("<Q", shared, field)[0], 0)
     check("max_pfn", struct.unpack_from("<Q", shared, LAYOUT.at["shared.arch.max_pfn"])[0], d.END_PFN)
-    now = struct.unpack_from("<I", shared, LAYOUT.at["shared.wc_sec"])[0]
-    if abs(now - time.time()) > 600:
-        raise Flunk(f"the wall clock says {now}")
+    sec, nsec = (struct.unpack_from("<I", shared, LAYOUT.at[f"shared.wc_{unit}"])[0] for unit in ("sec", "nsec"))
+    before = d.WALL_NS - (sec * 10**9 + nsec)  # it is that of the machine's start
+    if nsec >= 10**9 or not 0 < before < 60 * 10**9:
+        raise Flunk(f"the wall clock says {sec} s, {nsec} ns, {before / 1e9:.3f} s before it was told")
     check("start_info", m.get("machine.start_info_pfn"), d.START_INFO)
     check("the root", m.get("machine.initial_root"), dom.mfn[d.L4])
     check("guest_frames", m.get("verdict.guest_frames"), d.END_PFN)
@@ -169,7 +169,7 @@ def all_of(*acts):
 FAR = 0x0000800000000000  # the first address that is not canonical
 BITS = d.P | d.RW | d.US
 HOSTILE = {
-    "version": (head(version=2), "version 2", None),
+    "version": (head(version=3), "version 3", None),
     "bytes": (head(bytes=16), "16 bytes", None),
     "pages": (head(pages=5), "speaks of 5 pages", None),
     "used-too-large": (head(used=1 << 40), "pages cannot be used", None),
@@ -177,6 +177,8 @@ HOSTILE = {
     "used-other": (head(used=d.PAGES + 1), f"uses {d.PAGES} pages, the transfer says {d.PAGES + 1}", None),
     "end-too-small": (head(end_pfn=3), "the end of the pfns, 3, is out of range", None),
     "end-too-large": (head(end_pfn=1 << 62), "is out of range", None),
+    "no-time-of-day": (head(wall_ns=0), "the time of day cannot be 0 ns", None),
+    "time-of-day-too-late": (head(wall_ns=1 << 62), "the time of day cannot be 4611686018427387904 ns", None),
     "vcpus": (head(vcpus=2), "2 vCPUs", None),
     "pfn-twice": (one_more(d.DATA), "pfn 5 is there twice", d.DATA),
     "pfn-at-the-end": (one_more(d.END_PFN), "pfn 2000 is beyond the end of the pfns, 2000", d.END_PFN),
