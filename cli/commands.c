@@ -107,7 +107,7 @@ int command_rounds_option(struct rounds_wish *w, int opt, char **argv, struct er
     case OPT_MAX_DOWNTIME:
         return take_number("max-downtime", "milliseconds", optarg, 3600000, &w->downtime, e);
     case OPT_MAX_ROUNDS:
-        return take_number("max-rounds", "rounds", optarg, 1000, &w->rounds, e);
+        return take_number("max-rounds", "rounds", optarg, ROUNDS_LIMIT, &w->rounds, e);
     case OPT_TOO_FAST:
         w->gives_up = strcmp(optarg, "give-up") == 0;
         if (w->gives_up || strcmp(optarg, "stop") == 0)

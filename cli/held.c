@@ -76,7 +76,7 @@ int held_check(const struct held *h, struct error *e)
     char byte;
     const ssize_t n = recv(h->connection, &byte, 1, MSG_DONTWAIT | MSG_PEEK);
 
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR))) /* it may have answered late */
         return 0;
     return error_set(e, EXIT_ENVIRONMENT, "guest \"%s\": it ended meanwhile, or its pvmm did",
                      h->name);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,6 +16,12 @@ static void guard_descriptors(void)
     for (int fd = 0; fd <= 2; fd++)
         if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
             _exit(EXIT_ENVIRONMENT);
+}
+
+/* Who begins it may have told the system to wait for its children itself, and that is inherited. */
+static void guard_children(void)
+{
+    signal(SIGCHLD, SIG_DFL);
 }
 
 static int usage(const char *what, const char *text)
@@ -51,6 +58,7 @@ int main(int argc, char **argv)
     const size_t count = sizeof(commands) / sizeof(commands[0]);
 
     guard_descriptors();
+    guard_children();
     if (argc < 2)
         return usage("no command is given", "");
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||

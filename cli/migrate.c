@@ -175,8 +175,8 @@ static int take_back(struct migration *m, struct error *e)
     if (say_to_pvmm(m, "resume", &again) == 0)
         return -1;
     m->gone = true;
-    *e = again;
-    return unresolved(m, e);
+    error_consequence(e, EXIT_UNRESOLVED, "%s", again.text);
+    return handed_to_nobody(m, e);
 }
 
 /* A signal is heard once, and then obeyed. */
@@ -304,11 +304,8 @@ static int finish(const struct migration *m, int rc, struct outfile *f, struct e
         tell(m);
     if (m->o->json == NULL || write_result(m, rc, e, f, &wrong) == 0)
         return rc;
-    if (rc == 0) {
-        *e = wrong;
-        return -1;
-    }
-    fprintf(stderr, "pvmm migrate: %s\n", wrong.text);
+    fprintf(stderr, "pvmm migrate: %s%s\n", rc == 0 ? "the guest was moved, but: " : "",
+            wrong.text);
     return rc;
 }
 

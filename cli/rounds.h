@@ -20,6 +20,7 @@
 
 #define ROUNDS_DOWNTIME 300u /* milliseconds that it may stand */
 #define ROUNDS_MAX      30u
+#define ROUNDS_LIMIT    60u /* a page that goes in each of them is believed at the other end */
 
 enum rounds_voice { ROUNDS_QUIET, ROUNDS_TELL, ROUNDS_VERBOSE };
 

@@ -173,13 +173,17 @@ static void serve_arrival(struct session *s)
     s->store.target = arrival_memory(s->arrival);
 }
 
+/* What the memory of a machine that is gone says is not true any more. */
 static void serve_target(struct session *s)
 {
-    if (s->end == END_NONE && target_serve(s->target, &s->mailbox, &s->hold, &s->trouble) != 0)
+    if (s->end != END_NONE || s->qemu.pid <= 0)
+        return;
+    if (target_serve(s->target, &s->mailbox, &s->hold, &s->trouble) != 0)
         finish(s, END_ARRIVAL);
-    if (s->target->stage ==
-        TARGET_GOES) /* the source's guest may be over as soon as this one runs */
-        detach_alone(s->detach);
+    if (s->target->stage != TARGET_GOES)
+        return;
+    detach_alone(s->detach); /* the source's guest may be over as soon as this one runs */
+    target_serve(s->target, &s->mailbox, &s->hold, &s->trouble);
 }
 
 /* Of --timeout. A guest that was handed over may be the only one there is: it stands until it is

@@ -130,15 +130,17 @@ static int hear(struct target *t, struct error *e)
 {
     char c;
 
+    if (clock_now() >= t->patience)
+        return gave_up(e);
     while (poll(&(struct pollfd){.fd = t->in, .events = POLLIN}, 1, 0) > 0) {
         if (read(t->in, &c, 1) != 1)
             return gave_up(e);
-        if (c == '\n')
+        if (c == '\n' ||
+            t->n == sizeof(t->heard)) /* which is longer than any word: judged as it is */
             return 1;
-        if (t->n < sizeof(t->heard))
-            t->heard[t->n++] = c;
+        t->heard[t->n++] = c;
     }
-    return clock_now() < t->patience ? 0 : gave_up(e);
+    return 0;
 }
 
 static int await_go(struct target *t, struct hold *h, struct error *e)
@@ -188,6 +190,17 @@ static void runs(struct target *t)
     t->stage = TARGET_RUNS;
 }
 
+/* It runs, or stands as it is to stay; one that ended before that is nothing to end the source for.
+ */
+static bool is_as_wanted(const struct target *t, const struct mailbox *m)
+{
+    const unsigned state = mailbox_state(m);
+
+    if (t->stays)
+        return state <= PVMM_STATE_RUNNING && hold_state(m) == PVMM_HOLD_PAUSED;
+    return state == PVMM_STATE_RUNNING && hold_state(m) == PVMM_HOLD_NONE;
+}
+
 int target_serve(struct target *t, const struct mailbox *m, struct hold *h, struct error *e)
 {
     const enum pvmm_hold state = hold_state(m);
@@ -198,7 +211,7 @@ int target_serve(struct target *t, const struct mailbox *m, struct hold *h, stru
     case TARGET_STANDS:
         return await_go(t, h, e);
     case TARGET_GOES:
-        if (t->stays || (state == PVMM_HOLD_NONE && mailbox_state(m) >= PVMM_STATE_RUNNING))
+        if (is_as_wanted(t, m))
             runs(t);
         return 0;
     default:

@@ -79,6 +79,8 @@ def rounds_of(path):
 def commands_that_lead_nowhere():
     g = TestKernel.boot("guest")
     refused(g, "false", 128, "ended with exit code 1")
+    pvmm("migrate", g.name, "--to", "false", code=128, says="ended with exit code 1",
+         preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
     refused(g, "exit 127", 128, "ended with exit code 127")
     refused(g, "kill -9 $$", 128, "was killed by signal 9")
     refused(g, "yes", 128, 'says "y", which is no word of a migration')

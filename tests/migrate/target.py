@@ -127,7 +127,7 @@ def nonsense():
     Source().say(f"pvmm migration 1 {MEMORY} a/b\n".encode()).is_over(129, "character 2 is another")
     Source().say(f"pvmm migration 1 {MEMORY} -\n".encode()).is_over(129, "--name")
     Source().say(f"pvmm migration 1 {1 << 60} guest\n".encode()).is_over(128, "there is room for")
-    for word in (b"no\n", b"go \n", b"\n", b"\xff\x00\n", b"gogo\n", b"running\n", b"x" * 5000 + b"\n"):
+    for word in (b"no\n", b"go \n", b"\n", b"\xff\x00\n", b"gogo\n", b"running\n", b"x" * 5000 + b"\n", b"x" * 5000):
         comes().say(word).is_over(128, 'where "go" is due')
 
 
