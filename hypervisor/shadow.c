@@ -22,6 +22,7 @@ static struct {
         mfn_t guest; /* NO_MFN: free */
         mfn_t frame; /* its hypervisor's slots are always there: the CPU may be using it */
     } root[SHADOW_ROOTS];
+    const struct shadow_root *loaded; /* the CPU's; NULL: not yet one of these */
     unsigned evict;
     uint32_t table[SHADOW_TABLES]; /* frames; those below `used` are in the trees */
     unsigned tables, used;
@@ -80,6 +81,7 @@ bool shadow_begin(void)
     const uint64_t free = frames_free();
 
     pool.used = pool.evict = 0;
+    pool.loaded = NULL;
     shadow_out_of_date = false;
     for (unsigned i = 0; i < SHADOW_ROOTS; i++)
         pool.root[i].frame = NO_MFN;
@@ -188,9 +190,10 @@ static struct shadow_root *new_root(mfn_t guest)
 
 mfn_t shadow_root(mfn_t guest_root)
 {
-    struct shadow_root *r = root_of(guest_root);
+    const struct shadow_root *r = root_of(guest_root);
 
-    return r ? r->frame : new_root(guest_root)->frame;
+    pool.loaded = r ? r : new_root(guest_root);
+    return pool.loaded->frame;
 }
 
 /* ---- the guest's tables, as a processor walks them */
@@ -297,10 +300,9 @@ static void add_table(uint64_t *entry, unsigned level, const struct walk *w)
 }
 
 /* The shadow's L1 entry; tables that are missing are made. */
-static uint64_t *make_way(mfn_t guest_root, gva_t va, const struct walk *w)
+static uint64_t *make_way(gva_t va, const struct walk *w)
 {
-    const struct shadow_root *r = root_of(guest_root);
-    uint64_t *e = (uint64_t *)direct_frame(r->frame) + slot_of(va, TOP);
+    uint64_t *e = (uint64_t *)direct_frame(pool.loaded->frame) + slot_of(va, TOP);
 
     for (unsigned level = TOP - 1; level > 0; level--) {
         if (!pte_present(*e))
@@ -310,15 +312,15 @@ static uint64_t *make_way(mfn_t guest_root, gva_t va, const struct walk *w)
     return e;
 }
 
-bool shadow_fill(mfn_t guest_root, gva_t va, uint32_t *error)
+bool shadow_fill(gva_t va, uint32_t *error)
 {
     const bool write = *error & PFEC_WRITE;
     struct walk w;
 
-    if (is_hypervisors(slot_of(va, TOP)))
+    if (!pool.loaded || is_hypervisors(slot_of(va, TOP)))
         return false;
     *error &= ~PFEC_PRESENT;
-    if (!walk_guest(guest_root, va, &w))
+    if (!walk_guest(pool.loaded->guest, va, &w))
         return false;
     if (!allows(w.rights, *error)) {
         *error |= PFEC_PRESENT;
@@ -331,7 +333,7 @@ bool shadow_fill(mfn_t guest_root, gva_t va, uint32_t *error)
     note_access(&w, write);
     if (write)
         dirty_mark(pte_frame(*w.entry[1]));
-    *make_way(guest_root, va, &w) = leaf(*w.entry[1], w.rights, written_already(*w.entry[1]));
+    *make_way(va, &w) = leaf(*w.entry[1], w.rights, written_already(*w.entry[1]));
     invlpg(va.a);
     return true;
 }

@@ -26,15 +26,16 @@ extern bool shadow_on, shadow_out_of_date;
 bool shadow_begin(void);
 void shadow_end(void);
 
-/* The root to load in place of this one. */
+/* The root to load in place of this one, at once: faults are its own from here on. */
 mfn_t shadow_root(mfn_t guest_root);
 
 /*
- * A page fault at an address of the guest's, with the root and the error code that it had. True:
- * the guest's tables allow the access, and so do the shadows now. Else the fault is the guest's,
- * and *error says of PFEC_PRESENT what it would say without shadows.
+ * A page fault at an address of the guest's, with the error code that it had. True: the guest's
+ * tables allow the access, and so do the shadows now. Else the fault is the guest's, and *error
+ * says of PFEC_PRESENT what it would say without shadows. The tables are those of the root that is
+ * loaded: the vCPU may have another one already, or be in its other mode, before that is.
  */
-bool shadow_fill(mfn_t guest_root, gva_t va, uint32_t *error);
+bool shadow_fill(gva_t va, uint32_t *error);
 
 /* The guest's tables change, so that shadows may be out of date; what was no present entry is in
  * none. */

@@ -109,10 +109,9 @@ static inline bool kernel_write_fault(struct vcpu *v, struct regs *r, gva_t va)
 
 /* A fault of the shadows' alone: true. Else *error is what the guest's own tables would have made
  * it. */
-static bool watched_fault(const struct vcpu *v, uint64_t address, uint32_t *error)
+static bool watched_fault(uint64_t address, uint32_t *error)
 {
-    return __builtin_expect(shadow_on, false) &&
-           shadow_fill(cpu_guest_root(v), gva(address), error);
+    return __builtin_expect(shadow_on, false) && shadow_fill(gva(address), error);
 }
 
 static __attribute__((noinline)) void guest_page_fault(struct vcpu *v, struct regs *r)
@@ -124,7 +123,7 @@ static __attribute__((noinline)) void guest_page_fault(struct vcpu *v, struct re
     /* A page of the LDT; or it was refused, and the guest is to stand at this instruction. */
     if (!(error & PFEC_USER) && (fill_ldt(v, address) || v->stand.due))
         return;
-    if (watched_fault(v, address, &error))
+    if (watched_fault(address, &error))
         return;
     if (v->in_kernel && (error & write_to_present) == write_to_present &&
         kernel_write_fault(v, r, gva(address)))
@@ -269,11 +268,11 @@ static void dump_host(const struct regs *r)
 }
 
 /* Of the hypervisor's own accesses to the guest's memory. */
-static bool host_watched_fault(const struct vcpu *v, const struct regs *r)
+static bool host_watched_fault(const struct regs *r)
 {
     uint32_t error = (uint32_t)r->error_code;
 
-    return watched_fault(v, read_cr2(), &error);
+    return watched_fault(read_cr2(), &error);
 }
 
 void host_entry(struct regs *r)
@@ -291,7 +290,7 @@ void host_entry(struct regs *r)
     }
     if (r->vector == TRAP_PF && v && fill_ldt(v, read_cr2()))
         return;
-    if (r->vector == TRAP_PF && v && host_watched_fault(v, r))
+    if (r->vector == TRAP_PF && v && host_watched_fault(r))
         return;
     if (r->rip == (uint64_t)iret_to_guest)
         iret_failed(v, r);

@@ -22,13 +22,39 @@ static unsigned plain(uint64_t leaf_bits)
 static bool fill(unsigned va, uint32_t kind)
 {
     uint32_t error = kind;
-    return shadow_fill(mfn(TABLES_AT), gva(vas[va].address), &error);
+    return shadow_fill(gva(vas[va].address), &error);
 }
 
 static uint64_t shown(unsigned va)
 {
     const struct found f = walk(loaded.n, &vas[va]);
     return f.present ? f.rights | f.frame << 12 : 0;
+}
+
+/* The vCPU's may be another one already, which no fault before its loading is about. */
+static void test_a_fault_is_the_loaded_roots(void **state)
+{
+    (void)state;
+    const unsigned va = plain(PTE_RW);
+    const mfn_t other = mfn(TABLES_AT + 1);
+    uint32_t error = USER;
+
+    *entry_of(other.n, vas[va].slot[4]) = *entry_of(first_table(4), vas[va].slot[4]);
+    assert_true(fill(va, USER));
+    const mfn_t second = shadow_root(other);
+    assert_false(walk(second.n, &vas[va]).present);
+    assert_true(fill(va, USER));
+    assert_true(walk(second.n, &vas[va]).present);
+    shadow_forget();
+    loaded = shadow_root(mfn(TABLES_AT));
+    assert_true(fill(va, USER));
+    assert_true(shown(va) != 0);
+    assert_false(walk(second.n, &vas[va]).present);
+    shadow_end();
+    assert_true(shadow_begin());
+    assert_false(shadow_fill(gva(vas[va].address), &error)); /* nothing is loaded yet */
+    assert_int_equal(error, USER);
+    shadow_end();
 }
 
 static void test_a_write_is_marked_before_it_can_be_made(void **state)
@@ -93,7 +119,7 @@ static void test_the_hypervisors_slots_are_not_the_guests(void **state)
 
     plain(PTE_RW);
     *entry_of(first_table(4), 260) = *entry_of(first_table(4), 0);
-    assert_false(shadow_fill(mfn(TABLES_AT), gva(HV_SLOTS_START), &error));
+    assert_false(shadow_fill(gva(HV_SLOTS_START), &error));
     assert_int_equal(error, WRITE | PFEC_PRESENT);
     shadow_flush_page(gva(HV_SLOTS_END - PAGE_BYTES));
     for (unsigned slot = 256; slot <= 271; slot++)
@@ -138,6 +164,7 @@ int main(void)
         cmocka_unit_test_setup(test_a_clean_entry_is_not_written_through, world_setup),
         cmocka_unit_test_setup(test_neighbours_that_were_accessed_come_along, world_setup),
         cmocka_unit_test_setup(test_the_hypervisors_slots_are_not_the_guests, world_setup),
+        cmocka_unit_test_setup(test_a_fault_is_the_loaded_roots, world_setup),
         cmocka_unit_test_setup(test_what_changes_nothing_forgets_nothing, world_setup),
         cmocka_unit_test_setup(test_too_little_room_takes_nothing, world_setup),
     };

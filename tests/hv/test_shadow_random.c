@@ -262,7 +262,7 @@ static void access_va(unsigned va, uint32_t kind)
             return;
         }
         assert_true(attempt == 0); /* one fill is enough */
-        if (!shadow_fill(mfn(TABLES_AT + guest_root), gva(vas[va].address), &error)) {
+        if (!shadow_fill(gva(vas[va].address), &error)) {
             check_fault(va, kind, error);
             return;
         }
