@@ -3,6 +3,7 @@
 
 #include "asm.h"
 #include "cpu.h"
+#include "dirty.h"
 #include "domain.h"
 #include "guestword.h"
 #include "hold.h"
@@ -399,6 +400,7 @@ void explain_stand(struct vcpu *v, struct regs *r)
         if (channel_stop_requested())
             domain_end(PVMM_OUTCOME_STOPPED, ~0u, "");
         hold_if_wanted(v);
+        dirty_serve(v);
         cpu_idle();
     }
     mailbox.reports.waiting = PVMM_WAITING_NOT;

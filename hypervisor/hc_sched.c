@@ -46,10 +46,21 @@ static int64_t cancel_suspend(const struct call *c)
 
 /* It stands once this call's result, 0, is in place. What the host answers goes where that is: to
  * an element of a multicall it could not get. */
+static int nothing(struct core *core, struct core_vcpu *v, const void *what)
+{
+    (void)core;
+    (void)v;
+    (void)what;
+    return 0;
+}
+
+/* What another request of the guest's was paused in is done first: as it stands, a frame is a table
+ * or is none. */
 static int64_t hold_suspend(struct call *c)
 {
     if (c->nested)
         return cancel_suspend(c);
+    request_to_the_end(c->v, nothing, NULL);
     log_line("the guest suspended itself, start_info being frame %lx", c->arg[2]);
     c->v->suspended = true;
     attend();
