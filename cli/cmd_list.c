@@ -31,11 +31,14 @@ static const char *text(struct json_object *guest, const char *key)
     return json_object_object_get_ex(guest, key, &v) ? json_object_get_string(v) : "?";
 }
 
-static bool handed_over(struct json_object *guest)
+/* What no letter of `xl list` says. */
+static const char *remark(struct json_object *guest)
 {
     const char *hold = text(guest, "hold");
 
-    return hold != NULL && strcmp(hold, "handed over") == 0;
+    if (hold != NULL && strcmp(hold, "handed over") == 0)
+        return "  handed over";
+    return hold != NULL && strcmp(hold, "arriving") == 0 ? "  arriving" : "";
 }
 
 static void print_row(struct json_object *guest)
@@ -45,8 +48,7 @@ static void print_row(struct json_object *guest)
     json_object_object_get_ex(guest, "cpu_seconds", &seconds);
     printf("%-40s %7" PRIu64 " %5" PRIu64 " %5" PRIu64 "  %8s %8.1f%s\n", text(guest, "name"),
            number(guest, "id"), number(guest, "memory") >> 20, number(guest, "vcpus"),
-           text(guest, "state"), json_object_get_double(seconds),
-           handed_over(guest) ? "  handed over" : "");
+           text(guest, "state"), json_object_get_double(seconds), remark(guest));
 }
 
 static void print_table(struct json_object *guests)

@@ -213,7 +213,12 @@ const char help_list[] =
     "           a Xen image r, s and c are not\n"
     "  Time(s)  CPU time that QEMU has used\n"
     "\n"
-    "      --json   the same and more as JSON\n"
+    "Behind these: \"arriving\" of a guest that is being moved here, and has not run here;\n"
+    "\"handed over\" of one that stands because nobody knows whether it runs where it was moved\n"
+    "to (\"pvmm resume --help\").\n"
+    "\n"
+    "      --json   the same and more as JSON; \"hold\" is null, \"paused\", \"suspended\",\n"
+    "               \"arriving\" or \"handed over\"\n"
     "\n" REACHING_CODES;
 
 const char help_console[] =

@@ -30,6 +30,28 @@ enum pvmm_hold hold_state(const struct mailbox *m)
     return hold <= PVMM_HOLD_SUSPENDED ? (enum pvmm_hold)hold : PVMM_HOLD_NONE;
 }
 
+bool hold_as_wished(const struct hold *h)
+{
+    return !h->paused || hold_state(h->mailbox) == PVMM_HOLD_PAUSED;
+}
+
+enum standing hold_standing(const struct hold *h)
+{
+    static const enum standing as_seen[] = {
+        [PVMM_HOLD_NONE] = STANDING_NOT,
+        [PVMM_HOLD_PAUSED] = STANDING_PAUSED,
+        [PVMM_HOLD_SUSPENDED] = STANDING_SUSPENDED,
+    };
+
+    if (h == NULL || ended(h))
+        return STANDING_NOT;
+    if (h->arrives)
+        return STANDING_ARRIVING;
+    if (hold_handed(h))
+        return STANDING_HANDED_OVER;
+    return h->suspending == SUSPEND_ENDS ? STANDING_SUSPENDED : as_seen[hold_state(h->mailbox)];
+}
+
 /* --- bells: the next one only when the last was heeded, or what is seen would be ambiguous --- */
 
 /* What is to be seen of the guest at one moment. */

@@ -156,7 +156,26 @@ void hold_say_late(const struct hold *h, unsigned seconds, struct error *e);
 /* It was handed over, and nobody has said what became of that. */
 bool hold_handed(const struct hold *h);
 
+/* Does a guest that its user has paused stand yet? */
+bool hold_as_wished(const struct hold *h);
+
 /* Why the guest stands, checked; PVMM_HOLD_NONE before it runs and after its end. */
 enum pvmm_hold hold_state(const struct mailbox *m);
+
+/*
+ * The same for people and programs, with what the hypervisor does not know: a guest that is
+ * STANDING_ARRIVING has not run here, whatever the hypervisor is at; one that is
+ * STANDING_HANDED_OVER may run elsewhere; one that is saved, and over, is STANDING_SUSPENDED until
+ * it is gone. NULL: no guest of ours.
+ */
+enum standing {
+    STANDING_NOT,
+    STANDING_ARRIVING,
+    STANDING_PAUSED,
+    STANDING_SUSPENDED,
+    STANDING_HANDED_OVER,
+};
+
+enum standing hold_standing(const struct hold *h);
 
 #endif

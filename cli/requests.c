@@ -79,15 +79,15 @@ static void process_facts(pid_t pid, char *state, double *seconds)
 static void state_letters(const struct supervised *g, char process, char letters[7])
 {
     const uint32_t state = g->mailbox != NULL ? mailbox_state(g->mailbox) : 0;
-    const enum pvmm_hold hold = hold_state(g->mailbox);
+    const enum standing standing = hold_standing(g->hold);
     struct pvmm_verdict v;
 
     strcpy(letters, "------");
-    if (process == 'T' || hold == PVMM_HOLD_PAUSED) /* somebody stopped QEMU: nothing runs */
-        letters[2] = 'p';
-    else if (state == PVMM_STATE_RUNNING && hold == PVMM_HOLD_NONE)
+    if (process == 'T' || standing == STANDING_PAUSED || standing == STANDING_ARRIVING)
+        letters[2] = 'p'; /* 'T': somebody stopped QEMU, and nothing runs */
+    else if (state == PVMM_STATE_RUNNING && standing == STANDING_NOT)
         letters[0] = 'r';
-    if (hold == PVMM_HOLD_SUSPENDED)
+    if (standing == STANDING_SUSPENDED || standing == STANDING_HANDED_OVER)
         letters[3] = 's';
     if (state == PVMM_STATE_ENDED && mailbox_verdict(g->mailbox, &v))
         letters[v.outcome == PVMM_OUTCOME_CRASH || v.outcome == PVMM_OUTCOME_KILLED ? 4 : 3] =
@@ -99,10 +99,12 @@ static void state_letters(const struct supervised *g, char process, char letters
 static void do_info(struct supervised *g, struct json_object *request, struct answer *a,
                     struct json_object *reply)
 {
-    static const char *const holds[] = {
-        [PVMM_HOLD_NONE] = NULL,
-        [PVMM_HOLD_PAUSED] = "paused",
-        [PVMM_HOLD_SUSPENDED] = "suspended",
+    static const char *const words[] = {
+        [STANDING_NOT] = NULL,
+        [STANDING_ARRIVING] = "arriving",
+        [STANDING_PAUSED] = "paused",
+        [STANDING_SUSPENDED] = "suspended",
+        [STANDING_HANDED_OVER] = "handed over",
     };
     char process = '?', letters[7];
     double seconds = 0;
@@ -117,9 +119,7 @@ static void do_info(struct supervised *g, struct json_object *request, struct an
     put_int(reply, "memory", g->memory);
     put_int(reply, "vcpus", g->vcpus);
     put_text(reply, "state", letters);
-    put_text(reply, "hold",
-             g->hold != NULL && hold_handed(g->hold) ? "handed over"
-                                                     : holds[hold_state(g->mailbox)]);
+    put_text(reply, "hold", words[hold_standing(g->hold)]);
     put_seconds(reply, "cpu_seconds", seconds);
     if (g->mailbox != NULL)
         put_int(reply, "qemu_pid", (uint64_t)g->qemu);

@@ -193,6 +193,17 @@ static int64_t life_deadline(const struct session *s)
     return s->hold.live.handed ? NEVER : s->deadline;
 }
 
+/* What `--detach` waits for: one that is to be paused stands when its user gets his prompt back. */
+static bool has_started(const struct session *s)
+{
+    const unsigned state = mailbox_state(&s->mailbox);
+
+    if (s->real_xen)
+        return s->console->seen;
+    return target_is_done(s->target) && (state > PVMM_STATE_RUNNING ||
+                                         (state == PVMM_STATE_RUNNING && hold_as_wished(&s->hold)));
+}
+
 /* What the state of things means, whoever brought the news. */
 static void take_stock(struct session *s)
 {
@@ -217,8 +228,7 @@ static void take_stock(struct session *s)
     }
     if (s->console->broken)
         finish(s, END_OUTPUT);
-    if (s->real_xen ? s->console->seen
-                    : mailbox_state(&s->mailbox) >= PVMM_STATE_RUNNING && target_is_done(s->target))
+    if (has_started(s))
         detach_started(s->detach);
     if (s->expect_seen)
         finish(s, END_EXPECT);

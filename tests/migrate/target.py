@@ -5,15 +5,18 @@ Without "go" no guest runs (no_go_no_run), and nothing is left; with it the gues
 source."""
 import json
 import os
+import select
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, f"{HERE}/../save")
 from guests import TestKernel, nothing_left  # noqa: E402
-from setting import PVMM, TMP, main, need, no_trace, pvmm, spawn, until  # noqa: E402
+from setting import DIR, PVMM, TMP, main, need, no_trace, pvmm, spawn, until  # noqa: E402
 
 FILE = f"{TMP}/guest.save"
 MEMORY = 16 << 20
@@ -100,7 +103,8 @@ def comes(*words):
 
 def well():
     s = comes()
-    need("it stands", info()["hold"] == "paused", str(info()))
+    need("it stands", (info()["hold"], info()["state"]) == ("arriving", "--p---"), str(info()))
+    need("list", b"  arriving" in pvmm("list"))
     for word in (["unpause"], ["pause"], ["shutdown"], ["save", f"{TMP}/x"], ["migrate", "--to", "false"]):
         pvmm(word[0], "guest", *word[1:], code=128, says="arriving from elsewhere")
     s.say(b"go\n").hears("running").runs()
@@ -108,6 +112,31 @@ def well():
     comes("--name", "other").say(b"go\n").hears("running")
     beats("other")
     destroy("other")
+
+
+def look():
+    """What `list` would say, at once: it takes longer than some states last."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(f"{DIR}/guest")
+        s.send(b'{"pvmm": 1, "do": "info"}\n')
+        return json.loads(s.makefile().readline())
+
+
+def never_seen_running():
+    """Nobody who looks, at whatever moment, takes a guest for running that has not run."""
+    for _ in range(5):
+        s = Source().say(OFFER).hears("pvmm migration 1 ready")
+        speaks = threading.Thread(target=s.say, args=(stream(),))
+        speaks.start()
+        until("it has its name", lambda: os.path.exists(f"{DIR}/guest"), 30)
+        looks = 0
+        while not select.select([s.p.stdout], [], [], 0)[0]:
+            i = look()
+            need("it runs before it has arrived", "r" not in i["state"], str(i))
+            looks += 1
+        speaks.join()
+        need(f"nobody looked more often than {looks} times", looks > 20)
+        s.hears("arrived").is_over(128, GAVE_UP)
 
 
 def ends_at_every_step():
@@ -184,7 +213,7 @@ def killed():
     destroy()
 
 
-CASES = [well, ends_at_every_step, nonsense, damaged, name_taken, source_goes_after_go, killed]
+CASES = [well, never_seen_running, ends_at_every_step, nonsense, damaged, name_taken, source_goes_after_go, killed]
 
 
 def run():

@@ -321,6 +321,38 @@ static void a_bell_that_finds_no_room_is_rung_later(void **state)
     assert_string_equal(rung(), "u"); /* and not "q" */
 }
 
+static void what_has_not_run_here_does_not_run(void **state)
+{
+    (void)state;
+    hold.arrives = hold.paused = true;
+    assert_int_equal(hold_standing(&hold), STANDING_ARRIVING); /* started, and not yet paused */
+    assert_false(hold_as_wished(&hold));
+    box.hold = PVMM_HOLD_PAUSED;
+    assert_int_equal(hold_standing(&hold), STANDING_ARRIVING);
+    assert_true(hold_as_wished(&hold));
+    hold.arrives = false;
+    assert_int_equal(hold_standing(&hold), STANDING_PAUSED);
+    hold.paused = false;
+    box.hold = PVMM_HOLD_NONE;
+    assert_int_equal(hold_standing(&hold), STANDING_NOT);
+    assert_true(hold_as_wished(&hold));
+    assert_int_equal(hold_standing(NULL), STANDING_NOT);
+}
+
+/* While its hypervisor counts up what it had, no reason to stand is told any more. */
+static void what_is_saved_does_not_run_again(void **state)
+{
+    (void)state;
+    suspended();
+    assert_int_equal(hold_standing(&hold), STANDING_SUSPENDED);
+    assert_true(hold_told(&ticket, "end"));
+    assert_string_equal(rung(), "q");
+    box.hold = PVMM_HOLD_NONE;
+    assert_int_equal(hold_standing(&hold), STANDING_SUSPENDED);
+    box.state = PVMM_STATE_ENDED;
+    assert_int_equal(hold_standing(&hold), STANDING_NOT);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
@@ -344,6 +376,8 @@ int main(void)
         TEST(a_guest_that_ends_is_no_longer_waited_for),
         TEST(a_hypervisor_that_says_nonsense_is_not_believed),
         TEST(a_bell_that_finds_no_room_is_rung_later),
+        TEST(what_has_not_run_here_does_not_run),
+        TEST(what_is_saved_does_not_run_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

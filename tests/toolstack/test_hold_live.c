@@ -198,6 +198,7 @@ static void after_a_handover_it_stands(void **state)
     refused_as(WISH_RESUME, "being moved");
     hold_leave(&ticket);
     assert_true(hold_handed(&hold));
+    assert_int_equal(hold_standing(&hold), STANDING_HANDED_OVER);
     assert_string_equal(rung(), "n");
     heeds_unwatch();
     assert_string_equal(rung(), "");
