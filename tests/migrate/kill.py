@@ -35,7 +35,9 @@ NAME = "guest"
 SHARES = (("migrate", 0.6), ("save", 0.25), ("restore", 0.15))
 QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 dice = random.Random(SEED)
+TRIES = 20  # for a kill that meets something
 tally = collections.Counter()
+took = {}  # seconds of one that nobody kills, by kind: as far as is known
 
 
 def at(host):
@@ -145,11 +147,13 @@ VICTIMS = {
 }
 
 
-def kill_after(delay, tool, victim, source):
-    """False: the victim was not there (any more)."""
-    end = time.time() + delay
-    while time.time() < end and tool.poll() is None:
+def kill_at(when, kind, tool, victim, source, late=0.0):
+    """At that part of its time, of which `late` seconds are waits. False: the victim was not there (any more)."""
+    start = time.time()
+    while time.time() < start + when * (took[kind] + late) and tool.poll() is None:
         time.sleep(0.001)
+    if tool.poll() is not None:  # the machine has less to do than it had before
+        took[kind] = (took[kind] + max(time.time() - start - late, 0)) / 2
     for pid in VICTIMS[victim](tool.pid, source):
         try:
             os.kill(pid, signal.SIGKILL)
@@ -211,15 +215,14 @@ def look(victim, hit, code, said):
     return "lost"
 
 
-def one_migration(took):
+def one_migration():
     victim = dice.choice(list(VICTIMS))
     if info(EAST) is None:
         boot()
     source = owner(EAST)
     late = dice.random() < 0.5
-    delay = (took + 3 * LATE * late) * 1.1 * dice.random() ** 0.7  # more of them near its end
     p = migrate(f"sh {RELAY}" if late else "cat")
-    hit = kill_after(delay, p, victim, source)
+    hit = kill_at(1.1 * dice.random() ** 0.7, "migrate", p, victim, source, 3 * LATE * late)  # more near its end
     said = p.communicate(timeout=90)[1].decode(errors="replace")
     until("the other end has come to rest", settled, 30)
     outcome = look(victim, hit, p.returncode, said)
@@ -227,6 +230,7 @@ def one_migration(took):
         destroy(WEST)
     until("the other end leaves nothing", lambda: not processes(WEST), 20, lambda: str(processes(WEST)))
     tally["migrate", victim if hit else "too late", outcome] += 1
+    return hit
 
 
 def measure_migration():
@@ -235,12 +239,11 @@ def measure_migration():
     p = migrate()
     said = p.communicate(timeout=90)[1].decode(errors="replace")
     need("a migration that nobody kills", p.returncode == 0, said)
-    took = time.time() - start
-    need("it waits for a command that has nothing more to do", took < 4)
+    took["migrate"] = time.time() - start
+    need("it waits for a command that has nothing more to do", took["migrate"] < 4)
     need("ends_well: it is where it was", info(EAST) is None)
     beats(WEST)
     destroy(WEST)
-    return took
 
 
 # ---- saves
@@ -256,7 +259,7 @@ def whole(before):
     return "new" if read() != before else "old"
 
 
-def one_save(took):
+def one_save():
     victim = dice.choice(["tool", "QEMU", "pvmm", "reader"])
     if info(EAST) is None:
         boot()
@@ -268,7 +271,7 @@ def one_save(took):
     else:
         p = spawn("save", *how, NAME, FILE, **at(EAST), **QUIET)
     pick = "pipe there" if victim == "reader" else victim
-    hit = kill_after(took * 1.1 * dice.random(), p, pick, source)
+    hit = kill_at(1.1 * dice.random(), "save", p, pick, source)
     p.wait(60)
     until("the save is gone", lambda: not [x for x in processes(EAST) if b"save" in words(x)], 30)
     what = whole(before)
@@ -280,6 +283,7 @@ def one_save(took):
         beats(EAST)
     guest = "lost" if info(EAST) is None else "goes on"
     tally["save", victim if hit else "too late", f"file {what}, guest {guest}"] += 1
+    return hit
 
 
 def measure_save():
@@ -287,17 +291,17 @@ def measure_save():
         boot()
     start = time.time()
     pvmm("save", "--checkpoint", NAME, FILE, **at(EAST))
-    return time.time() - start
+    took["save"] = time.time() - start
 
 
 # ---- restores
 
-def one_restore(took):
+def one_restore():
     victim = dice.choice(["tool", "other QEMU", "pipe there", "other end"])
     before = read()
     command = f"cat {FILE} | {PVMM} restore --detach --name {NAME} --no-core --accel tcg - "
     p = subprocess.Popen(["sh", "-c", command], **at(WEST), **QUIET)
-    hit = kill_after(took * 1.1 * dice.random(), p, victim, (None, None))
+    hit = kill_at(1.1 * dice.random(), "restore", p, victim, (None, None))
     p.wait(60)
     until("it has come to rest", lambda: settled() and not [x for x in processes(WEST) if b"--detach" in words(x)]
           or runs(WEST), 30)
@@ -309,29 +313,37 @@ def one_restore(took):
     until("nothing is left", lambda: not processes(WEST), 20, lambda: str(processes(WEST)))
     need("the file is another", read() == before)
     tally["restore", victim if hit else "too late", outcome] += 1
+    return hit
 
 
 def measure_restore():
     start = time.time()
     pvmm("restore", "--detach", "--name", NAME, "--no-core", "--accel", "tcg", FILE, **at(WEST))
-    took = time.time() - start
+    took["restore"] = time.time() - start
     beats(WEST)
     destroy(WEST)
-    return took
 
 
 # ---- the whole
+
+def one_kill(kind):
+    """Those that come too late are looked at like the others, but not counted."""
+    one = {"migrate": one_migration, "save": one_save, "restore": one_restore}[kind]
+    need(f"{TRIES} kills in a row meet nothing", any(one() for _ in range(TRIES)))
+
 
 def run():
     os.mkdir(FOLDER)
     with open(RELAY, "w", encoding="ascii") as f:
         f.write(f"while read -r line; do sleep {LATE}; echo \"$line\"; done\n")
-    took = {"migrate": measure_migration(), "save": measure_save(), "restore": measure_restore()}
+    measure_migration()
+    measure_save()
+    measure_restore()
     kinds = [kind for kind, share in SHARES for _ in range(round(COUNT * share))]
     dice.shuffle(kinds)
     for i, kind in enumerate(kinds):
         try:
-            {"migrate": one_migration, "save": one_save, "restore": one_restore}[kind](took[kind])
+            one_kill(kind)
         except BaseException:
             print(f"kill {i}, a {kind}, seed {SEED}")
             raise
@@ -343,16 +355,15 @@ def run():
         until(f"nothing runs in {host}", lambda: not processes(host), 20, lambda: str(processes(host)))
     shutil.rmtree(FOLDER)
     os.unlink(RELAY)
-    report(took)
+    report()
 
 
-def report(took):
-    print(f"{sum(tally.values())} kills, seed {SEED}; a migration takes {took['migrate']:.2f} s, a save "
-          f"{took['save']:.2f} s, a restore {took['restore']:.2f} s")
+def report():
+    late = sum(n for (_, victim, _), n in tally.items() if victim == "too late")
+    print(f"{sum(tally.values()) - late} kills, seed {SEED}, {late} more were too late; a migration takes "
+          f"{took['migrate']:.2f} s, a save {took['save']:.2f} s, a restore {took['restore']:.2f} s")
     for (kind, victim, outcome), n in sorted(tally.items()):
         print(f"  {kind:8} {victim:11} {outcome:24} {n:4}")
-    need("never_both, never_none, no_go_no_run, stands_is_whole: too few were met in the middle",
-         sum(n for (_, v, _), n in tally.items() if v != "too late") >= COUNT // 2)
 
 
 main(run)

@@ -122,13 +122,20 @@ def look():
         return json.loads(s.makefile().readline())
 
 
+def answers():
+    try:
+        return look() is not None
+    except OSError:  # no name yet, or nobody behind it
+        return False
+
+
 def never_seen_running():
     """Nobody who looks, at whatever moment, takes a guest for running that has not run."""
     for _ in range(5):
         s = Source().say(OFFER).hears("pvmm migration 1 ready")
         speaks = threading.Thread(target=s.say, args=(stream(),))
         speaks.start()
-        until("it has its name", lambda: os.path.exists(f"{DIR}/guest"), 30)
+        until("it has its name", answers, 30)
         looks = 0
         while not select.select([s.p.stdout], [], [], 0)[0]:
             i = look()
