@@ -68,9 +68,9 @@ static int parse(int argc, char **argv, struct migrate_options *o)
 int command_migrate(int argc, char **argv)
 {
     struct migrate_options o = {.wish = {.command = "migrate",
-                                         .downtime = ROUNDS_DOWNTIME,
-                                         .rounds = ROUNDS_MAX,
+                                         .stop = {ROUNDS_DOWNTIME, ROUNDS_MAX},
                                          .timeout = HOLD_TIMEOUT,
+                                         .patience = MIGRATE_PATIENCE,
                                          .voice = ROUNDS_TELL}};
     struct error e;
     int rc = parse(argc, argv, &o);

@@ -261,7 +261,7 @@ int command_save(int argc, char **argv)
     struct request r = {
         .how.of_xl = true,
         .timeout = HOLD_TIMEOUT,
-        .wish = {.command = "save", .downtime = ROUNDS_DOWNTIME, .rounds = ROUNDS_MAX},
+        .wish = {.command = "save", .stop = {ROUNDS_DOWNTIME, ROUNDS_MAX}},
         .begun = clock_now()};
     struct outfile f;
     struct error e;

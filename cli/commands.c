@@ -105,9 +105,9 @@ int command_rounds_option(struct rounds_wish *w, int opt, char **argv, struct er
 {
     switch (opt) {
     case OPT_MAX_DOWNTIME:
-        return take_number("max-downtime", "milliseconds", optarg, 3600000, &w->downtime, e);
+        return take_number("max-downtime", "milliseconds", optarg, 3600000, &w->stop.downtime, e);
     case OPT_MAX_ROUNDS:
-        return take_number("max-rounds", "rounds", optarg, ROUNDS_LIMIT, &w->rounds, e);
+        return take_number("max-rounds", "rounds", optarg, ROUNDS_LIMIT, &w->stop.rounds, e);
     case OPT_TOO_FAST:
         w->gives_up = strcmp(optarg, "give-up") == 0;
         if (w->gives_up || strcmp(optarg, "stop") == 0)

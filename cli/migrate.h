@@ -6,6 +6,9 @@
 #include "error.h"
 #include "rounds.h"
 
+#define MIGRATE_PATIENCE 60u /* seconds for the other end to take anything, while the guest runs   \
+                              */
+
 struct migrate_options {
     const char *name, *command;
     const char *json; /* a file for the result; NULL: none */

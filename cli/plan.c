@@ -13,6 +13,7 @@
 #include "corefile.h"
 #include "e820.h"
 #include "exitcodes.h"
+#include "hostmem.h"
 #include "hvimage.h"
 #include "initrd.h"
 #include "iso.h"
@@ -182,11 +183,15 @@ static int open_stream(const struct plan *p, struct error *e)
 /* A guest that is larger than this machine would not come far. */
 static uint64_t most_pages(const struct options *o)
 {
-    const long pages = sysconf(_SC_PHYS_PAGES);
+    return (o->max_memory != 0 ? o->max_memory : hostmem_all()) / PAGE;
+}
 
-    if (o->max_memory != 0)
-        return o->max_memory / PAGE;
-    return pages > 0 ? (uint64_t)pages * ((uint64_t)sysconf(_SC_PAGESIZE) / PAGE) : 0;
+/* Where the guest is to come to, others may be; where it comes from, it runs well. */
+static uint64_t room_for_one_more(const struct options *o)
+{
+    const uint64_t available = hostmem_available();
+
+    return o->max_memory != 0 || available == 0 ? most_pages(o) * PAGE : available;
 }
 
 /* xl's files tell what the guest is called. */
@@ -229,7 +234,7 @@ static int check_name_is_free(const char *name, struct error *e)
 static int accept_offer(struct plan *p, struct error *e)
 {
     const struct handover_line *offer = &p->target.offer;
-    const uint64_t most = most_pages(p->o) * PAGE;
+    const uint64_t most = room_for_one_more(p->o);
     bool xen;
 
     if (p->name == NULL && offer->text[0] != '\0')

@@ -18,8 +18,6 @@
 #define BYTES_MAX  (1u << 27)   /* of a bitmap: 4 TiB of memory */
 #define WORTH      1024u        /* pages of a round whose rate is believed */
 #define WORTH_TIME 0.02         /* seconds of such a round */
-#define STANDING   0.08         /* seconds that a guest stands if nothing is left at all */
-#define STUCK_MAX  2u           /* rounds of no use, and it is too fast */
 #define LINE_TIME  (SECOND / 4) /* between two words on a terminal */
 #define MIB        (double)(1 << 20)
 
@@ -39,6 +37,19 @@ void rounds_say(const struct rounds *r, const char *what)
                 what);
 }
 
+/* Nobody takes anything any more. A guest that stands has a bound of its own. */
+static bool is_stuck(struct rounds *r, uint64_t done)
+{
+    const int64_t now = clock_now();
+
+    if (r->went_at == 0 || done != r->went) {
+        r->went = done;
+        r->went_at = now;
+    }
+    return r->wish->patience != 0 && r->stood == 0 &&
+           now - r->went_at >= r->wish->patience * SECOND;
+}
+
 static bool go_on(void *context, const char *doing, uint64_t done, uint64_t total)
 {
     struct rounds *r = context;
@@ -47,6 +58,10 @@ static bool go_on(void *context, const char *doing, uint64_t done, uint64_t tota
     (void)doing;
     if (poll(&news, 1, 0) > 0) {
         r->interrupted = true;
+        return false;
+    }
+    if (is_stuck(r, done)) {
+        r->deaf = true;
         return false;
     }
     if (clock_now() < r->next || r->wish->voice == ROUNDS_QUIET || !isatty(STDERR_FILENO))
@@ -213,6 +228,9 @@ static int failed(struct rounds *r, const struct pv_error *why, struct error *e)
     wipe(r);
     if (r->interrupted)
         return error_set(e, signals_code(r->wish->signals), "interrupted");
+    if (r->deaf)
+        return error_set(e, EXIT_ENVIRONMENT, "the other end has taken nothing for %u s",
+                         r->wish->patience);
     return error_set(e, EXIT_ENVIRONMENT, "guest \"%s\": %s", r->guest->name, why->text);
 }
 
@@ -232,6 +250,7 @@ static int send_round(struct rounds *r, bool all, struct error *e)
     const int64_t begun = clock_now();
     struct pv_error why;
 
+    r->went_at = 0;
     if (pv_live_round(r->live, all ? NULL : &set, &r->last, &why) != 0)
         return failed(r, &why, e);
     measure(r, begun);
@@ -239,34 +258,22 @@ static int send_round(struct rounds *r, bool all, struct error *e)
     return 0;
 }
 
-static double expected_stop(const struct rounds *r)
+/* What is to be done where the rule says that it cannot be kept. */
+static int too_fast(struct rounds *r, enum stop why, struct error *e)
 {
-    const double pages = (double)(r->told + r->last.left);
+    static const char *const text[] = {
+        [STOP_TOO_FAST] = "it writes too fast: as many pages are written as go meanwhile",
+        [STOP_ROUNDS] = "it writes too fast: as many rounds as may be were not enough",
+        [STOP_BOUND_SHORT] =
+            "--max-downtime is too short: it would stand for longer even if it wrote nothing",
+    };
 
-    return STANDING + (r->rate > 0 ? pages / r->rate : 0);
-}
-
-/* It makes no sense to go on like this: as many pages were written as went. */
-static bool no_progress(struct rounds *r)
-{
-    r->stuck = r->told >= r->last.pages ? r->stuck + 1 : 0;
-    return r->stuck >= STUCK_MAX;
-}
-
-static int give_up(struct rounds *r, const char *why, struct error *e)
-{
-    return error_set(e, EXIT_TOO_FAST, "guest \"%s\": it writes too fast: %s; it goes on running",
-                     r->guest->name, why);
-}
-
-static int too_fast(struct rounds *r, const char *why, struct error *e)
-{
     r->too_fast = true;
     if (r->wish->gives_up)
-        return give_up(r, why, e);
+        return error_set(e, EXIT_TOO_FAST, "guest \"%s\": %s; it goes on running", r->guest->name,
+                         text[why]);
     if (r->wish->voice != ROUNDS_QUIET)
-        fprintf(stderr, "pvmm %s: it writes too fast: %s; it is stopped all the same\n",
-                r->wish->command, why);
+        fprintf(stderr, "pvmm %s: %s; it is stopped all the same\n", r->wish->command, text[why]);
     return 0;
 }
 
@@ -287,26 +294,27 @@ int rounds_begin(struct rounds *r, const struct rounds_wish *w, struct held *gue
 
 int rounds_copy(struct rounds *r, struct error *e)
 {
+    unsigned stuck = 0;
     bool all = true;
+    enum stop stop;
 
     if (next_round(r, e) != 0)
         return -1;
-    for (;;) {
-        double expected;
-
+    do {
         if (send_round(r, all, e) != 0 || next_round(r, e) != 0)
             return -1;
+        const struct round_facts f = {.round = r->last.round,
+                                      .sent = r->last.pages,
+                                      .written = r->told,
+                                      .left = r->last.left,
+                                      .rate = r->rate};
+
+        tell(r, r->told, stop_expected(&f));
+        list(r, r->told, stop_expected(&f));
+        stop = stop_rule(&f, &r->wish->stop, &stuck);
         all = false;
-        expected = expected_stop(r);
-        tell(r, r->told, expected);
-        list(r, r->told, expected);
-        if (expected * 1000 <= r->wish->downtime)
-            return 0;
-        if (r->last.round >= r->wish->rounds)
-            return too_fast(r, "as many rounds as may be were not enough", e);
-        if (no_progress(r))
-            return too_fast(r, "more pages are written than go meanwhile", e);
-    }
+    } while (stop == STOP_NOT_YET);
+    return stop == STOP_NOW ? 0 : too_fast(r, stop, e);
 }
 
 static int send_rest(struct rounds *r, struct pv_saved *saved, struct error *e)

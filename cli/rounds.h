@@ -3,9 +3,6 @@
  * A guest copied while it runs, in rounds: all of it, then what was written meanwhile, and so on,
  * until what is left would not let it stand for longer than is allowed. Then it is asked to suspend
  * itself, and the rest goes.
- *
- * How long it would stand is what is left (pages that were written, tables, what never went) at the
- * rate of the last round worth measuring, and a constant for everything else.
  */
 #ifndef PVMM_CLI_ROUNDS_H
 #define PVMM_CLI_ROUNDS_H
@@ -16,6 +13,7 @@
 
 #include "error.h"
 #include "held.h"
+#include "stoprule.h"
 #include "transfer.h"
 
 #define ROUNDS_DOWNTIME 300u /* milliseconds that it may stand */
@@ -26,10 +24,10 @@ enum rounds_voice { ROUNDS_QUIET, ROUNDS_TELL, ROUNDS_VERBOSE };
 
 struct rounds_wish {
     const char *command; /* for what is said */
-    unsigned downtime;   /* milliseconds */
-    unsigned rounds;     /* at most, before it is to stand */
-    bool gives_up;       /* on a guest that writes too fast; else it stands for longer */
-    unsigned timeout;    /* seconds for it to suspend itself */
+    struct stop_wish stop;
+    bool gives_up;     /* on a guest that writes too fast; else it stands for longer */
+    unsigned timeout;  /* seconds for it to suspend itself */
+    unsigned patience; /* seconds for which nothing need go while it runs; 0: any time */
     enum rounds_voice voice;
     int signals;
 };
@@ -45,9 +43,10 @@ struct rounds {
     struct pv_live_told last;  /* what went last, */
     double seconds, rate;      /* for how long; pages a second */
     uint64_t sent_pages, sent; /* in all; bytes */
-    unsigned stuck;            /* rounds in a row that were of no use */
-    bool too_fast, interrupted, drawn;
+    bool too_fast, interrupted, deaf, drawn;
     int64_t begun, next, stood; /* stood: since when; 0: it does not */
+    uint64_t went;              /* pages of this round that had gone when something went last, */
+    int64_t went_at;            /* and when that was; 0: nothing did yet */
     struct json_object *list;   /* of the rounds */
 };
 

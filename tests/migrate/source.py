@@ -95,6 +95,12 @@ def commands_that_lead_nowhere():
     g.leave()
 
 
+def a_pipe_that_takes_nothing():
+    g = TestKernel.boot("guest")
+    refused(g, other("stuck"), 128, "the other end has taken nothing for 60 s")
+    g.leave()
+
+
 def signals_before_go():
     g = TestKernel.boot("guest")
     for how in (f"echo $$ > {MARK}; exec sleep 1000", other("stuck", MARK), other("mute", MARK)):
@@ -161,10 +167,10 @@ def a_timeout_while_handed_over():
 def too_fast():
     """A downtime that nothing can keep, and rounds that are not enough."""
     g = TestKernel.boot("guest")
-    refused(g, other("whole", MARK), 135, "as many rounds as may be", "--max-downtime", "1", "--max-rounds", "1",
+    refused(g, other("whole", MARK), 135, "--max-downtime is too short", "--max-downtime", "1", "--max-rounds", "1",
             "--too-fast", "give-up")
     await_mark()
-    refused(g, other("whole"), 135, "writes too fast", "--max-downtime", "1", "--too-fast", "give-up")
+    refused(g, other("whole"), 135, "--max-downtime is too short", "--max-downtime", "1", "--too-fast", "give-up")
     pvmm("migrate", g.name, "--to", other("whole"), "--max-downtime", "1", "--max-rounds", "2", "--json", f"{TMP}/json",
          says="it is stopped all the same")
     result = rounds_of(f"{TMP}/json")
@@ -209,7 +215,7 @@ def left_while_saved():
     with open(path, "w", encoding="ascii") as f:
         f.write("old")
     pvmm("save", "--live", "--max-downtime", "1", "--max-rounds", "1", "--too-fast", "give-up", g.name, path, code=135,
-         says="writes too fast")
+         says="--max-downtime is too short")
     goes_on(g)
     r, w = os.pipe()
     p = spawn("save", "--live", g.name, "-", stdout=w, stderr=subprocess.DEVNULL)
@@ -225,8 +231,8 @@ def left_while_saved():
     g.leave()
 
 
-CASES = [commands_that_lead_nowhere, signals_before_go, answers_that_are_lost, a_timeout_while_handed_over, too_fast,
-         moved, saved_live, left_while_saved]
+CASES = [commands_that_lead_nowhere, a_pipe_that_takes_nothing, signals_before_go, answers_that_are_lost,
+         a_timeout_while_handed_over, too_fast, moved, saved_live, left_while_saved]
 
 
 def run():
