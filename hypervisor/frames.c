@@ -277,9 +277,14 @@ uint64_t m2p_bytes(void)
 /* ---- taking and giving back */
 
 /* R9: the frame's last owner may still have a writable translation cached. */
-static void make_clear(mfn_t m)
+static void make_ours(mfn_t m)
 {
     tlb_flush_since(core_frame_stamp(the_core(), m));
+}
+
+static void make_clear(mfn_t m)
+{
+    make_ours(m);
     memset(direct_frame(m), 0, PAGE_BYTES);
 }
 
@@ -319,6 +324,16 @@ bool frames_take(unsigned order, uint64_t limit, mfn_t *out)
             make_clear(mfn(first + i));
     }
     *out = mfn(first);
+    return true;
+}
+
+bool frames_take_as_it_is(mfn_t *out)
+{
+    if (pool.free == 0)
+        return false;
+    *out = mfn(pool.list[pool.free - 1] & ~BLANK);
+    list_remove((uint32_t)out->n);
+    make_ours(*out);
     return true;
 }
 

@@ -93,11 +93,12 @@ static uint64_t pfns_limit(void)
     return bits < NOT_USED ? bits : NOT_USED;
 }
 
+/* Not cleared: the host writes all of what it names, and what it does not goes back. */
 static void take_frames(uint64_t pages)
 {
     for (uint64_t i = 0; i < pages; i++) {
         mfn_t m;
-        ASSERT(frames_take(0, CORE_NO_LIMIT, &m));
+        ASSERT(frames_take_as_it_is(&m));
         own_pages()[i] = (struct own_page){.mfn = (uint32_t)m.n, .pfn = NOT_USED};
         room.list[i] = (struct pvmm_transfer_page){.mfn = m.n, .pfn = PVMM_NO_PFN};
     }

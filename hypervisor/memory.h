@@ -38,6 +38,8 @@ static inline maddr_t direct_address(const void *p)
 mfn_t hv_frame(void);
 /* Take/return free frames of the machine: the glue's backend. Frames taken are cleared. */
 bool frames_take(unsigned order, uint64_t limit, mfn_t *out);
+/* One that holds what it held: for somebody who writes all of it before a guest sees it. */
+bool frames_take_as_it_is(mfn_t *out);
 void frames_give(mfn_t m);
 uint64_t frames_free(void);
 

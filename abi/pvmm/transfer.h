@@ -6,13 +6,14 @@
  *
  *   1. the option incoming=1 (<pvmm/boot.h>): no module is wanted. The hypervisor makes an empty
  *      domain of mem= bytes, with its shared_info, grant table and event channels, and gives it all
- * of its frames, of zeroes. It fills struct pvmm_transfer_place in the mailbox, `version` last, and
- * rings. Valid by then too: domid, store_port, console_port, machine.high_end, machine.shared_mfn,
- * machine.tsc_khz. The state remains PVMM_STATE_BOOTING
- *   2. the host writes the pages into the frames of the list, and says in the list which pfn each
- *      is, and which tables are to be pinned. In them frames are named by mfn: page tables, the
- *      guest's p2m, start_info are the host's to write. It fills struct pvmm_transfer and rings
- *      PVMM_BELL_BUILD
+ *      of its frames, as they are: with what the machine's memory held there. It fills struct
+ *      pvmm_transfer_place in the mailbox, `version` last, and rings. Valid by then too: domid,
+ *      store_port, console_port, machine.high_end, machine.shared_mfn, machine.tsc_khz. The state
+ *      remains PVMM_STATE_BOOTING
+ *   2. the host writes the pages into the frames of the list, each of them whole, and says in the
+ *      list which pfn each is, and which tables are to be pinned. In them frames are named by mfn:
+ *      page tables, the guest's p2m, start_info are the host's to write. It fills struct
+ *      pvmm_transfer and rings PVMM_BELL_BUILD
  *   3. the hypervisor copies struct pvmm_transfer and checks every field; sets the m2p; takes back
  * the frames that are not used; pins, loads the roots, the GDT and the rest of the vCPU's state
  * through the core and the same checks as hypercalls; and starts the guest (PVMM_STATE_RUNNING).
@@ -29,7 +30,7 @@
 
 #include <pvmm/machine.h>
 
-#define PVMM_TRANSFER_VERSION 2u
+#define PVMM_TRANSFER_VERSION 3u
 #define PVMM_NO_PFN           0xffffffffu /* of a pfn with 32 bits */
 #define PVMM_SHARED_BYTES     4096u
 #define PVMM_WALL_END         (1ull << 62) /* ns: the year 2116 */

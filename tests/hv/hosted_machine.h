@@ -39,6 +39,7 @@ static inline maddr_t direct_address(const void *p)
 
 mfn_t hv_frame(void);
 bool frames_take(unsigned order, uint64_t limit, mfn_t *out);
+bool frames_take_as_it_is(mfn_t *out);
 void frames_give(mfn_t m);
 uint64_t frames_free(void);
 void tlb_flush_since(uint16_t stamp);

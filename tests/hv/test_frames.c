@@ -154,6 +154,31 @@ static void test_cleared_the_second_time(void **state)
         frames_give(mfn(taken[i]));
 }
 
+/* A frame for somebody who writes all of it is not cleared, and is as much one's own (R9); the next
+ * one who takes it has it cleared. */
+static void test_taken_as_it_is(void **state)
+{
+    uint64_t n = frames_free(), before;
+    mfn_t m, again;
+
+    (void)state;
+    assert_true(frames_take(0, ~0ull, &m));
+    memset(direct_frame(m), 0xee, 4096);
+    frames_give(m);
+    before = flushes;
+    assert_true(frames_take_as_it_is(&again));
+    assert_int_equal(again.n, m.n);
+    assert_int_equal(frames_free(), n - 1);
+    assert_int_equal(flushes, before + 1);
+    assert_int_equal(*(uint8_t *)direct_frame(m), 0xee);
+    frames_give(m);
+    assert_true(frames_take(0, ~0ull, &again));
+    assert_int_equal(again.n, m.n);
+    assert_int_equal(*(uint8_t *)direct_frame(m), 0);
+    frames_give(m);
+    assert_int_equal(frames_free(), n);
+}
+
 /* The permanent arrays are in none of them, and the m2p has its 2 MiB pages for itself. */
 static void test_permanent_arrays(void **state)
 {
@@ -284,6 +309,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_frames_once),
         cmocka_unit_test(test_cleared_the_second_time),
+        cmocka_unit_test(test_taken_as_it_is),
         cmocka_unit_test(test_permanent_arrays),
         cmocka_unit_test(test_shuffled),
         cmocka_unit_test(test_runs),

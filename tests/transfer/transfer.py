@@ -169,7 +169,7 @@ def all_of(*acts):
 FAR = 0x0000800000000000  # the first address that is not canonical
 BITS = d.P | d.RW | d.US
 HOSTILE = {
-    "version": (head(version=3), "version 3", None),
+    "version": (head(version=4), "version 4", None),
     "bytes": (head(bytes=16), "16 bytes", None),
     "pages": (head(pages=5), "speaks of 5 pages", None),
     "used-too-large": (head(used=1 << 40), "pages cannot be used", None),
