@@ -26,7 +26,8 @@ const char help_save[] =
     "                     is taken back, and it goes on running\n"
     "  -v, --verbose      say on stderr what is done\n"
     "\n" REACHING_CODES "  130  interrupted by SIGINT\n"
-    "  135  with --live --too-fast give-up: it writes too fast, and goes on\n"
+    "  135  with --live --too-fast give-up: it writes too fast, or --max-downtime is too short\n"
+    "       whatever it writes; it goes on\n"
     "  143  ended by SIGTERM or SIGHUP\n";
 
 const char help_migrate[] =
@@ -49,7 +50,8 @@ const char help_migrate[] =
     "      --max-downtime MS  milliseconds that it may stand still, as far as that can be "
     "foreseen\n"
     "                         (default 300)\n"
-    "      --max-rounds N     it is stopped after so many rounds at the latest (1..60, default 30)\n"
+    "      --max-rounds N     it is stopped after so many rounds at the latest (1..60, default "
+    "30)\n"
     "      --too-fast WHAT    of a guest that writes faster than it is copied, or for which these\n"
     "                         rounds are not enough: \"stop\" (default), and it stands for longer; "
     "or\n"
@@ -62,7 +64,8 @@ const char help_migrate[] =
     "  134  the other end was told to let it run, and did not say that it does: here the guest\n"
     "       stands, with all of its memory. \"pvmm resume NAME\" once it is gone there, \"pvmm\n"
     "       destroy NAME\" if it runs there\n"
-    "  135  with --too-fast give-up: it writes too fast, and goes on here\n"
+    "  135  with --too-fast give-up: it writes too fast, or --max-downtime is too short whatever\n"
+    "       it writes; it goes on here\n"
     "  143  ended by SIGTERM or SIGHUP; it goes on here\n";
 
 const char help_resume[] =

@@ -6,8 +6,7 @@
 #include "error.h"
 #include "rounds.h"
 
-#define MIGRATE_PATIENCE 60u /* seconds for the other end to take anything, while the guest runs   \
-                              */
+#define MIGRATE_PATIENCE 60u /* seconds for which the other end need take nothing */
 
 struct migrate_options {
     const char *name, *command;

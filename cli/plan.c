@@ -186,12 +186,14 @@ static uint64_t most_pages(const struct options *o)
     return (o->max_memory != 0 ? o->max_memory : hostmem_all()) / PAGE;
 }
 
-/* Where the guest is to come to, others may be; where it comes from, it runs well. */
+/* Where the guest is to come to, others may be; where it comes from, it runs well. A file's memory
+ * need not be this host's. */
 static uint64_t room_for_one_more(const struct options *o)
 {
     const uint64_t available = hostmem_available();
 
-    return o->max_memory != 0 || available == 0 ? most_pages(o) * PAGE : available;
+    return o->max_memory != 0 || o->memory_file != NULL || available == 0 ? most_pages(o) * PAGE
+                                                                          : available;
 }
 
 /* xl's files tell what the guest is called. */
@@ -244,7 +246,8 @@ static int accept_offer(struct plan *p, struct error *e)
     if (guest_name_check(p->name, e) != 0 || check_name_is_free(p->name, e) != 0)
         return -1;
     if (offer->memory > most)
-        return error_set(e, EXIT_ENVIRONMENT, "the guest has %llu MiB, and there is room for %llu",
+        return error_set(e, EXIT_ENVIRONMENT,
+                         "the guest has %llu MiB, and there is room for %llu (--max-memory)",
                          (unsigned long long)(offer->memory / MIB),
                          (unsigned long long)(most / MIB));
     p->hypervisor_fd = hv_image_load(p->o->hypervisor, &xen, e);

@@ -37,17 +37,22 @@ void rounds_say(const struct rounds *r, const char *what)
                 what);
 }
 
-/* Nobody takes anything any more. A guest that stands has a bound of its own. */
-static bool is_stuck(struct rounds *r, uint64_t done)
+/*
+ * Nobody takes anything any more. Time in which nobody looked, because there was nothing to write
+ * or this process was stopped, does not count; a guest that stands has a bound of its own.
+ */
+static bool is_stuck(struct rounds *r)
 {
+    const uint64_t bytes = r->live != NULL ? pv_live_bytes(r->live) : 0;
     const int64_t now = clock_now();
 
-    if (r->went_at == 0 || done != r->went) {
-        r->went = done;
-        r->went_at = now;
-    }
-    return r->wish->patience != 0 && r->stood == 0 &&
-           now - r->went_at >= r->wish->patience * SECOND;
+    if (bytes != r->went)
+        r->waited = 0;
+    else if (now - r->looked < SECOND)
+        r->waited += now - r->looked;
+    r->went = bytes;
+    r->looked = now;
+    return r->wish->patience != 0 && r->stood == 0 && r->waited >= r->wish->patience * SECOND;
 }
 
 static bool go_on(void *context, const char *doing, uint64_t done, uint64_t total)
@@ -60,7 +65,7 @@ static bool go_on(void *context, const char *doing, uint64_t done, uint64_t tota
         r->interrupted = true;
         return false;
     }
-    if (is_stuck(r, done)) {
+    if (is_stuck(r)) {
         r->deaf = true;
         return false;
     }
@@ -250,7 +255,7 @@ static int send_round(struct rounds *r, bool all, struct error *e)
     const int64_t begun = clock_now();
     struct pv_error why;
 
-    r->went_at = 0;
+    r->waited = 0;
     if (pv_live_round(r->live, all ? NULL : &set, &r->last, &why) != 0)
         return failed(r, &why, e);
     measure(r, begun);

@@ -45,8 +45,8 @@ struct rounds {
     uint64_t sent_pages, sent; /* in all; bytes */
     bool too_fast, interrupted, deaf, drawn;
     int64_t begun, next, stood; /* stood: since when; 0: it does not */
-    uint64_t went;              /* pages of this round that had gone when something went last, */
-    int64_t went_at;            /* and when that was; 0: nothing did yet */
+    uint64_t went;              /* bytes that had gone when it was looked last, */
+    int64_t looked, waited;     /* when that was, and since how long none have gone (ns) */
     struct json_object *list;   /* of the rounds */
 };
 

@@ -166,9 +166,6 @@ static int update_some(struct call *c, struct core_domain *frames, const struct 
         return -XEN_EPERM;
     entries_change(u, n);
     int rc = core_mmu_update(the_core(), &c->v->mem, &c->v->domain->mem, frames, u, n, &done);
-    /* Once more: a flush in the middle has forgotten what later elements changed. */
-    if (__builtin_expect(shadow_on, false))
-        shadow_tables_change();
     *performed += done;
     return rc;
 }

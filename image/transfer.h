@@ -76,6 +76,8 @@ int pv_live_begin(struct pv_live **out, struct pv_view *running, int fd,
 int pv_live_round(struct pv_live *l, const struct pv_frame_set *what, struct pv_live_told *told,
                   struct pv_error *e);
 /* `standing`: opened after the guest stood. */
+/* Of the stream, so far; for progress, also from within it. */
+uint64_t pv_live_bytes(const struct pv_live *l);
 int pv_live_finish(struct pv_live *l, const struct pv_view *standing,
                    const struct pv_frame_set *what, struct pv_live_told *told,
                    struct pv_saved *saved, struct pv_error *e);

@@ -97,6 +97,11 @@ int pv_live_round(struct pv_live *l, const struct pv_frame_set *what, struct pv_
     return 0;
 }
 
+uint64_t pv_live_bytes(const struct pv_live *l)
+{
+    return l->s.sink.bytes;
+}
+
 /* ---- the end */
 
 /* Readers know where it is from the stream's head. */
