@@ -146,6 +146,15 @@ def never_seen_running():
         s.hears("arrived").is_over(128, GAVE_UP)
 
 
+def paused_when_it_is_there():
+    """The command is over when the guest stands."""
+    for _ in range(5):
+        pvmm("restore", "--detach", "--paused", "--name", "guest", "--no-core", "--accel", "tcg", FILE)
+        i = look()
+        need("it stands", (i["hold"], i["state"]) == ("paused", "--p---"), str(i))
+        destroy()
+
+
 def ends_at_every_step():
     Source().say(OFFER[:9]).hang_up().is_over(2, "neither a stream nor a migration")
     Source().say(OFFER).hears("pvmm migration 1 ready").is_over(2, "cut short")
@@ -156,6 +165,11 @@ def ends_at_every_step():
     comes().say(b"g").is_over(128, GAVE_UP)
 
 
+def memory_of_the_host():
+    with open("/proc/meminfo", encoding="ascii") as f:
+        return int(f.readline().split()[1]) << 10  # MemTotal
+
+
 def nonsense():
     Source().say(b"pvmm migration 9 1 guest\n").is_over(2, "version 1")
     Source().say(b"pvmm migration 1 x guest\n").is_over(2, "pvmm migration 1 x guest")
@@ -163,6 +177,7 @@ def nonsense():
     Source().say(f"pvmm migration 1 {MEMORY} a/b\n".encode()).is_over(129, "character 2 is another")
     Source().say(f"pvmm migration 1 {MEMORY} -\n".encode()).is_over(129, "--name")
     Source().say(f"pvmm migration 1 {1 << 60} guest\n".encode()).is_over(128, "there is room for")
+    Source().say(f"pvmm migration 1 {memory_of_the_host()} guest\n".encode()).is_over(128, "there is room for")
     for word in (b"no\n", b"go \n", b"\n", b"\xff\x00\n", b"gogo\n", b"running\n", b"x" * 5000 + b"\n", b"x" * 5000):
         comes().say(word).is_over(128, 'where "go" is due')
 
@@ -220,7 +235,8 @@ def killed():
     destroy()
 
 
-CASES = [well, never_seen_running, ends_at_every_step, nonsense, damaged, name_taken, source_goes_after_go, killed]
+CASES = [well, never_seen_running, paused_when_it_is_there, ends_at_every_step, nonsense, damaged, name_taken,
+         source_goes_after_go, killed]
 
 
 def run():
